@@ -1,0 +1,295 @@
+package message
+
+import (
+	"bytes"
+	"io"
+	"slices"
+)
+
+// scanner walks over the lines of a header as they come in and writes out the fields that stay.
+type scanner struct {
+	h     *header
+	in    *Incoming
+	next  int // start of the line that is looked at
+	field int // start of the field that it may continue; -1 before the first
+	seen  int // up to here there is no line end after next
+	mbox  int // length of a separator line before the first field; 0 without one
+
+	received        int
+	date, messageID bool
+}
+
+// readHeader reads up to the end of the header and makes in.out and in.rest.
+func (in *Incoming) readHeader() error {
+	h := headers.Get().(*header)
+	s := scanner{h: h, in: in, field: -1}
+	h.out = in.trace.appendReceived(h.out)
+	for {
+		end, done, err := s.lines()
+		if err == nil && !done {
+			if in.eof {
+				end, err = s.atEOF()
+				done = true
+			} else if len(h.in)-s.mbox > MaxHeader {
+				err = in.malformed("the header is larger than 1 MiB")
+			}
+		}
+		if err == nil && done {
+			err = s.complete(end)
+		}
+		if err != nil {
+			h.release()
+			return err
+		}
+		if done {
+			return nil
+		}
+		if err := in.fill(h); err != nil {
+			h.release()
+			return err
+		}
+	}
+}
+
+// fill reads some more into the header's buffer.
+func (in *Incoming) fill(h *header) error {
+	if len(h.in) == cap(h.in) {
+		h.in = slices.Grow(h.in, cap(h.in))
+	}
+	for range 100 {
+		n, err := in.src.Read(h.in[len(h.in):cap(h.in)])
+		h.in = h.in[:len(h.in)+n]
+		switch {
+		case err == io.EOF:
+			in.eof = true
+			return nil
+		case err != nil:
+			return err
+		case n > 0:
+			return nil
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// lines looks at the whole lines that have come. When the header is over it returns where the body begins.
+func (s *scanner) lines() (body int, done bool, err error) {
+	for {
+		from := max(s.next, s.seen)
+		i := bytes.IndexByte(s.h.in[from:], '\n')
+		if i < 0 {
+			s.seen = len(s.h.in)
+			return 0, false, nil
+		}
+		end := from + i + 1
+		if body, done, err = s.line(s.h.in[s.next:end], end); done || err != nil {
+			return body, done, err
+		}
+		s.next = end
+	}
+}
+
+// line looks at one line, which ends in LF.
+func (s *scanner) line(line []byte, end int) (body int, done bool, err error) {
+	kind := lineKind(line)
+	if (kind == notField || kind == continuation) && s.field < 0 {
+		// No header: what is there is the body, and its line ends are checked there. A separator is a body too, unless a
+		// field follows it.
+		if s.next == 0 && bytes.HasPrefix(line, []byte("From ")) {
+			s.mbox = end
+			return 0, false, nil
+		}
+		return 0, true, nil
+	}
+	if kind == emptyLine && s.mbox > 0 && s.field < 0 {
+		return 0, true, nil
+	}
+	if err := s.in.checkHeaderLine(line); err != nil {
+		return 0, false, err
+	}
+	if end-s.mbox > MaxHeader {
+		return 0, false, s.in.malformed("the header is larger than 1 MiB")
+	}
+	switch kind {
+	case emptyLine:
+		s.endField()
+		s.in.line++
+		return end, true, nil
+	case notField:
+		return 0, false, s.in.malformed("it stands in the header and is no header field")
+	case fieldStart:
+		if s.field < 0 && s.mbox > 0 {
+			if err := s.in.checkHeaderLine(s.h.in[:s.mbox]); err != nil {
+				return 0, false, err
+			}
+			s.in.line++
+		}
+		s.endField()
+		s.field = s.next
+	case continuation:
+	}
+	s.in.line++
+	return 0, false, nil
+}
+
+// checkHeaderLine refuses a line with NUL, or CR and LF anywhere but at its end.
+func (in *Incoming) checkHeaderLine(line []byte) error {
+	n := len(line)
+	switch {
+	case bytes.IndexByte(line, 0) >= 0:
+		return in.malformed(aNUL)
+	case n < 2 || line[n-2] != '\r':
+		return in.malformed(bareLF)
+	case bytes.IndexByte(line[:n-2], '\r') >= 0:
+		return in.malformed(bareCR)
+	}
+	return nil
+}
+
+type kindOfLine int
+
+const (
+	notField kindOfLine = iota
+	fieldStart
+	continuation
+	emptyLine
+)
+
+func lineKind(line []byte) kindOfLine {
+	switch line[0] {
+	case '\r':
+		if len(line) <= 2 {
+			return emptyLine
+		}
+	case '\n':
+		return emptyLine
+	case ' ', '\t':
+		return continuation
+	}
+	if fieldName(line) != nil {
+		return fieldStart
+	}
+	return notField
+}
+
+// fieldName is what stands before the colon, or nil when line is no field. White space between them is obsolete, but known
+// (RFC 5322, 4.5.3).
+func fieldName(line []byte) []byte {
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 {
+		return nil
+	}
+	name := bytes.TrimRight(line[:colon], " \t")
+	for _, c := range name {
+		if c <= ' ' || c > '~' {
+			return nil
+		}
+	}
+	if len(name) == 0 {
+		return nil
+	}
+	return name
+}
+
+// atEOF settles a mail that is over before its header is.
+func (s *scanner) atEOF() (body int, err error) {
+	tail := s.h.in[s.next:]
+	if len(tail) > 0 {
+		switch kind := lineKind(append(tail, '\n')); {
+		case kind == notField && s.field < 0, kind == continuation && s.field < 0:
+			return 0, nil
+		case kind == emptyLine:
+			return 0, s.in.malformed(bareCR)
+		}
+		s.h.in = append(s.h.in, crlfBytes...)
+		if _, done, err := s.line(s.h.in[s.next:], len(s.h.in)); err != nil || done {
+			return 0, err
+		}
+		s.next = len(s.h.in)
+	}
+	if s.field < 0 {
+		return 0, nil // nothing at all, or a separator line alone
+	}
+	s.endField()
+	return len(s.h.in), nil
+}
+
+// endField decides on the field that ends where the next line begins.
+func (s *scanner) endField() {
+	if s.field < 0 {
+		return
+	}
+	raw := s.h.in[s.field:s.next]
+	name := fieldName(raw)
+	value := raw[bytes.IndexByte(raw, ':')+1:]
+	switch len(name) {
+	case len("Bcc"):
+		if isName(name, "bcc") {
+			return
+		}
+	case len("Date"):
+		s.date = s.date || isName(name, "date")
+	case len("Subject"):
+		if s.in.facts.Subject == "" && isName(name, "subject") {
+			s.in.facts.Subject = oneLine(value)
+		}
+	case len("Received"):
+		if isName(name, "received") {
+			s.received++
+		}
+	case len("Message-ID"): // and Resent-Bcc
+		if isName(name, "resent-bcc") {
+			return
+		}
+		if isName(name, "message-id") {
+			if !s.messageID {
+				s.in.facts.MessageID = bracketed(value)
+			}
+			s.messageID = true
+		}
+	case len("Return-Path"):
+		if isName(name, "return-path") {
+			return
+		}
+	}
+	s.h.out = append(s.h.out, raw...)
+}
+
+// isName compares a field name with one in small letters, of the same length.
+func isName(name []byte, lower string) bool {
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// complete ends the header; the body begins at body in what was read.
+func (s *scanner) complete(body int) error {
+	if s.received > maxReceived {
+		return ErrLoop
+	}
+	in, out := s.in, s.h.out
+	if !s.date {
+		at := in.trace.Time
+		out = append(at.AppendFormat(append(out, "Date: "...), dateFormat), crlfBytes...)
+	}
+	if !s.messageID {
+		in.facts.MessageID = "<" + in.trace.ID + "@" + in.trace.Domain + ">"
+		out = appendField(out, "Message-ID", in.facts.MessageID)
+	}
+	out = append(out, crlfBytes...)
+	in.facts.HeaderSize = int64(len(out))
+	in.facts.UTF8Header = hasHighBit(out)
+	in.facts.EightBit = in.facts.UTF8Header
+	for line := range bytes.SplitSeq(out, crlfBytes) {
+		in.facts.LongestLine = max(in.facts.LongestLine, len(line))
+	}
+	s.h.out = out
+	in.head, in.out, in.rest = s.h, out, s.h.in[body:]
+	return nil
+}

@@ -1,0 +1,136 @@
+package message
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+)
+
+// The content transfer encodings (RFC 2045, 6) that we write.
+const (
+	sevenBit        = "7bit"
+	quotedPrintable = "quoted-printable"
+	base64Encoding  = "base64"
+)
+
+// maxLine is the length of a line, without its CRLF, that every server takes (RFC 5322, 2.1.1).
+const maxLine = 998
+
+// crlf gives every line of s the end CRLF, whichever it had, and the last one too.
+func crlf(s string) string {
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	s = strings.ReplaceAll(s, "\r", "\n")
+	if !strings.HasSuffix(s, "\n") {
+		s += "\n"
+	}
+	return strings.ReplaceAll(s, "\n", "\r\n")
+}
+
+// encodeText appends text, whose lines end in CRLF, in the plainest encoding in which it arrives unchanged whatever it passes
+// through, and returns the name of the encoding. Text that could be taken for a boundary of ours is never left as it is.
+func encodeText(dst []byte, text string) ([]byte, string) {
+	if isRobust(text) {
+		return append(dst, text...), sevenBit
+	}
+	return encodeBytes(dst, []byte(text))
+}
+
+// encodeBytes appends text in quoted-printable or base64, whichever is shorter.
+func encodeBytes(dst, text []byte) ([]byte, string) {
+	high := 0
+	for _, c := range text {
+		if c > '~' || c < ' ' && c != '\r' && c != '\n' {
+			high++
+		}
+	}
+	if 2*high > len(text)/3 {
+		return appendBase64(dst, text), base64Encoding
+	}
+	return appendQuotedPrintable(dst, text), quotedPrintable
+}
+
+// isRobust reports whether text may stand in a mail as it is: short lines of printable ASCII, none that ends in white space
+// (which is stripped on the way), begins with "From " (which becomes ">From ") or with a dot, or looks like a boundary.
+func isRobust(text string) bool {
+	for line := range strings.SplitSeq(text, "\r\n") {
+		switch {
+		case len(line) > foldAt,
+			strings.HasSuffix(line, " "), strings.HasSuffix(line, "\t"),
+			strings.HasPrefix(line, "From "), strings.HasPrefix(line, "."), strings.HasPrefix(line, "--="):
+			return false
+		}
+		for i := range len(line) {
+			if c := line[i]; c > '~' || c < ' ' && c != '\t' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// qpLine is the longest line of quoted-printable, without the soft break's "=".
+const qpLine = 75
+
+// appendQuotedPrintable encodes text (RFC 2045, 6.7). CRLF stays a line end; everything that a hop might change is encoded, so
+// that what is decoded is text, byte for byte. No line of it is a multipart boundary unless one of text is.
+func appendQuotedPrintable(dst, text []byte) []byte {
+	column := 0
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c == '\r' && i+1 < len(text) && text[i+1] == '\n' {
+			dst = append(dst, "\r\n"...)
+			column = 0
+			i++
+			continue
+		}
+		room := 1
+		encode := mustEncode(text, i, column)
+		if encode {
+			room = 3
+		}
+		if column+room > qpLine {
+			dst = append(dst, "=\r\n"...)
+			column = 0
+			// A line that begins in the middle of one must not become something else by that.
+			encode = encode || c == '.' || c == '-' || c == 'F'
+			if encode {
+				room = 3
+			}
+		}
+		if encode {
+			dst = append(dst, '=', hexDigits[c>>4], hexDigits[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+		column += room
+	}
+	return dst
+}
+
+const hexDigits = "0123456789ABCDEF"
+
+// mustEncode reports whether the byte at i cannot stand for itself in quoted-printable.
+func mustEncode(text []byte, i, column int) bool {
+	c := text[i]
+	switch {
+	case c == ' ' || c == '\t':
+		return i+1 == len(text) || text[i+1] == '\r' || text[i+1] == '\n'
+	case c < ' ' || c > '~' || c == '=':
+		return true
+	case column > 0:
+		return false
+	}
+	return c == '.' || c == 'F' && bytes.HasPrefix(text[i:], []byte("From "))
+}
+
+// appendBase64 encodes b in lines of 76 characters, each with its CRLF.
+func appendBase64(dst, b []byte) []byte {
+	const line = 57 // bytes that make 76 characters
+	for len(b) > 0 {
+		n := min(line, len(b))
+		dst = base64.StdEncoding.AppendEncode(dst, b[:n])
+		dst = append(dst, "\r\n"...)
+		b = b[n:]
+	}
+	return dst
+}

@@ -1,0 +1,90 @@
+package message
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+
+	"github.com/emersion/go-message/charset"
+	"github.com/k3a/html2text"
+)
+
+// maxDerived is how much HTML a text is derived from, in bytes.
+const maxDerived = 512 << 10
+
+// textOf derives the text of a mail from its HTML.
+func textOf(html string) string {
+	if len(html) > maxDerived {
+		html = strings.ToValidUTF8(html[:maxDerived], "")
+	}
+	text := html2text.HTML2TextWithOptions(escapeStray(html),
+		html2text.WithUnixLineBreaks(), html2text.WithListSupport(), html2text.WithLinksInnerText())
+	return strings.ToValidUTF8(strings.TrimSpace(text), "\ufffd")
+}
+
+// escapeStray writes a ">" that closes nothing as an entity. The converter would look at the whole text since the last "<" again
+// for each.
+func escapeStray(html string) string {
+	var b strings.Builder
+	open := false
+	for i := range len(html) {
+		switch c := html[i]; {
+		case c == '>' && !open:
+			b.WriteString("&gt;")
+			continue
+		case c == '<' || c == '>':
+			open = c == '<'
+		}
+		b.WriteByte(html[i])
+	}
+	return b.String()
+}
+
+// decodeWords decodes the encoded words of a header value, and leaves what cannot be decoded.
+func decodeWords(s string) string {
+	decoder := mime.WordDecoder{CharsetReader: charset.Reader}
+	if decoded, err := decoder.DecodeHeader(s); err == nil {
+		return decoded
+	}
+	return s
+}
+
+// bracketed is the first thing in angle brackets in a value, or the value.
+func bracketed(value []byte) string {
+	value = bytes.TrimSpace(value)
+	if i := bytes.IndexByte(value, '<'); i >= 0 {
+		if j := bytes.IndexByte(value[i:], '>'); j > 0 {
+			value = value[i : i+j+1]
+		}
+	}
+	return clean(string(value[:min(len(value), maxLine)]))
+}
+
+// unfold takes the line ends out of a value (RFC 5322, 2.2.3).
+func unfold(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", ""), "\n", "")
+}
+
+// maxSubject is how many characters Facts keep of a subject.
+const maxSubject = 200
+
+// oneLine decodes an unstructured value for people to read in a list.
+func oneLine(value []byte) string {
+	value = bytes.TrimSpace(value)
+	s := unfold(string(value[:min(len(value), 4096)]))
+	if strings.Contains(s, "=?") {
+		s = decodeWords(s)
+	}
+	s = clean(s)
+	if len(s) <= maxSubject {
+		return s
+	}
+	n := 0
+	for i := range s {
+		if n == maxSubject {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
