@@ -1,0 +1,116 @@
+package smtptest
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+)
+
+// CA is a certificate authority that lives as long as the test.
+type CA struct {
+	t    testing.TB
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+// NewCA makes an authority that nobody knows but who asks for its Pool.
+func NewCA(t testing.TB) *CA {
+	t.Helper()
+	ca := &CA{t: t}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "smtptest CA"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		KeyUsage:              x509.KeyUsageCertSign,
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
+	ca.key = ca.newKey()
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &ca.key.PublicKey, ca.key)
+	if err == nil {
+		ca.cert, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatalf("smtptest: %v", err)
+	}
+	return ca
+}
+
+// Pool has this authority alone: what a client that trusts it is given.
+func (ca *CA) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	return pool
+}
+
+// PEM is the authority's certificate as a file would have it.
+func (ca *CA) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
+}
+
+// Server is the TLS configuration of a server with a good certificate for names, which may be IP addresses.
+func (ca *CA) Server(names ...string) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{ca.Certificate(names...)}}
+}
+
+// Certificate issues a certificate that is good for a day.
+func (ca *CA) Certificate(names ...string) tls.Certificate {
+	return ca.issue(time.Now().Add(24*time.Hour), names)
+}
+
+// Expired issues a certificate that was good until an hour ago.
+func (ca *CA) Expired(names ...string) tls.Certificate {
+	return ca.issue(time.Now().Add(-time.Hour), names)
+}
+
+func (ca *CA) issue(until time.Time, names []string) tls.Certificate {
+	ca.t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{CommonName: "smtptest"},
+		NotBefore:    until.Add(-48 * time.Hour),
+		NotAfter:     until,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	key := ca.newKey()
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, &key.PublicKey, ca.key)
+	if err != nil {
+		ca.t.Fatalf("smtptest: %v", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// PEMFiles returns a certificate and its key in PEM, for servers that read them from files.
+func PEMFiles(c tls.Certificate) (cert, key []byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
+	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func (ca *CA) newKey() *ecdsa.PrivateKey {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		ca.t.Fatalf("smtptest: %v", err)
+	}
+	return key
+}

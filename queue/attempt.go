@@ -1,0 +1,194 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// attempt is one try to hand a message on, and what came of it.
+type attempt struct {
+	m       Message  // as it was claimed
+	tried   []int    // the recipients tried, as indexes into m.Envelope.To
+	results []Result // one per tried
+	at      time.Time
+	took    time.Duration
+	local   bool // the next hop was not asked, so this tells nothing of the lane
+	swept   bool // it was not tried: its lifetime ended on a held lane
+
+	next  time.Time // set by settle: when what is deferred is tried again
+	ended time.Time // set by settle
+}
+
+func newAttempt(m Message) *attempt {
+	a := &attempt{m: m, at: time.Now(), tried: make([]int, 0, len(m.Results))}
+	for i := range m.Results {
+		if m.Results[i].Outcome == Deferred {
+			a.tried = append(a.tried, i)
+		}
+	}
+	return a
+}
+
+// attempt makes one attempt of m; nil when the message is gone.
+func (q *Queue) attempt(ctx context.Context, m Message) *attempt {
+	a := newAttempt(m)
+	body, err := q.store.Body(m.ID)
+	if err != nil {
+		if _, gone := q.store.Get(m.ID); errors.Is(err, ErrNotFound) && errors.Is(gone, ErrNotFound) {
+			q.log.Info("message was removed before its attempt", "id", m.ID)
+			return nil
+		}
+		q.log.Error("body cannot be read", "id", m.ID, "err", err)
+		a.fail(Result{Text: "the message cannot be read from our disk: " + err.Error()})
+		return a
+	}
+	defer body.Close()
+	q.count.handing.Add(1)
+	defer q.count.handing.Add(-1)
+	q.deliver(ctx, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body})
+	a.took = time.Since(a.at)
+	if ctx.Err() != nil {
+		a.cutOff()
+	}
+	return a
+}
+
+// deliver asks the Deliverer. A panic in it concerns this message alone.
+func (q *Queue) deliver(ctx context.Context, a *attempt, d Delivery) {
+	defer func() {
+		if r := recover(); r != nil {
+			q.log.Error("attempt panicked", "id", a.m.ID, "err", fmt.Sprint(r), "stack", string(debug.Stack()))
+			a.fail(Result{Text: "internal error"})
+		}
+	}()
+	if len(a.tried) < len(d.Envelope.To) {
+		d.Envelope.To = nil
+		for _, i := range a.tried {
+			d.Envelope.To = append(d.Envelope.To, a.m.Envelope.To[i])
+		}
+	}
+	if len(a.tried) > 0 {
+		a.results = q.next.Deliver(ctx, d)
+	}
+	for len(a.results) < len(a.tried) { // a Deliverer that forgets a recipient delays it
+		a.results = append(a.results, Result{Text: "no result"})
+	}
+	a.results = a.results[:len(a.tried)]
+}
+
+// fail gives every recipient tried the result r, which is not the next hop's.
+func (a *attempt) fail(r Result) {
+	a.results = slices.Repeat([]Result{r}, len(a.tried))
+	a.local = true
+}
+
+// cutOff marks what a cut off attempt left open as not tried.
+func (a *attempt) cutOff() {
+	for i := range a.results {
+		if a.results[i].Outcome == Deferred {
+			a.results[i].Pause = PauseUnreachable
+		}
+	}
+}
+
+// fruitless reports whether there is nothing to write, because every result is about the lane.
+func (a *attempt) fruitless() bool {
+	for i := range a.results {
+		if a.results[i].Pause == NoPause {
+			return false
+		}
+	}
+	return len(a.results) > 0
+}
+
+// hear is what the attempt says of its lane.
+func (a *attempt) hear() (passed bool, pause Pause, text string) {
+	for i := range a.results {
+		if r := &a.results[i]; r.Pause == NoPause {
+			passed = true
+		} else if pause == NoPause {
+			pause, text = r.Pause, r.Remote+": "+r.reply()
+		}
+	}
+	return passed, pause, strings.TrimPrefix(text, ": ")
+}
+
+// counts reports whether the attempt is one of those the retry table counts: not when all it left open is so because of the lane.
+func (a *attempt) counts() bool {
+	paused := false
+	for i := range a.results {
+		switch r := &a.results[i]; {
+		case r.Pause != NoPause:
+			paused = true
+		case r.Outcome == Deferred:
+			return true
+		}
+	}
+	return !paused && !a.swept
+}
+
+// record is the change an attempt makes to its message's record.
+func (a *attempt) record(m *Message) {
+	for i, at := range a.tried {
+		if a.results[i].Pause == NoPause && m.Results[at].Outcome == Deferred {
+			m.Results[at] = a.results[i]
+		}
+	}
+	m.History = append(m.History, Attempt{At: a.at, Took: a.took, Answers: a.answers()})
+	if n := len(m.History) - MaxHistory; n > 0 {
+		m.History = slices.Delete(m.History, 1, 1+n)
+	}
+	counts := a.counts()
+	if counts {
+		m.Tries++
+	}
+	for i := range m.Results {
+		if m.Results[i].Outcome == Deferred {
+			if counts {
+				m.NextAttempt = a.next
+			}
+			return
+		}
+	}
+	m.NextAttempt, m.Finished = time.Time{}, a.ended
+}
+
+// answers puts recipients that were answered alike together, in the order of the first of each.
+func (a *attempt) answers() []Answer {
+	if len(a.results) == 1 && a.results[0].Pause == NoPause {
+		return []Answer{{Result: a.results[0], To: a.tried}}
+	}
+	var all []Answer
+	seen := make(map[Result]int, 1)
+	for i, r := range a.results {
+		if r.Pause != NoPause {
+			continue
+		}
+		n, ok := seen[r]
+		if !ok {
+			n = len(all)
+			seen[r] = n
+			all = append(all, Answer{Result: r})
+		}
+		all[n].To = append(all[n].To, a.tried[i])
+	}
+	return all
+}
+
+// reply is a result as one line: "550 5.1.1 no such user".
+func (r *Result) reply() string {
+	s := r.Text
+	if r.Status != "" && r.Code != 0 {
+		s = r.Status + " " + s
+	}
+	if r.Code != 0 {
+		s = strconv.Itoa(r.Code) + " " + s
+	}
+	return s
+}

@@ -1,0 +1,307 @@
+package boltstore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	bolt "go.etcd.io/bbolt"
+
+	"dinkymail/queue"
+)
+
+// The index is one bbolt file with a bucket per state (ID → place and record), the order in which things are due (time and
+// ID → nothing), what is needed of each segment, and one value that says how far all of it goes.
+const schema = 1
+
+// bucketOf names the bucket of each state; orderOf the one with its order in time, and captured shares that of finished
+// mail, since both only wait to be forgotten.
+var (
+	bucketOf = [...][]byte{waiting: []byte("waiting"), finished: []byte("finished"), captured: []byte("captured")}
+	orderOf  = [...][]byte{waiting: []byte("due"), finished: []byte("expiry"), captured: []byte("expiry")}
+	segments = []byte("segments")
+	meta     = []byte("meta")
+	stateKey = []byte("state")
+)
+
+// progress is the value that says what the index has.
+type progress struct {
+	Schema int      `cbor:"1,keyasint"`
+	Salt   uint64   `cbor:"2,keyasint"`
+	Seg    uint32   `cbor:"3,keyasint"`
+	Off    int64    `cbor:"4,keyasint"`
+	Count  counters `cbor:"5,keyasint"`
+}
+
+// index is the bbolt file. It can be closed and opened again under its users.
+type index struct {
+	s    *Store
+	path string
+	mu   sync.RWMutex
+	db   *bolt.DB
+	live map[uint32]int64 // of segments, as in the file
+}
+
+// mapped is the address space set aside for the file, so that readers never hold up a writer that lets it grow.
+const mapped = 64 << 30
+
+func (x *index) open() (err error) {
+	var f *os.File
+	options := &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true, NoStatistics: true,
+		OpenFile: func(path string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err = os.OpenFile(path, flag, mode)
+			return f, err
+		}}
+	if ^uint(0)>>32 != 0 {
+		size := int64(mapped)
+		options.InitialMmapSize = int(size)
+	}
+	damaged := true
+	defer func() {
+		if damaged && f != nil { // bbolt panicked with the file locked, and mapped, which alone keeps the lock
+			err = errors.Join(err, syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+		}
+	}()
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	db, err := bolt.Open(x.path, 0o600, options)
+	if damaged = false; err != nil {
+		return err
+	}
+	x.mu.Lock()
+	x.db = db
+	x.mu.Unlock()
+	return nil
+}
+
+func (x *index) close() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.db == nil {
+		return nil
+	}
+	err := x.db.Close()
+	x.db = nil
+	return err
+}
+
+// settle writes down which pages are free, so that the next open need not find out by reading all others.
+func (x *index) settle() (err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	if x.db == nil || x.s.Broken() != nil {
+		return nil
+	}
+	x.db.NoFreelistSync = false
+	if err := x.db.Update(func(*bolt.Tx) error { return nil }); err != nil && !noSpace(err) {
+		return fmt.Errorf("close the index: %w", err)
+	}
+	return nil
+}
+
+// view reads. f must be short: pages that it may see cannot be used again meanwhile.
+func (x *index) view(f func(tx *bolt.Tx) error) (err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.db == nil {
+		return fmt.Errorf("read the index: %w", queue.ErrClosed)
+	}
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	return x.db.View(f)
+}
+
+// recovered makes an error of a panic, and sets back what happens on a fault. bbolt panics where a page is not what it should
+// be, or follows it to where the file has already ended, which is a fault.
+func recovered(err *error, faults bool) {
+	debug.SetPanicOnFault(faults)
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("index %w: %v", ErrDamaged, p)
+	}
+}
+
+// get reads one record. What it cannot read it sets aside, and returns ErrDamaged.
+func (x *index) get(id queue.ID) (state, error) {
+	st := state{}
+	err := x.lookup(id, func(at place, record []byte) error {
+		msg, err := decode(record)
+		if err == nil && msg.ID != id {
+			err = errRecord
+		}
+		st = state{base: at, now: at, msg: msg}
+		return err
+	})
+	return st, err
+}
+
+// place reads where a message is, and sets aside what it cannot read, as get does.
+func (x *index) place(id queue.ID) (place, error) {
+	var p place
+	err := x.lookup(id, func(at place, _ []byte) error { p = at; return nil })
+	return p, err
+}
+
+func (x *index) lookup(id queue.ID, read func(at place, record []byte) error) error {
+	var raw []byte
+	var at place
+	err := x.view(func(tx *bolt.Tx) error {
+		for k := waiting; k <= captured; k++ {
+			v := tx.Bucket(bucketOf[k]).Get([]byte(id))
+			if v == nil {
+				continue
+			}
+			p, record, err := parsePlace(k, v)
+			if err == nil {
+				err = read(p, record)
+			}
+			if err != nil {
+				raw, at = bytes.Clone(v), p
+				return fmt.Errorf("record of %s: %w: %w", id, ErrDamaged, err)
+			}
+			return nil
+		}
+		return queue.ErrNotFound
+	})
+	if raw != nil {
+		x.s.unreadable(id, at, raw, err)
+	}
+	return err
+}
+
+// snapshot is what one flush brings the index to.
+type snapshot struct {
+	states map[queue.ID]*state
+	to     progress
+	live   map[uint32]int64
+}
+
+// write brings the index to a snapshot in one transaction, or leaves it as it was.
+func (x *index) write(sn *snapshot) (err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	if x.db == nil {
+		return fmt.Errorf("write the index: %w", queue.ErrClosed)
+	}
+	tx, err := x.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back, and no other error comes from it
+	if err = x.fill(tx, sn); err == nil {
+		err = x.s.cfg.disk.commit(tx)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", x.path, err)
+	}
+	x.live = sn.live
+	return nil
+}
+
+func (x *index) fill(tx *bolt.Tx, sn *snapshot) error {
+	b := buckets{}
+	for k := waiting; k <= captured; k++ {
+		b.records[k], b.order[k] = tx.Bucket(bucketOf[k]), tx.Bucket(orderOf[k])
+		b.records[k].FillPercent = 0.9 // keys come nearly in order
+		b.order[k].FillPercent = 0.9
+	}
+	for _, id := range slices.Sorted(maps.Keys(sn.states)) {
+		if err := b.move(id, sn.states[id]); err != nil {
+			return err
+		}
+	}
+	if err := x.fillSegments(tx, sn.live); err != nil {
+		return err
+	}
+	return putProgress(tx, sn.to)
+}
+
+func putProgress(tx *bolt.Tx, to progress) error {
+	v, err := cbor.Marshal(to)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(meta).Put(stateKey, v)
+}
+
+func (x *index) fillSegments(tx *bolt.Tx, live map[uint32]int64) error {
+	b := tx.Bucket(segments)
+	for n, bytes := range live {
+		if x.live[n] == bytes {
+			continue
+		}
+		if err := b.Put(binary.BigEndian.AppendUint32(nil, n), binary.BigEndian.AppendUint64(nil, uint64(bytes))); err != nil {
+			return err
+		}
+	}
+	for n := range x.live {
+		if live[n] != 0 {
+			continue
+		}
+		if err := b.Delete(binary.BigEndian.AppendUint32(nil, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type buckets struct {
+	records, order [captured + 1]*bolt.Bucket
+}
+
+// move brings one message from where the index has it to where it is now.
+func (b *buckets) move(id queue.ID, st *state) error {
+	was, now, key := st.base, st.now, []byte(id)
+	record := st.meta
+	if record == nil && now.kept != none { // its body was moved, and nothing else
+		_, old, err := parsePlace(was.kept, b.records[was.kept].Get(key))
+		if err != nil {
+			return nil //nolint:nilerr // it is unreadable and will be set aside when somebody asks for it
+		}
+		record = bytes.Clone(old)
+	}
+	if was.kept != none && was.kept != now.kept {
+		if err := b.records[was.kept].Delete(key); err != nil {
+			return err
+		}
+	}
+	if (was.kept != now.kept || was.key != now.key) && was.kept != none && was.key != 0 {
+		if err := b.order[was.kept].Delete(orderKey(was.key, id)); err != nil {
+			return err
+		}
+	}
+	if now.kept == none {
+		return nil
+	}
+	if now.key != 0 {
+		if err := b.order[now.kept].Put(orderKey(now.key, id), nil); err != nil {
+			return err
+		}
+	}
+	value := now.append(make([]byte, 0, placeSize+len(record)))
+	return b.records[now.kept].Put(key, append(value, record...))
+}
+
+// orderKey sorts by time, then by ID.
+func orderKey(t int64, id queue.ID) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 24), uint64(t)^1<<63), id...)
+}
+
+func splitKey(key []byte) (t int64, id queue.ID, ok bool) {
+	if len(key) != 24 {
+		return 0, "", false
+	}
+	id = queue.ID(key[8:])
+	return int64(binary.BigEndian.Uint64(key) ^ 1<<63), id, id.Valid()
+}
+
+func (s *Store) indexPath() string { return filepath.Join(s.dir, "queue.db") }

@@ -1,0 +1,160 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"dinkymail/queue"
+)
+
+// incoming is a body that has been read: in memory, or in a file under a passing name if it is large.
+type incoming struct {
+	s     *Store
+	bytes []byte
+	large string // path of the file; empty: in bytes
+	size  int64
+	crc   uint32
+	kept  bool
+}
+
+// buffers holds memory of past bodies for coming ones.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
+
+// pooled is how large a buffer is kept for the next body.
+const pooled = 64 << 10
+
+// take reads a body to its end.
+func (s *Store) take(body io.Reader) (*incoming, error) {
+	in := &incoming{s: s}
+	buf := (*buffers.Get().(*[]byte))[:0]
+	for {
+		if len(buf) == cap(buf) {
+			if len(buf) > s.cfg.LargeBytes {
+				in.bytes = buf
+				return in, in.spill(body)
+			}
+			buf = append(make([]byte, 0, min(2*cap(buf), s.cfg.LargeBytes+1+cap(buf)/2)), buf...)
+		}
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		in.bytes = buf
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return in, err
+		}
+	}
+	if len(buf) > s.cfg.LargeBytes {
+		return in, in.spill(strings.NewReader(""))
+	}
+	in.size, in.crc = int64(len(buf)), checksum(buf)
+	return in, nil
+}
+
+// spill writes what is in memory and the rest of body to a file, and syncs it. An error of body is returned as it is.
+func (in *incoming) spill(body io.Reader) (err error) {
+	path := filepath.Join(in.s.dir, "large", "in-"+string(queue.NewID()))
+	f, err := in.s.cfg.disk.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return fmt.Errorf("keep a large body: %w", spaceError(err))
+	}
+	in.large = path
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for buf, ended := in.bytes, false; ; {
+		in.crc = crc32.Update(in.crc, castagnoli, buf)
+		if _, err := f.WriteAt(buf, in.size); err != nil {
+			return fmt.Errorf("keep a large body: %w", spaceError(err))
+		}
+		in.size += int64(len(buf))
+		if ended {
+			break
+		}
+		n, err := body.Read(in.bytes[:cap(in.bytes)])
+		if err != nil && err != io.EOF {
+			return err
+		}
+		buf, ended = in.bytes[:n], err == io.EOF
+	}
+	if err := f.Sync(); err != nil {
+		if noSpace(err) {
+			return fmt.Errorf("keep a large body: %w", queue.ErrNoSpace)
+		}
+		return in.s.fail(err)
+	}
+	return nil
+}
+
+// keep gives the file its lasting name.
+func (in *incoming) keep(id queue.ID) error {
+	to := in.s.largePath(id)
+	err := in.s.cfg.disk.rename(in.large, to)
+	if err != nil {
+		return fmt.Errorf("keep the body of %s: %w", id, spaceError(err))
+	}
+	in.large = to
+	return nil
+}
+
+// discard gives the memory back, and deletes the file unless it is kept.
+func (in *incoming) discard() {
+	if in.large != "" && !in.kept && in.s.Broken() == nil { // a broken disk may still have the record that needs it
+		if err := os.Remove(in.large); err != nil && !errors.Is(err, os.ErrNotExist) {
+			in.s.log.Warn("body of refused mail not deleted", "path", in.large, "err", err)
+		}
+	}
+	if cap(in.bytes) <= pooled {
+		b := in.bytes[:0]
+		in.bytes = nil
+		buffers.Put(&b)
+	}
+}
+
+func spaceError(err error) error {
+	if noSpace(err) {
+		return queue.ErrNoSpace
+	}
+	return err
+}
+
+func (s *Store) largePath(id queue.ID) string { return filepath.Join(s.dir, "large", string(id)) }
+
+// dropLarge deletes the file of a body that the change, which is on the disk, made needless.
+func (s *Store) dropLarge(c *change) {
+	if c.was.body.where != inLarge || c.now.body.where == inLarge {
+		return
+	}
+	if err := os.Remove(s.largePath(c.id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.log.Warn("body of finished mail not deleted", "id", c.id, "path", s.largePath(c.id), "err", err)
+	}
+}
+
+// sweepLarge deletes the files in large/ that no message needs: a crash left them.
+func (s *Store) sweepLarge() error {
+	dir := filepath.Join(s.dir, "large")
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", dir, err)
+	}
+	for _, e := range names {
+		id := queue.ID(e.Name())
+		if id.Valid() {
+			st, err := s.find(id)
+			if err == nil && st.now.body.where == inLarge || err != nil && !errors.Is(err, queue.ErrNotFound) {
+				continue
+			}
+		} else if !strings.HasPrefix(e.Name(), "in-") {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"dinkymail/queue"
+)
+
+func wanted(f queue.Filter, k kept) bool {
+	if !f.Waiting && !f.Finished && !f.Captured {
+		return k != none
+	}
+	return f.Waiting && k == waiting || f.Finished && k == finished || f.Captured && k == captured
+}
+
+// found is a message for a page: decoded, or as the index has it.
+type found struct {
+	id  queue.ID
+	msg *queue.Message
+	raw []byte
+}
+
+// List implements queue.Store.
+func (s *Store) List(filter queue.Filter, after queue.ID, limit int) ([]queue.Message, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	for {
+		page, err := s.page(filter, after, limit)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]queue.Message, 0, len(page))
+		damaged := false
+		for _, f := range page {
+			if f.msg == nil {
+				if f.msg, err = decode(f.raw); err != nil || f.msg.ID != f.id {
+					_, err := s.index.get(f.id) // sets it aside
+					damaged = damaged || errors.Is(err, ErrDamaged)
+					continue
+				}
+			} else {
+				f.msg = clone(f.msg)
+			}
+			out = append(out, *f.msg)
+		}
+		// A page without what was just set aside might end too soon: read it again.
+		if !damaged {
+			return out, nil
+		}
+	}
+}
+
+// page gathers candidates from memory and from each bucket, and keeps the first limit of them.
+func (s *Store) page(filter queue.Filter, after queue.ID, limit int) ([]found, error) {
+	beyond := func(id queue.ID) bool { return after == "" || id > after != filter.Newest && id != after }
+	all, shadowed, err := s.pendingPage(filter, beyond)
+	if err != nil {
+		return nil, err
+	}
+	err = s.index.view(func(tx *bolt.Tx) error {
+		for k := waiting; k <= captured; k++ {
+			if !wanted(filter, k) {
+				continue
+			}
+			n := 0
+			for id, v := range records(tx.Bucket(bucketOf[k]), after, filter.Newest) {
+				if shadowed[queue.ID(id)] {
+					continue
+				}
+				var record []byte
+				if _, r, err := parsePlace(k, v); err == nil {
+					record = bytes.Clone(r)
+				}
+				all = append(all, found{id: queue.ID(id), raw: record})
+				if n++; n == limit {
+					break
+				}
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b found) int {
+		if filter.Newest {
+			a, b = b, a
+		}
+		return strings.Compare(string(a.id), string(b.id))
+	})
+	return all[:min(limit, len(all))], err
+}
+
+// pendingPage is what of a page is not in the index yet, and the IDs for which the index is not to be believed.
+func (s *Store) pendingPage(filter queue.Filter, beyond func(queue.ID) bool) ([]found, map[queue.ID]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, nil, queue.ErrClosed
+	}
+	var page []found
+	shadowed := make(map[queue.ID]bool)
+	for _, m := range []map[queue.ID]*state{s.fresh, s.flush} {
+		for id, st := range m {
+			if !beyond(id) || shadowed[id] || st.now.kept != none && st.msg == nil {
+				continue
+			}
+			shadowed[id] = true
+			if wanted(filter, st.now.kept) && st.now.kept != none {
+				page = append(page, found{id: id, msg: st.msg})
+			}
+		}
+	}
+	return page, shadowed, nil
+}
+
+// records walks a bucket from behind after, forwards or backwards.
+func records(b *bolt.Bucket, after queue.ID, newest bool) func(yield func(k, v []byte) bool) {
+	return func(yield func(k, v []byte) bool) {
+		c := b.Cursor()
+		step, start := c.Next, c.First
+		if newest {
+			step, start = c.Prev, c.Last
+		}
+		var k, v []byte
+		if after == "" {
+			k, v = start()
+		} else {
+			k, v = c.Seek([]byte(after))
+			if newest && k == nil {
+				k, v = c.Last() // everything is before after
+			} else if newest || string(k) == string(after) {
+				k, v = step()
+			}
+		}
+		for ; k != nil; k, v = step() {
+			if !yield(k, v) {
+				return
+			}
+		}
+	}
+}
+
+// Expire implements queue.Store.
+func (s *Store) Expire(t time.Time, limit int) (int, error) {
+	if limit <= 0 {
+		return 0, nil
+	}
+	ids, err := s.expired(nanos(t), limit)
+	if err != nil {
+		return 0, err
+	}
+	var changes []*change
+	for _, id := range ids {
+		if !s.tryLockID(id) {
+			continue // it is being changed, so it is of interest
+		}
+		defer s.unlockID(id)
+		at, err := s.locate(id)
+		if err == nil && at.kept != waiting && at.key < nanos(t) {
+			changes = append(changes, &change{kind: kindRemove, id: id, was: at})
+		} else if err != nil && !errors.Is(err, queue.ErrNotFound) && !errors.Is(err, ErrDamaged) {
+			return 0, err
+		}
+	}
+	if len(changes) == 0 {
+		return 0, nil
+	}
+	if err := s.journal.submit(changes...); err != nil {
+		return 0, err
+	}
+	for _, c := range changes {
+		s.dropLarge(c)
+	}
+	return len(changes), nil
+}
+
+// expired finds what finished, or was captured, before t.
+func (s *Store) expired(t int64, limit int) ([]queue.ID, error) {
+	ids, shadowed, err := s.pendingExpired(t, limit)
+	if err != nil {
+		return nil, err
+	}
+	gone := make(map[queue.ID]int64) // in the order of time, but without a record
+	err = s.index.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(orderOf[finished]).Cursor()
+		for k, _ := c.First(); k != nil && len(ids) < limit; k, _ = c.Next() {
+			key, id, ok := splitKey(k)
+			switch {
+			case !ok || key >= t:
+				return nil
+			case shadowed[id]:
+			case tx.Bucket(bucketOf[finished]).Get([]byte(id)) == nil && tx.Bucket(bucketOf[captured]).Get([]byte(id)) == nil:
+				gone[id] = key
+			default:
+				ids = append(ids, id)
+			}
+		}
+		return nil
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, key := range gone {
+		s.forgetKey(finished, key, id)
+	}
+	return ids, err
+}
+
+// pendingExpired finds the same in what the index does not have yet, and all IDs for which the index is not to be believed.
+func (s *Store) pendingExpired(t int64, limit int) (ids []queue.ID, shadowed map[queue.ID]bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, nil, queue.ErrClosed
+	}
+	shadowed = make(map[queue.ID]bool)
+	for _, m := range []map[queue.ID]*state{s.fresh, s.flush} {
+		for id, st := range m {
+			if shadowed[id] {
+				continue
+			}
+			shadowed[id] = true
+			if (st.now.kept == finished || st.now.kept == captured) && st.now.key < t && len(ids) < limit {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids, shadowed, nil
+}
+
+func (s *Store) tryLockID(id queue.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.busy[id]; taken {
+		return false
+	}
+	s.busy[id] = nil
+	return true
+}

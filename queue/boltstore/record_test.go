@@ -1,0 +1,220 @@
+package boltstore
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"dinkymail/message"
+	"dinkymail/queue"
+)
+
+func sample() queue.Message {
+	at := time.Date(2026, 11, 5, 12, 30, 0, 123456789, time.UTC)
+	return queue.Message{
+		ID: "06h00000000000av",
+		Envelope: message.Envelope{From: message.Address{Local: "ada", Domain: "example.org"}, UTF8: true, Ret: "FULL", ID: "env",
+			To: []message.Recipient{{Address: message.Address{Local: "bob", Domain: "example.net"}, Notify: message.NotifyNever, Original: "rfc822;b@x"},
+				{Address: message.Address{Local: "eve", Domain: "example.net"}}}},
+		Results: []queue.Result{{Outcome: queue.Failed, Code: 550, Status: "5.1.1", Text: "no such \xff user", Remote: "mx:25", Stage: "rcpt",
+			Pause: queue.PauseQuota, NoDSN: true}, {}},
+		Origin: queue.Origin{Door: "smtp", Client: "127.0.0.1:5", User: "site"},
+		Facts:  message.Facts{Subject: "Grüße", MessageID: "<a@b>", EightBit: true, UTF8Header: true, LongestLine: 78, HeaderSize: 300},
+		Size:   4711, Accepted: at, NextAttempt: at.Add(time.Hour), Tries: 3, Finished: at.Add(2 * time.Hour), Captured: true,
+		History: []queue.Attempt{{At: at, Took: time.Second, Answers: []queue.Answer{{Result: queue.Result{Code: 451}, To: []int{0, 1}}}}},
+		Tags:    []string{"a"}, Metadata: map[string]string{"k": "v"}, NotBefore: at.Add(-time.Hour),
+	}
+}
+
+// What a record looks like on the disk does not change by accident, and every field comes back. UPDATE=1 writes the golden
+// file anew; do so only for new fields, never for a change of old ones.
+func TestRecordFormat(t *testing.T) {
+	m := sample()
+	b, err := encode(&m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "record.hex")
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(golden, []byte(hex.EncodeToString(b)+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := hex.DecodeString(strings.TrimSpace(string(want)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(*got, m) {
+		t.Errorf("read back:\n got %+v\nwant %+v", *got, m)
+	}
+	if string(old) != string(b) {
+		t.Errorf("the record is written differently:\n got %x\nwant %x", b, old)
+	}
+	if c := clone(&m); !reflect.DeepEqual(*c, m) {
+		t.Errorf("clone:\n got %+v\nwant %+v", *c, m)
+	}
+}
+
+// Every field of queue.Message is in sample, so that a field added there and forgotten here is noticed.
+func TestSampleIsComplete(t *testing.T) {
+	m := sample()
+	var walk func(v reflect.Value, path string)
+	walk = func(v reflect.Value, path string) {
+		if v.IsZero() {
+			t.Errorf("%s is zero", path)
+		}
+		switch {
+		case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
+			for i := range v.NumField() {
+				walk(v.Field(i), path+"."+v.Type().Field(i).Name)
+			}
+		case v.Kind() == reflect.Slice:
+			walk(v.Index(0), path+"[0]")
+		}
+	}
+	m.History[0].Answers[0].Result, m.History[0].Answers[0].To[0] = m.Results[0], 1
+	walk(reflect.ValueOf(m), "Message")
+}
+
+// Times beyond what nanoseconds can count are cut to the nearest that they can, and never become none.
+func TestFarTimes(t *testing.T) {
+	for _, at := range []time.Time{time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, 0)} {
+		if n := nanos(at); n == 0 || moment(n).IsZero() {
+			t.Errorf("%v became %d", at, n)
+		}
+	}
+	if nanos(time.Time{}) != 0 || !moment(0).IsZero() {
+		t.Error("no time became one")
+	}
+}
+
+// Whatever stands in the journal, Open neither panics nor hangs, the store works, and a second Open finds what was accepted.
+func FuzzJournal(f *testing.F) {
+	m := sample()
+	m.Finished, m.Captured = time.Time{}, false
+	meta, err := encode(&m)
+	if err != nil {
+		f.Fatal(err)
+	}
+	body := []byte("body")
+	put := appendRecord(nil, entryHead{kind: kindPut, id: m.ID, meta: len(meta), body: 4, crc: checksum(body)}, 1, 7, meta, body)
+	set := appendRecord(nil, entryHead{kind: kindSet, id: m.ID}, 1, 7, meta, nil)
+	remove := appendRecord(nil, entryHead{kind: kindRemove, id: m.ID}, 1, 7, nil, nil)
+	f.Add([]byte{})
+	f.Add(put)
+	f.Add(append(put[:len(put):len(put)], set...))
+	f.Add(append(append([]byte("rubbish!"), put...), remove...))
+	f.Add(put[:100])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, "segments"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "segments", "00000001.seg")
+		if err := os.WriteFile(path, append(headOf(1, 7), b...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, dir, Config{})
+		id, before := mustKeep(t, s, "x"), s.Stats()
+		shut(t, s)
+		s = open(t, dir, Config{})
+		mustRead(t, s, id, "x")
+		if after := s.Stats(); after != before {
+			t.Errorf("stats %+v, before %+v", after, before)
+		}
+		shut(t, s)
+	})
+}
+
+// memory is a file that is only read.
+type memory struct{ *bytes.Reader }
+
+func (memory) WriteAt([]byte, int64) (int, error) { return 0, errors.New("only read") }
+func (memory) Close() error                       { return nil }
+func (memory) Sync() error                        { return nil }
+func (memory) Truncate(int64) error               { return errors.New("only read") }
+func (m memory) Size() (int64, error)             { return m.Reader.Size(), nil }
+
+// Whatever stands in a segment, reading it ends, and what it gives lies within it, whole, one behind the other.
+func FuzzSegment(f *testing.F) {
+	meta, body := []byte("abc"), []byte("body")
+	put := appendRecord(nil, entryHead{kind: kindPut, id: sample().ID, meta: 3, body: 4, crc: checksum(body)}, 1, 7, meta, body)
+	f.Add([]byte{})
+	f.Add(append(headOf(1, 7), put...))
+	f.Add(append(append(append(headOf(1, 7), put...), "rubbish!"...), put...))
+	f.Add(append(headOf(1, 7), put[:70]...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := newReader(memory{bytes.NewReader(b)}, 1, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for off := int64(segmentHead); ; {
+			h, _, err := r.head(off)
+			if err == nil && h.kind.inline() {
+				err = r.check(off, h)
+			}
+			if err == nil {
+				off += h.size()
+				if off > int64(len(b))+alignment {
+					t.Fatalf("a record up to %d of %d", off, len(b))
+				}
+				continue
+			}
+			if err != errNoRecord && err != errBody {
+				t.Fatal(err)
+			}
+			next, more, err := r.next(off + alignment)
+			if err != nil || more && next <= off {
+				t.Fatalf("from %d to %d: %v", off, next, err)
+			}
+			if !more {
+				break
+			}
+			off = next
+		}
+		if _, err := r.empty(segmentHead); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.lastBatch(segmentHead); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Whatever bytes a record has, reading it gives a message or an error.
+func FuzzRecord(f *testing.F) {
+	m := sample()
+	b, err := encode(&m)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(b[:50])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decode(b)
+		if err != nil {
+			return
+		}
+		again, err := encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := decode(again); err != nil || !reflect.DeepEqual(back, m) {
+			t.Fatalf("%v\n got %+v\nwant %+v", err, back, m)
+		}
+	})
+}

@@ -1,0 +1,239 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"dinkymail/queue"
+)
+
+// ErrInUse: another process has this directory open.
+var ErrInUse = errors.New("the queue's directory is in use")
+
+// ErrDamaged: a record or a body is not what was written. What is left of it is set aside in the directory "damaged".
+var ErrDamaged = errors.New("damaged")
+
+// Config has the store's limits. The zero value of each field stands for its default.
+type Config struct {
+	SegmentBytes int64         // a segment of the journal is closed at this size; 64 MiB
+	LargeBytes   int           // longer bodies get a file of their own, and are never whole in memory; 256 KiB
+	FlushRecords int           // changed messages that are written to the index together; 4096
+	FlushDelay   time.Duration // how long a change may wait for the index; 1 s
+	ReserveBytes int64         // kept free for recording results on a full disk; 4 MiB
+
+	batchBytes int
+	disk       disk
+}
+
+func (c Config) withDefaults() Config {
+	set(&c.SegmentBytes, 64<<20)
+	set(&c.LargeBytes, 256<<10)
+	set(&c.FlushRecords, 4096)
+	set(&c.FlushDelay, time.Second)
+	set(&c.ReserveBytes, 4<<20)
+	set(&c.batchBytes, 4<<20)
+	if c.disk == nil {
+		c.disk = osDisk{}
+	}
+	c.SegmentBytes = min(c.SegmentBytes, 1<<30) // offsets of batches have 32 bits
+	return c
+}
+
+func set[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+// Store is a queue.Store on one directory.
+type Store struct {
+	dir     string
+	cfg     Config
+	log     *slog.Logger
+	salt    uint64
+	lock    *os.File
+	index   index
+	journal journal
+	files   files
+	reserve reserve
+	broken  atomic.Pointer[error]
+
+	quit    chan struct{} // closed by Close
+	dirty   chan struct{} // capacity 1: there is something for the index
+	urgent  chan struct{} // capacity 1: there is much
+	sparse  chan struct{} // capacity 1: a segment may be mostly dead
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	busy     map[queue.ID]chan struct{} // messages that are being changed; the channel is nil while nobody waits for the end
+	fresh    map[queue.ID]*state        // changed since the last flush began
+	flush    map[queue.ID]*state        // being flushed; nil when none is
+	flushing snapshot                   // what that flush writes
+	flushed  chan struct{}              // closed and replaced whenever a flush ends
+	stuck    error                      // why the last flush failed
+	pos      position                   // everything before is applied
+	written  time.Time                  // of the last successful sync
+	count    counters
+	live     map[uint32]int64 // bytes of each segment that are needed
+	claims   claims
+	oldest   oldest
+	maxID    queue.ID // the greatest ID the index may have
+	damaged  int
+}
+
+// position is a place in the journal.
+type position struct {
+	seg uint32
+	off int64
+}
+
+// state is a message as it is now, while the index does not have it so yet.
+type state struct {
+	base place          // as the index has it, or will once the flush that runs is over
+	now  place          // kept none: removed
+	msg  *queue.Message // never changed; nil when unknown or removed
+	meta []byte         // msg encoded; nil: as in the index
+}
+
+type counters struct {
+	Waiting  int   `cbor:"1,keyasint"`
+	Bytes    int64 `cbor:"2,keyasint"`
+	Finished int   `cbor:"3,keyasint"`
+	Captured int   `cbor:"4,keyasint"`
+}
+
+func (c *counters) add(p place, n int) {
+	switch p.kept {
+	case waiting:
+		c.Waiting += n
+		c.Bytes += int64(n) * p.body.n
+	case finished:
+		c.Finished += n
+	case captured:
+		c.Captured += n
+	}
+}
+
+var _ queue.Store = (*Store)(nil)
+
+// Put implements queue.Store.
+func (s *Store) Put(body io.Reader, describe func(size int64) (queue.Message, error)) (queue.Message, error) {
+	if err := s.ready(); err != nil {
+		return queue.Message{}, err
+	}
+	in, err := s.take(body)
+	defer in.discard()
+	if err != nil {
+		return queue.Message{}, err
+	}
+	given, err := describe(in.size)
+	if err != nil {
+		return queue.Message{}, err
+	}
+	if !given.ID.Valid() {
+		return queue.Message{}, fmt.Errorf("put: %q is no message ID", given.ID)
+	}
+	m := clone(&given)
+	m.Size = in.size
+	if err := s.reserveID(m.ID); err != nil {
+		return queue.Message{}, err
+	}
+	defer s.unlockID(m.ID)
+	c := &change{kind: kindPut, id: m.ID, msg: m, body: in.bytes, crc: in.crc}
+	if c.meta, err = encode(m); err != nil {
+		return queue.Message{}, err
+	}
+	if in.large != "" {
+		c.kind, c.body = kindLarge, nil
+		c.now.body = location{where: inLarge, n: in.size, crc: in.crc}
+		if err := in.keep(m.ID); err != nil {
+			return queue.Message{}, err
+		}
+	}
+	c.now = placeOf(m, c.now.body)
+	if err := s.journal.submit(c); err != nil {
+		return queue.Message{}, fmt.Errorf("put %s: %w", m.ID, err)
+	}
+	in.kept = true
+	return *clone(m), nil
+}
+
+// ready is why a Put is not even begun, or nil.
+func (s *Store) ready() error {
+	if err := s.Broken(); err != nil {
+		return err
+	}
+	return s.reserve.restore()
+}
+
+// Get implements queue.Store.
+func (s *Store) Get(id queue.ID) (queue.Message, error) {
+	st, err := s.find(id)
+	if err != nil {
+		return queue.Message{}, err
+	}
+	return *clone(st.msg), nil
+}
+
+// Update implements queue.Store.
+func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message, error) {
+	s.lockID(id)
+	defer s.unlockID(id)
+	st, err := s.find(id)
+	if err != nil {
+		return queue.Message{}, err
+	}
+	m := clone(st.msg)
+	modify(m)
+	m.ID, m.Size = id, st.msg.Size
+	m = clone(m) // nothing of it is the caller's
+	meta, err := encode(m)
+	if err != nil {
+		return queue.Message{}, err
+	}
+	c := &change{kind: kindSet, id: id, was: st.now, now: placeOf(m, st.now.body), msg: m, meta: meta}
+	if err := s.journal.submit(c); err != nil {
+		return queue.Message{}, fmt.Errorf("update %s: %w", id, err)
+	}
+	s.dropLarge(c)
+	return *clone(m), nil
+}
+
+// Remove implements queue.Store.
+func (s *Store) Remove(id queue.ID) error {
+	s.lockID(id)
+	defer s.unlockID(id)
+	at, err := s.locate(id)
+	if errors.Is(err, ErrDamaged) {
+		return nil // asking was enough: what is left of it was set aside
+	}
+	if err != nil {
+		return err
+	}
+	c := &change{kind: kindRemove, id: id, was: at}
+	if err := s.journal.submit(c); err != nil {
+		return fmt.Errorf("remove %s: %w", id, err)
+	}
+	s.dropLarge(c)
+	return nil
+}
+
+// Stats implements queue.Store.
+func (s *Store) Stats() queue.Stats {
+	s.mu.Lock()
+	st := queue.Stats{Waiting: s.count.Waiting, Bytes: s.count.Bytes, Finished: s.count.Finished, Captured: s.count.Captured,
+		Damaged: s.damaged}
+	s.mu.Unlock()
+	if st.Waiting > 0 {
+		st.Oldest = s.oldestWaiting()
+	}
+	return st
+}

@@ -1,0 +1,99 @@
+package boltstore
+
+import (
+	"errors"
+	"log/slog"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"dinkymail/queue"
+	"dinkymail/queue/queuetest"
+)
+
+func TestMain(m *testing.M) {
+	child() // ends the process if this is one
+	goleak.VerifyTestMain(m)
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// The store keeps every promise of queue.Store, with the limits that are set by default and with ones so small that every
+// boundary is met.
+func TestSuite(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"default": {},
+		"small":   {SegmentBytes: 20 << 10, LargeBytes: 4 << 10, FlushRecords: 3, batchBytes: 10 << 10, ReserveBytes: 4096},
+	} {
+		t.Run(name, func(t *testing.T) {
+			queuetest.Suite(t, func(t *testing.T, dir string) (queue.Store, func()) {
+				s := open(t, dir, cfg)
+				return s, func() { shut(t, s) }
+			})
+		})
+	}
+}
+
+func open(t testing.TB, dir string, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(dir, cfg, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func shut(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+}
+
+// Check writes, but not more than once a second; between it says what became of the last write. It notices a disk that is
+// full or sick, and that it is well again.
+func TestCheckWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &sickDisk{}
+		s := open(t, t.TempDir(), Config{disk: d})
+		defer shut(t, s)
+		syncs := 0
+		d.sicken(func(op, _ string) error {
+			if op == "sync" {
+				syncs++
+			}
+			return nil
+		})
+		for range 10 {
+			for range 20 {
+				if err := s.Check(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pass(time.Second)
+		}
+		if syncs != 10 {
+			t.Errorf("%d syncs in 10 seconds", syncs)
+		}
+		d.sicken(on(syscall.ENOSPC, "/segments/", "write"))
+		if err := s.Check(); !errors.Is(err, queue.ErrNoSpace) {
+			t.Errorf("on a full disk: %v", err)
+		}
+		d.heal()
+		pass(time.Second)
+		if err := s.Check(); err != nil {
+			t.Errorf("when there is space again: %v", err)
+		}
+		d.sicken(on(syscall.EIO, "/segments/", "sync"))
+		pass(time.Second)
+		if err := s.Check(); !errors.Is(err, queue.ErrBroken) {
+			t.Errorf("on a sick disk: %v", err)
+		}
+	})
+}
+
+// pass lets the bubble's clock go on.
+func pass(d time.Duration) { <-time.After(d) }

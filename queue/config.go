@@ -1,0 +1,69 @@
+package queue
+
+import (
+	"time"
+
+	"dinkymail/message"
+)
+
+// Config holds the queue's settings. Of what is zero, the default named here applies.
+type Config struct {
+	// Retry is how long to wait after the first, second … attempt; the last one repeats. Each wait is varied by a tenth, so
+	// that mail deferred together does not come back together. Default: 1m, 2m, 5m, 10m, 20m, 40m, 1h.
+	Retry []time.Duration
+	// Lifetime is how long a recipient is tried before it fails. Default: 5 days.
+	Lifetime time.Duration
+	// HistoryRetention is how long records of finished and of captured mail stay. Default: 30 days.
+	HistoryRetention time.Duration
+
+	MaxBytes        int64 // of all waiting bodies together; default 10 GiB
+	MaxMessages     int   // waiting; default 1,000,000
+	MaxMessageBytes int64 // of one message as submitted; default 25 MiB
+	MaxRecipients   int   // of one message; default 1,000
+	Workers         int   // attempts at a time; default 10
+
+	Hostname string // our name in Received fields and notices; default "localhost"
+	Domain   string // right-hand side of the Message-IDs and of the notices' From; default Hostname
+
+	// Self is the address the appliance itself sends from. Nobody reads bounces there, so they go to Notices instead.
+	Self message.Address
+	// Notices is who is told when a sender cannot be. The zero value: nobody but the log.
+	Notices message.Address
+
+	// Capture keeps all mail on the machine: what is submitted is captured to be looked at, and what already waits is held.
+	Capture bool
+	// MaxCaptured is how many captured messages are kept; the oldest make room. Default: 1,000.
+	MaxCaptured int
+
+	// Grace is how long attempts in flight may go on after Run's context ends. Zero means not at all.
+	Grace time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if len(c.Retry) == 0 {
+		m := time.Minute
+		c.Retry = []time.Duration{m, 2 * m, 5 * m, 10 * m, 20 * m, 40 * m, time.Hour}
+	}
+	orElse(&c.Lifetime, 5*24*time.Hour)
+	orElse(&c.HistoryRetention, 30*24*time.Hour)
+	orElse(&c.MaxBytes, 10<<30)
+	orElse(&c.MaxMessages, 1_000_000)
+	orElse(&c.MaxMessageBytes, 25<<20)
+	orElse(&c.MaxRecipients, 1000)
+	orElse(&c.Workers, 10)
+	orElse(&c.MaxCaptured, 1000)
+	if c.Hostname == "" {
+		c.Hostname = "localhost"
+	}
+	if c.Domain == "" {
+		c.Domain = c.Hostname
+	}
+	return c
+}
+
+// orElse replaces a setting that makes no sense.
+func orElse[T int | int64 | time.Duration](v *T, otherwise T) {
+	if *v <= 0 {
+		*v = otherwise
+	}
+}

@@ -1,0 +1,27 @@
+package queue
+
+import (
+	"context"
+	"io"
+
+	"dinkymail/message"
+)
+
+// Deliverer hands messages to a next hop.
+type Deliverer interface {
+	// Ready says why nothing can be delivered at all, such as "no upstream configured", or nil. While it is not nil no attempt
+	// is made and all mail is held with that reason. It is cheap and asked often.
+	Ready() error
+	// Deliver makes one attempt and returns one Result per d.To, in order. There is no error: not getting through is a Result.
+	// It ends soon after ctx does.
+	Deliver(ctx context.Context, d Delivery) []Result
+}
+
+// Delivery is one attempt: a message and those of its recipients who are not settled.
+type Delivery struct {
+	ID       ID
+	Envelope message.Envelope // To has only the recipients to try
+	Facts    message.Facts
+	Size     int64
+	Body     io.ReadSeeker // at its start; the Deliverer does not close it
+}

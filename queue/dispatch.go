@@ -1,0 +1,227 @@
+package queue
+
+import (
+	"context"
+	"time"
+)
+
+// claimPause is how long to leave a store alone that could not be claimed from.
+const claimPause = time.Second
+
+// dispatcher decides what is tried when. One goroutine owns it.
+type dispatcher struct {
+	*crew
+	lane     lane
+	inflight map[ID]bool // messages in somebody's hands; true: claimed a second time, to be released at the end
+	begun    int         // jobs given out and not ended
+	due      bool        // there may be something to claim
+	rest     time.Time   // no claims before
+	deaf     bool        // the last claim went wrong
+	benched  ID          // the last probe; still claimed, so that the next one is another message
+	timer    *time.Timer
+}
+
+func newDispatcher(c *crew) *dispatcher {
+	d := &dispatcher{crew: c, inflight: make(map[ID]bool), due: true, timer: time.NewTimer(time.Hour)}
+	d.lane = lane{
+		name: laneName,
+		log:  c.q.log,
+		show: func(s LaneStatus) { c.q.lane.Store(&s) },
+		era:  1,
+	}
+	if c.q.cfg.Capture {
+		d.lane.hold(kindDevelopment, reasonDevelopment, time.Now())
+	}
+	return d
+}
+
+// run gives out work until ctx ends.
+func (d *dispatcher) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		d.dispatch(time.Now())
+		select {
+		case <-ctx.Done():
+		case e := <-d.events:
+			d.learn(e)
+			d.learnMore()
+		case <-d.q.nudge:
+			d.due = true
+		case <-d.timer.C:
+			d.due = true
+		case a := <-d.asks:
+			a.granted <- d.grant(a.m)
+		case <-d.q.wake:
+			d.lane.wake(time.Now())
+			d.due = true
+		}
+	}
+	d.timer.Stop()
+}
+
+// windUp takes back the jobs that nobody has begun and waits for the others.
+func (d *dispatcher) windUp(abandon func()) {
+	close(d.jobs)
+	grace := time.NewTimer(d.q.cfg.Grace)
+	defer grace.Stop()
+	for len(d.inflight) > 0 || d.begun > 0 {
+		select {
+		case e := <-d.events:
+			d.learn(e)
+		case <-grace.C:
+			abandon()
+		}
+	}
+}
+
+// dispatch claims what can be begun soon and sets the timer for what cannot.
+func (d *dispatcher) dispatch(now time.Time) {
+	for d.due {
+		room := d.room(now)
+		if room == 0 {
+			break
+		}
+		batch, err := d.claim(room)
+		if err != nil {
+			if !d.deaf { // once, not every second
+				d.q.log.Error("no mail can be fetched from the queue; it is tried again every second", "err", err)
+			}
+			d.deaf, d.rest = true, now.Add(claimPause)
+			break
+		}
+		d.deaf = false
+		d.due = len(batch) == room || d.benched != ""
+		d.unbench()
+		for _, m := range batch {
+			d.begin(m)
+		}
+	}
+	d.setTimer(now)
+}
+
+// room is how many messages may be claimed now: as many as the workers have in hand again, so that none of them waits, or one
+// for a probe.
+func (d *dispatcher) room(now time.Time) int {
+	if d.q.cfg.Capture || d.q.sick.on.Load() || now.Before(d.rest) {
+		return 0
+	}
+	d.lane.ready(d.q.next.Ready(), now)
+	workers := d.q.cfg.Workers
+	switch {
+	case d.lane.held() && d.lane.mayProbe(now) && d.begun < 2*workers:
+		return 1
+	case d.lane.held(), d.begun > workers+workers/2: // claims in batches, not one by one
+		return 0
+	default:
+		return 2*workers - d.begun
+	}
+}
+
+// claim takes messages from the store. The benched one is among them only when there is no other.
+func (d *dispatcher) claim(room int) ([]Message, error) {
+	batch, err := d.q.store.Claim(room, lease)
+	if err == nil && len(batch) == 0 && d.benched != "" {
+		d.unbench()
+		batch, err = d.q.store.Claim(room, lease)
+	}
+	return batch, err
+}
+
+func (d *dispatcher) unbench() {
+	if d.benched != "" {
+		d.q.store.Release(d.benched)
+		d.benched = ""
+	}
+}
+
+// begin gives a claimed message to a worker. A captured one is not due in any Store; should it be in one, it stays here.
+func (d *dispatcher) begin(m Message) {
+	if m.Captured {
+		return
+	}
+	if _, busy := d.inflight[m.ID]; busy {
+		d.inflight[m.ID] = true
+		return
+	}
+	d.inflight[m.ID] = false
+	d.begun++
+	probe := d.lane.held()
+	d.lane.probing = probe
+	d.jobs <- job{m: m, era: d.lane.era, probe: probe}
+}
+
+// learn takes in what became of a message.
+func (d *dispatcher) learn(e event) {
+	if e.ended {
+		d.begun--
+		d.lane.hear(e.heard, time.Now())
+	}
+	if !e.settled {
+		return
+	}
+	again := d.inflight[e.id]
+	delete(d.inflight, e.id)
+	switch {
+	case e.release && e.heard.probe && d.benched == "":
+		d.benched = e.id
+		d.due = true
+	case e.release || again:
+		d.q.store.Release(e.id)
+		d.due = true
+	}
+}
+
+// learnMore takes in what else has been reported, so that one look at the store serves it all.
+func (d *dispatcher) learnMore() {
+	for {
+		select {
+		case e := <-d.events:
+			d.learn(e)
+		default:
+			return
+		}
+	}
+}
+
+// grant gives the janitor those of m that are in nobody's hands while their lane is held.
+func (d *dispatcher) grant(m []Message) []Message {
+	var free []Message
+	for i := range m {
+		if _, busy := d.inflight[m[i].ID]; !busy && d.lane.held() {
+			d.inflight[m[i].ID] = false
+			free = append(free, m[i])
+		}
+	}
+	return free
+}
+
+// setTimer wakes the dispatcher when the next thing can be done that no event will announce.
+func (d *dispatcher) setTimer(now time.Time) {
+	at, ok := now, d.due
+	if !d.due {
+		at, ok = d.q.store.NextDue()
+	}
+	switch {
+	case !ok, d.q.cfg.Capture:
+		return
+	case now.Before(d.rest):
+		at = later(at, d.rest)
+	case d.lane.kind == kindNotConfigured:
+		at = later(at, now.Add(recheck))
+	case d.lane.held() && (d.lane.probing || d.lane.probe.IsZero()):
+		return // the probe's end is an event
+	case d.lane.held():
+		at = later(at, d.lane.probe)
+	case d.due:
+		return // for want of a free worker, or for a sick disk: both end with an event
+	}
+	// A claim just found nothing due, so a moment's patience loses nothing and keeps a store that contradicts itself from
+	// spinning us.
+	d.timer.Reset(max(at.Sub(now), time.Millisecond))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

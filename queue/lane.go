@@ -1,0 +1,152 @@
+package queue
+
+import (
+	"log/slog"
+	"time"
+)
+
+// laneName is the name of the one lane there is: the way to the upstream.
+const laneName = "upstream"
+
+// Kinds of holding a lane besides those of Pause.
+const (
+	kindNotConfigured = "not configured"
+	kindDevelopment   = "development"
+
+	reasonDevelopment = "development mode: nothing leaves the machine"
+)
+
+// recheck is how often a Deliverer that is not ready is asked again without a Wake.
+const recheck = 5 * time.Second
+
+// lane is the state of the way to one next hop: it flows, or it is held and probed. A probe is an ordinary attempt of a message
+// that is due, one at a time. The dispatcher owns it; others see what show is given after each change.
+type lane struct {
+	name string
+	log  *slog.Logger
+	show func(LaneStatus)
+
+	kind    string // why it is held; "" when it flows
+	reason  string
+	since   time.Time     // when it was first held
+	wait    time.Duration // between the last two probes; 0 before the first
+	probe   time.Time     // when the next one may go; zero: none will
+	probing bool          // one is under way
+	// era grows when the lane is held, opened or woken. What an attempt learned counts only within the era it began in: a
+	// timeout that began before the lane was mended does not hold it again.
+	era int
+}
+
+// hearing is what an attempt learned about its lane.
+type hearing struct {
+	era    int
+	probe  bool
+	passed bool   // the next hop said something about the message
+	pause  Pause  // it said something about the lane
+	text   string // what it said
+}
+
+// held reports whether only probes may go.
+func (l *lane) held() bool { return l.kind != "" }
+
+// mayProbe reports whether a probe may go now, in a lane that is held.
+func (l *lane) mayProbe(now time.Time) bool {
+	return !l.probing && !l.probe.IsZero() && !now.Before(l.probe)
+}
+
+// hear takes in what an attempt learned.
+func (l *lane) hear(h hearing, now time.Time) {
+	if h.era != l.era {
+		return
+	}
+	if h.probe {
+		l.probing = false
+	}
+	switch {
+	case h.pause != NoPause:
+		l.pause(h.pause, h.text, now)
+	case h.passed && l.held():
+		l.open(now)
+	}
+}
+
+// pause holds the lane, or sets the next probe of one that is held.
+func (l *lane) pause(p Pause, text string, now time.Time) {
+	first, most := p.waits()
+	if p.String() != l.kind {
+		l.wait = 0
+		l.hold(p.String(), text+"; "+p.remedy(), now)
+	} else {
+		l.reason = text + "; " + p.remedy()
+	}
+	l.wait = min(max(2*l.wait, first), most)
+	l.probe = now.Add(l.wait)
+	l.log.Debug("lane stays held", "lane", l.name, "kind", l.kind, "reason", l.reason, "next", l.wait)
+	l.publish()
+}
+
+// hold stops the lane with a reason that the operator is told once.
+func (l *lane) hold(kind, reason string, now time.Time) {
+	if !l.held() {
+		l.since = now
+	}
+	l.kind, l.reason, l.probing = kind, reason, false
+	l.probe = time.Time{}
+	l.era++
+	if kind != kindDevelopment { // the start says that already
+		l.log.Warn("lane held", "lane", l.name, "kind", kind, "reason", reason)
+	}
+	l.publish()
+}
+
+// open lets everything flow.
+func (l *lane) open(now time.Time) {
+	l.log.Info("lane flows again", "lane", l.name, "kind", l.kind, "held", now.Sub(l.since).Round(time.Millisecond))
+	l.kind, l.reason, l.since, l.wait, l.probe, l.probing = "", "", time.Time{}, 0, time.Time{}, false
+	l.era++
+	l.publish()
+}
+
+// wake makes a probe due now. One that is under way was begun with the old settings; it counts no more.
+func (l *lane) wake(now time.Time) {
+	if l.held() && !l.probe.IsZero() {
+		l.wait, l.probe, l.probing = 0, now, false
+		l.era++
+		l.publish()
+	}
+}
+
+// ready takes in what the Deliverer says of itself: nil, or why it cannot deliver at all.
+func (l *lane) ready(err error, now time.Time) {
+	switch {
+	case err == nil && l.kind == kindNotConfigured:
+		l.open(now)
+	case err != nil && (l.kind != kindNotConfigured || l.reason != err.Error()):
+		l.wait = 0
+		l.hold(kindNotConfigured, err.Error(), now)
+	}
+}
+
+func (l *lane) publish() {
+	l.show(LaneStatus{Name: l.name, Held: l.held(), Kind: l.kind, Reason: l.reason, Since: l.since, NextProbe: l.probe})
+}
+
+// waits is how long to wait before the first probe, and at most.
+func (p Pause) waits() (first, most time.Duration) {
+	if p == PauseUnreachable {
+		return time.Second, time.Minute
+	}
+	return time.Minute, 15 * time.Minute
+}
+
+// remedy is what the operator can do.
+func (p Pause) remedy() string {
+	switch p {
+	case PauseCredentials:
+		return "correct SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD and reload; all mail is kept"
+	case PauseQuota:
+		return "mail flows when the provider allows more; raise the limit there if this is too slow; all mail is kept"
+	default:
+		return "mail flows when it answers; if it never does, check SMTP_RELAY_HOST, SMTP_RELAY_PORT and the network"
+	}
+}

@@ -1,0 +1,161 @@
+package queue
+
+import (
+	"time"
+
+	"dinkymail/message"
+)
+
+// Message is the record of one accepted mail: its envelope, what became of each recipient, and what was tried. Its body is
+// in the Store under the same ID.
+type Message struct {
+	ID       ID
+	Envelope message.Envelope
+	Results  []Result // one per Envelope.To, in order: the latest of each
+	Origin   Origin
+	Facts    message.Facts
+	Size     int64 // bytes of the body, as it will be sent
+
+	Accepted    time.Time
+	NotBefore   time.Time // not to be delivered earlier; zero: at once
+	NextAttempt time.Time // zero when nothing will be tried: finished or captured
+	Tries       int       // attempts that counted; attempts on a paused lane do not
+	History     []Attempt // oldest first, at most MaxHistory
+	Finished    time.Time // zero while a recipient is deferred
+
+	// Captured mail was accepted in development mode. It is kept with its body to be looked at, and never leaves the machine,
+	// whatever the settings say later.
+	Captured bool
+
+	Tags     []string          // the submitter's own words, given back by the API
+	Metadata map[string]string // likewise
+}
+
+// MaxHistory bounds Message.History; the oldest attempts but the first make room.
+const MaxHistory = 100
+
+// Origin is how a mail came in.
+type Origin struct {
+	Door   string // "smtp", "http" or "bounce"
+	Client string // peer address, host:port
+	User   string // the account or key it came with; empty without
+}
+
+// Outcome is the state of one recipient. The zero value is Deferred: forgetting delays mail, it never loses it.
+type Outcome uint8
+
+// A recipient is Deferred until it is Delivered or Failed. Only Deferred is ever tried again.
+const (
+	Deferred Outcome = iota
+	Delivered
+	Failed
+)
+
+// String is the word used in the log, the API and the documents.
+func (o Outcome) String() string {
+	switch o {
+	case Delivered:
+		return "delivered"
+	case Failed:
+		return "failed"
+	default:
+		return "deferred"
+	}
+}
+
+// Result is what one attempt did for one recipient.
+type Result struct {
+	Outcome Outcome
+	Code    int    // the SMTP reply code; 0 when there was none
+	Status  string // the enhanced status code such as "5.1.1" (RFC 3463); may be empty
+	Text    string // the reply's text, or what went wrong, for the operator and the bounce
+	Remote  string // the next hop, host:port; empty when nothing was reached
+	Stage   string // the command that was answered: connect, greeting, ehlo, starttls, auth, mail, rcpt, data, body
+	Pause   Pause  // set when this says something of the lane and nothing of the message
+	NoDSN   bool   // delivered to a next hop without the DSN extension, so nobody further on will report (RFC 3461, 5.2.2)
+}
+
+// Pause says why a whole lane should wait. A Result with one does not count as an attempt of its message.
+type Pause uint8
+
+// NoPause is about the message. The others are about the lane: nobody answers there, our credentials are refused, or a
+// sending quota is used up.
+const (
+	NoPause Pause = iota
+	PauseUnreachable
+	PauseCredentials
+	PauseQuota
+)
+
+// String is the word used in the log and the API.
+func (p Pause) String() string {
+	switch p {
+	case PauseUnreachable:
+		return "unreachable"
+	case PauseCredentials:
+		return "credentials"
+	case PauseQuota:
+		return "quota"
+	default:
+		return ""
+	}
+}
+
+// Attempt is one try to hand a message to the next hop: what each of the recipients tried was answered. Recipients that
+// were answered alike share an Answer.
+type Attempt struct {
+	At      time.Time
+	Took    time.Duration
+	Answers []Answer
+}
+
+// Answer is one reply and the recipients it was for, as indexes into Envelope.To.
+type Answer struct {
+	Result
+	To []int
+}
+
+// State is a message's state in one word, derived from its record.
+type State string
+
+// A message is queued before its first attempt and deferred after it, until every recipient is settled; then it is delivered,
+// failed (all of them) or partial. Captured mail was taken in development mode. Held mail waits for its lane; the record does
+// not say so, Queue.Get does.
+const (
+	StateQueued    State = "queued"
+	StateDeferred  State = "deferred"
+	StateHeld      State = "held"
+	StateDelivered State = "delivered"
+	StateFailed    State = "failed"
+	StatePartial   State = "partial"
+	StateCaptured  State = "captured"
+)
+
+// State derives the message's state.
+func (m *Message) State() State {
+	if m.Captured {
+		return StateCaptured
+	}
+	var delivered, failed bool
+	for _, r := range m.Results {
+		switch r.Outcome {
+		case Deferred:
+			if m.Tries == 0 {
+				return StateQueued
+			}
+			return StateDeferred
+		case Delivered:
+			delivered = true
+		case Failed:
+			failed = true
+		}
+	}
+	switch {
+	case delivered && failed:
+		return StatePartial
+	case failed:
+		return StateFailed
+	default:
+		return StateDelivered
+	}
+}

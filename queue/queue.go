@@ -1,0 +1,159 @@
+// Package queue keeps accepted mail until every recipient is settled, and remembers what became of it.
+//
+// Doors hand mail in with Submit; Run tries each message with a Deliverer until each recipient is delivered or failed. Where
+// mail is kept is the Store's business.
+//
+// # What it promises
+//
+//   - Accepted means on disk: Submit returns nil only after Store.Put has.
+//   - At least once, never zero times. A recipient is settled by an answer of the next hop or by the end of Config.Lifetime,
+//     and each one for itself: a refused address never fails another, and only deferred ones are tried again.
+//   - The only window for a repeat is a crash between the next hop's answer and our write of it. Window says how many messages
+//     that can concern at most: the attempts in flight and the results not written yet (Config.Workers + MaxUnwritten).
+//   - The notice of a failure is on disk before the message is finished. There is no bounce for a bounce.
+//   - A result that cannot be written stops delivery until it is: nothing is sent in a loop because a disk is full.
+//   - Trouble of the way itself (nobody answers, credentials refused, quota used up) spends no message's attempts: the lane is
+//     held, one probe at a time goes out, and everything flows the moment one gets through.
+//   - Captured mail (Config.Capture) never leaves the machine, whatever the settings say later.
+//
+// # Limits
+//
+// Submit refuses more than Config.MaxRecipients, MaxMessageBytes, MaxMessages and MaxBytes. The last two are compared with what
+// is kept when a message begins to come in, so messages coming in together may pass the limit by their own number.
+// Notices that the queue writes itself pass them always: failed mail has to be able to leave a full queue. A message's history
+// holds MaxHistory attempts. Finished records stay for Config.HistoryRetention, and MaxCaptured captured messages are kept.
+//
+// # Who runs where
+//
+// Run's own goroutine, the dispatcher, alone knows which messages are in flight and moves the lane's state; it claims messages
+// from the store a few at a time, as many as its workers can take soon. Config.Workers workers make attempts. Each result is
+// written by a settler, a goroutine of its own (at most MaxUnwritten), so that a worker goes on with the next message while the
+// store gathers results into one commit. One janitor looks every minute for mail that outlived its lifetime on a held lane, and
+// every hour for records nobody needs any more. All of them end before Run returns. Every other method may be called from any
+// goroutine, whether Run runs or not.
+package queue
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+)
+
+// MaxUnwritten bounds the results that wait to be written. When so many do, workers wait for the store.
+const MaxUnwritten = 64
+
+// Queue is the appliance's one queue. It is made by New.
+type Queue struct {
+	store Store
+	next  Deliverer
+	cfg   Config
+	log   *slog.Logger
+
+	nudge     chan struct{} // holds one: there may be something to claim
+	wake      chan struct{} // holds one: settings changed
+	unwritten chan struct{} // a place per result that is not written yet
+	lane      atomic.Pointer[LaneStatus]
+	sick      sickness
+	fill      filling
+	trimming  sync.Mutex // held while surplus captured messages are removed
+	count     counters
+}
+
+type counters struct {
+	submitted, delivered, failed, deferred, bounces atomic.Uint64
+	handing                                         atomic.Int64 // messages being handed over now
+}
+
+// New makes a queue on s that delivers with next. It starts nothing and reads nothing. With cfg.Capture next is never used
+// and may be nil.
+func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
+	q := &Queue{
+		store:     s,
+		next:      next,
+		cfg:       cfg.withDefaults(),
+		log:       log,
+		nudge:     make(chan struct{}, 1),
+		wake:      make(chan struct{}, 1),
+		unwritten: make(chan struct{}, MaxUnwritten),
+	}
+	q.lane.Store(&LaneStatus{Name: laneName})
+	if q.cfg.Capture {
+		q.lane.Store(&LaneStatus{Name: laneName, Held: true, Kind: kindDevelopment, Reason: reasonDevelopment})
+	}
+	return q
+}
+
+// Window is the greatest number of messages that a crash can cause to be delivered a second time.
+func (q *Queue) Window() int { return q.cfg.Workers + MaxUnwritten }
+
+// Get returns the record of a message, or ErrNotFound.
+func (q *Queue) Get(id ID) (Message, error) { return q.store.Get(id) }
+
+// Body opens a message's body. A finished message has none: ErrNotFound.
+func (q *Queue) Body(id ID) (io.ReadSeekCloser, error) { return q.store.Body(id) }
+
+// List returns a page of at most limit messages that pass f, in the order of acceptance, beginning behind after.
+func (q *Queue) List(ctx context.Context, f Filter, after ID, limit int) ([]Message, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return q.store.List(f, after, limit)
+}
+
+// State is the message's state as an operator should see it: Message.State, but held, with the reason, while the message
+// waits and its lane or the whole queue stands still. The reason is empty otherwise.
+func (q *Queue) State(m *Message) (State, string) {
+	s := m.State()
+	if s != StateQueued && s != StateDeferred {
+		return s, ""
+	}
+	if err := q.sick.err(); err != nil {
+		return StateHeld, err.Error()
+	}
+	if l := q.lane.Load(); l.Held {
+		return StateHeld, l.Reason
+	}
+	return s, ""
+}
+
+// Status is the queue's health now. It reads no disk.
+func (q *Queue) Status() Status {
+	l := *q.lane.Load()
+	l.InFlight = int(q.count.handing.Load())
+	return Status{
+		Store:     q.store.Stats(),
+		Lanes:     []LaneStatus{l},
+		Broken:    q.sick.err(),
+		Submitted: q.count.submitted.Load(),
+		Delivered: q.count.delivered.Load(),
+		Failed:    q.count.failed.Load(),
+		Deferred:  q.count.deferred.Load(),
+		Bounces:   q.count.bounces.Load(),
+	}
+}
+
+// Check says why mail cannot be taken or delivered for the sake of the disk, or nil. It writes to the store to find out. A held
+// lane is no reason: mail is safe then.
+func (q *Queue) Check() error {
+	if err := q.sick.err(); err != nil {
+		return err
+	}
+	if err := q.store.Check(); err != nil {
+		return fmt.Errorf("write to the queue: %w", err)
+	}
+	return nil
+}
+
+// Wake tells the queue that settings of the next hop changed: a held lane is probed at once and its waits begin anew.
+func (q *Queue) Wake() { poke(q.wake) }
+
+// poke leaves a token in c, which holds one, without waiting.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,163 @@
+package queuetest
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dinkymail/queue"
+)
+
+// Messages are claimed soonest first, by ID where that is the same, and not before they are due.
+func claimInOrder(t *testing.T, open Open) {
+	dir := t.TempDir()
+	s, close := open(t, dir)
+	now := time.Now()
+	third := putAt(t, s, now.Add(-time.Minute))
+	first := putAt(t, s, now.Add(-time.Hour))
+	fourth := putAt(t, s, now.Add(-time.Minute))
+	second := putAt(t, s, now.Add(-2*time.Minute))
+	putAt(t, s, now.Add(time.Hour))
+	s, close = reopen(t, open, dir, close)
+	defer func() { close() }()
+	fifth := putAt(t, s, now.Add(-time.Second))
+	expect(t, "none", claim(t, s, 0), []queue.ID{})
+	expect(t, "three", claim(t, s, 3), []queue.ID{first, second, third})
+	expect(t, "rest", claim(t, s, 10), []queue.ID{fourth, fifth})
+	expect(t, "nothing", claim(t, s, 10), []queue.ID{})
+}
+
+// However many ask at a time, each message is claimed by one of them.
+func claimIsExclusive(t *testing.T, open Open) {
+	s, close := open(t, t.TempDir())
+	defer close()
+	const n = 200
+	for range n {
+		putAt(t, s, time.Now())
+	}
+	var mu sync.Mutex
+	times := map[queue.ID]int{}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for {
+				ms, err := s.Claim(3, time.Minute)
+				if err != nil {
+					t.Errorf("Claim: %v", err)
+				}
+				if len(ms) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, m := range ms {
+					times[m.ID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	for id, k := range times {
+		if k != 1 {
+			t.Fatalf("%s claimed %d times", id, k)
+		}
+	}
+	expect(t, "claimed", len(times), n)
+}
+
+// A claim that nobody gives back is over when its lease is.
+func claimEndsWithLease(t *testing.T, open Open) {
+	synctest.Test(t, func(t *testing.T) {
+		s, close := open(t, t.TempDir())
+		defer close()
+		id := putAt(t, s, time.Now())
+		expect(t, "claimed", claim(t, s, 1), []queue.ID{id})
+		for range 3 {
+			pass(59 * time.Second)
+			expect(t, "leased", claim(t, s, 1), []queue.ID{})
+			if _, due := s.NextDue(); due {
+				t.Fatal("what is claimed is not due")
+			}
+			pass(time.Second)
+			if _, due := s.NextDue(); !due {
+				t.Fatal("the lease is over, so it is due")
+			}
+			expect(t, "again", claim(t, s, 1), []queue.ID{id})
+		}
+	})
+}
+
+// Update and Release give claims back; an updated message comes when its record says, a released one at once.
+func updateAndReleaseGiveBack(t *testing.T, open Open) {
+	synctest.Test(t, func(t *testing.T) {
+		s, close := open(t, t.TempDir())
+		defer close()
+		a := putAt(t, s, time.Now())
+		b := putAt(t, s, time.Now())
+		expect(t, "claimed", claim(t, s, 2), []queue.ID{a, b})
+		s.Release(a, b, b)
+		expect(t, "released", claim(t, s, 2), []queue.ID{a, b})
+		update(t, s, a, func(m *queue.Message) { m.NextAttempt = time.Now().Add(time.Hour) })
+		update(t, s, b, func(m *queue.Message) { m.Tries++ })
+		expect(t, "updated", claim(t, s, 2), []queue.ID{b})
+		pass(time.Hour)
+		expect(t, "an hour later", claim(t, s, 2), []queue.ID{b, a})
+		update(t, s, a, func(m *queue.Message) { m.NextAttempt = time.Time{} })
+		pass(1000 * time.Hour)
+		expect(t, "never", claim(t, s, 2), []queue.ID{b})
+	})
+}
+
+// NextDue is the soonest that nobody has claimed.
+func nextDue(t *testing.T, open Open) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s, close := open(t, dir)
+		next := func(want time.Time) {
+			t.Helper()
+			got, ok := s.NextDue()
+			if ok == want.IsZero() || !got.Equal(want) {
+				t.Fatalf("got %v %v, want %v", got, ok, want)
+			}
+		}
+		next(time.Time{})
+		start := time.Now()
+		later := putAt(t, s, start.Add(2*time.Hour))
+		next(start.Add(2 * time.Hour))
+		soon := putAt(t, s, start.Add(time.Hour))
+		next(start.Add(time.Hour))
+		s, close = reopen(t, open, dir, close)
+		next(start.Add(time.Hour))
+		pass(time.Hour)
+		expect(t, "claimed", claim(t, s, 5), []queue.ID{soon})
+		next(start.Add(2 * time.Hour))
+		update(t, s, later, func(m *queue.Message) { m.NextAttempt = start.Add(30 * time.Minute) })
+		next(start.Add(30 * time.Minute))
+		if err := s.Remove(later); err != nil {
+			t.Fatal(err)
+		}
+		next(time.Time{})
+		s.Release(soon)
+		next(start.Add(time.Hour))
+		update(t, s, soon, finish)
+		next(time.Time{})
+		close()
+	})
+}
+
+// A claim is not on the disk: whoever opens the store may have all of them.
+func reopenGivesClaimsBack(t *testing.T, open Open) {
+	dir := t.TempDir()
+	s, close := open(t, dir)
+	id := putAt(t, s, time.Now())
+	for range 3 {
+		expect(t, "claimed", claim(t, s, 1), []queue.ID{id})
+		expect(t, "claimed again", claim(t, s, 1), []queue.ID{})
+		s, close = reopen(t, open, dir, close)
+	}
+	close()
+}
+
+// pass lets the bubble's clock go on.
+func pass(d time.Duration) { <-time.After(d) }

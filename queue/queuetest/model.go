@@ -1,0 +1,303 @@
+package queuetest
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"dinkymail/queue"
+)
+
+// Pages have everything that passes the filter, once, in order, in both directions.
+func listPages(t *testing.T, open Open) {
+	dir := t.TempDir()
+	s, close := open(t, dir)
+	var all, waiting, finished, captured []queue.ID
+	for i := range 60 {
+		if i == 40 { // some in what was read back, some new
+			s, close = reopen(t, open, dir, close)
+		}
+		m := Message("bob")
+		m.Captured = i%5 == 0
+		all = append(all, put(t, s, m, "x").ID)
+		switch {
+		case m.Captured:
+			captured = append(captured, m.ID)
+		case i%3 == 0:
+			update(t, s, m.ID, finish)
+			finished = append(finished, m.ID)
+		default:
+			waiting = append(waiting, m.ID)
+		}
+	}
+	defer func() { close() }()
+	for _, c := range []struct {
+		filter queue.Filter
+		want   []queue.ID
+	}{
+		{queue.Filter{}, all}, {queue.Filter{Waiting: true}, waiting}, {queue.Filter{Finished: true}, finished},
+		{queue.Filter{Captured: true}, captured}, {queue.Filter{Waiting: true, Finished: true, Captured: true}, all},
+	} {
+		expect(t, "none", list(t, s, c.filter, "", 0), []queue.ID{})
+		for _, limit := range []int{1, 7, 100} {
+			for _, newest := range []bool{false, true} {
+				c.filter.Newest = newest
+				want := slices.Clone(c.want)
+				if newest {
+					slices.Reverse(want)
+				}
+				expect(t, "pages", pages(t, s, c.filter, limit), want)
+			}
+		}
+	}
+	// An upper bound that is no message, above and below all of them.
+	expect(t, "above", list(t, s, queue.Filter{Newest: true}, queue.NewID(), 1), all[59:])
+	expect(t, "below", list(t, s, queue.Filter{Newest: true}, all[0], 1), []queue.ID{})
+}
+
+func pages(t *testing.T, s queue.Store, f queue.Filter, limit int) []queue.ID {
+	t.Helper()
+	out, after := []queue.ID{}, queue.ID("")
+	for {
+		page := list(t, s, f, after, limit)
+		if len(page) == 0 {
+			return out
+		}
+		if len(page) > limit {
+			t.Fatalf("a page of %d, limit %d", len(page), limit)
+		}
+		out = append(out, page...)
+		after = page[len(page)-1]
+	}
+}
+
+// Many at once accept, claim, defer, finish and list. At the end everything that was accepted is finished, once.
+func hammer(t *testing.T, open Open) {
+	dir := t.TempDir()
+	s, shut := open(t, dir)
+	const submitters, each = 6, 50
+	var accepting, working sync.WaitGroup
+	accepted := make(chan struct{})
+	for range submitters {
+		accepting.Go(func() {
+			for i := range each {
+				m := Message("bob")
+				m.Tries = 0
+				put(t, s, m, string(make([]byte, i*100)))
+			}
+		})
+	}
+	var mu sync.Mutex
+	finished := map[queue.ID]bool{}
+	for range 4 {
+		working.Go(func() {
+			for {
+				done := false
+				select {
+				case <-accepted:
+					done = true
+				default:
+				}
+				ms, err := s.Claim(5, time.Minute)
+				if err != nil {
+					t.Errorf("Claim: %v", err)
+					return
+				}
+				if len(ms) == 0 && done {
+					return
+				}
+				for _, m := range ms {
+					work(t, s, m, &mu, finished)
+				}
+			}
+		})
+	}
+	accepting.Wait()
+	close(accepted)
+	working.Wait()
+	for range 2 {
+		st := s.Stats()
+		expect(t, "stats", st, queue.Stats{Finished: submitters * each})
+		expect(t, "listed", pages(t, s, queue.Filter{}, 64), sorted(finished))
+		s, shut = reopen(t, open, dir, shut)
+	}
+	shut()
+}
+
+// work does to a claimed message what a queue does: every other one is deferred once.
+func work(t *testing.T, s queue.Store, m queue.Message, mu *sync.Mutex, finished map[queue.ID]bool) {
+	if n := len(body(t, s, m.ID)); int64(n) != m.Size {
+		t.Errorf("%s: body of %d bytes, size %d", m.ID, n, m.Size)
+	}
+	if m.Tries == 0 && m.ID[15]%2 == 0 {
+		update(t, s, m.ID, func(m *queue.Message) { m.Tries++ })
+		return
+	}
+	mu.Lock()
+	if finished[m.ID] {
+		t.Errorf("%s claimed after it was finished", m.ID)
+	}
+	finished[m.ID] = true
+	mu.Unlock()
+	update(t, s, m.ID, finish)
+}
+
+// modelled is what a store should know.
+type modelled struct {
+	messages map[queue.ID]queue.Message
+	bodies   map[queue.ID]string
+	claimed  map[queue.ID]bool
+}
+
+// Any sequence of calls, with the store closed and opened between, gives what a few maps would give.
+func model(t *testing.T, open Open) {
+	rapid.Check(t, func(rt *rapid.T) {
+		dir := t.TempDir()
+		s, close := open(t, dir)
+		defer func() { close() }()
+		m := &modelled{messages: map[queue.ID]queue.Message{}, bodies: map[queue.ID]string{}, claimed: map[queue.ID]bool{}}
+		pick := func(rt *rapid.T) queue.ID {
+			if len(m.messages) == 0 {
+				rt.Skip("no message")
+			}
+			return rapid.SampledFrom(m.sortedIDs()).Draw(rt, "id")
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"put":    func(rt *rapid.T) { m.put(rt, s) },
+			"update": func(rt *rapid.T) { m.update(rt, s, pick(rt)) },
+			"remove": func(rt *rapid.T) {
+				id := pick(rt)
+				if err := s.Remove(id); err != nil {
+					rt.Fatalf("Remove: %v", err)
+				}
+				m.forget(id)
+			},
+			"claim": func(rt *rapid.T) { m.claim(rt, s) },
+			"release": func(rt *rapid.T) {
+				id := pick(rt)
+				s.Release(id)
+				delete(m.claimed, id)
+			},
+			"expire": func(rt *rapid.T) { m.expire(rt, s) },
+			"reopen": func(*rapid.T) {
+				s, close = reopen(t, open, dir, close)
+				m.claimed = map[queue.ID]bool{}
+			},
+			"": func(rt *rapid.T) { m.compare(rt, s) },
+		})
+	})
+}
+
+func (m *modelled) sortedIDs() []queue.ID {
+	var ids []queue.ID
+	for id := range m.messages {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (m *modelled) forget(id queue.ID) {
+	delete(m.messages, id)
+	delete(m.bodies, id)
+	delete(m.claimed, id)
+}
+
+func (m *modelled) put(rt *rapid.T, s queue.Store) {
+	msg := Message("bob")
+	msg.Captured = rapid.IntRange(0, 4).Draw(rt, "captured") == 0
+	msg.NextAttempt = msg.NextAttempt.Add(time.Duration(rapid.SampledFrom([]int{-2, -1, 0, 1}).Draw(rt, "due")) * time.Hour)
+	text := string(make([]byte, rapid.SampledFrom([]int{0, 5, 5000, 300 << 10}).Draw(rt, "size")))
+	m.messages[msg.ID], m.bodies[msg.ID] = put(rt, s, msg, text), text
+}
+
+func (m *modelled) update(rt *rapid.T, s queue.Store, id queue.ID) {
+	delay := time.Duration(rapid.IntRange(-2, 2).Draw(rt, "delay")) * time.Hour
+	done := rapid.Bool().Draw(rt, "finish")
+	m.messages[id] = update(rt, s, id, func(msg *queue.Message) {
+		if msg.Tries++; msg.Finished.IsZero() {
+			msg.NextAttempt = time.Now().Add(delay)
+		}
+		if done && msg.Finished.IsZero() {
+			finish(msg)
+		}
+	})
+	delete(m.claimed, id)
+	if now := m.messages[id]; !now.Finished.IsZero() && !now.Captured {
+		delete(m.bodies, id)
+	}
+}
+
+// claim compares what is claimed with what is due, soonest first.
+func (m *modelled) claim(rt *rapid.T, s queue.Store) {
+	limit := rapid.IntRange(1, 4).Draw(rt, "limit")
+	var want []queue.Message
+	for id, msg := range m.messages {
+		if !msg.Captured && msg.Finished.IsZero() && !m.claimed[id] && !msg.NextAttempt.After(time.Now()) {
+			want = append(want, msg)
+		}
+	}
+	slices.SortFunc(want, func(a, b queue.Message) int {
+		if c := a.NextAttempt.Compare(b.NextAttempt); c != 0 {
+			return c
+		}
+		return slices.Compare([]byte(a.ID), []byte(b.ID))
+	})
+	want = want[:min(limit, len(want))]
+	got := claim(rt, s, limit)
+	expect(rt, "claimed", got, ids(want))
+	for _, id := range got {
+		m.claimed[id] = true
+	}
+}
+
+func (m *modelled) expire(rt *rapid.T, s queue.Store) {
+	t := time.Now().Add(time.Duration(rapid.SampledFrom([]int{-1, 1}).Draw(rt, "before")) * time.Minute)
+	n, err := s.Expire(t, 1000)
+	if err != nil {
+		rt.Fatalf("Expire: %v", err)
+	}
+	want := 0
+	for id, msg := range m.messages {
+		if msg.Captured && msg.Accepted.Before(t) || !msg.Captured && !msg.Finished.IsZero() && msg.Finished.Before(t) {
+			want++
+			m.forget(id)
+		}
+	}
+	expect(rt, "expired", n, want)
+}
+
+// compare looks at everything there is to see.
+func (m *modelled) compare(rt *rapid.T, s queue.Store) {
+	var want queue.Stats
+	for id, msg := range m.messages {
+		if got := get(rt, s, id); !same(got, msg) {
+			rt.Fatalf("message:\n got %+v\nwant %+v", got, msg)
+		}
+		if text, ok := m.bodies[id]; ok {
+			expect(rt, "body", body(rt, s, id) == text, true)
+		} else if _, err := s.Body(id); !errors.Is(err, queue.ErrNotFound) {
+			rt.Fatalf("Body of a finished message: %v", err)
+		}
+		switch {
+		case msg.Captured:
+			want.Captured++
+		case !msg.Finished.IsZero():
+			want.Finished++
+		default:
+			want.Waiting++
+			want.Bytes += msg.Size
+			if want.Oldest.IsZero() || msg.Accepted.Before(want.Oldest) {
+				want.Oldest = msg.Accepted
+			}
+		}
+	}
+	expect(rt, "stats", s.Stats(), want)
+	if got := list(rt, s, queue.Filter{}, "", 1000); !slices.Equal(got, m.sortedIDs()) {
+		rt.Fatalf("list: got %v, want %v", got, m.sortedIDs())
+	}
+}

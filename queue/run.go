@@ -1,0 +1,122 @@
+package queue
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lease is how long the store keeps a claimed message from being claimed again. An attempt may outlast it: the dispatcher knows
+// what is in flight.
+const lease = time.Hour
+
+// Run delivers mail until ctx ends. Then it begins no further attempt, gives those in flight Config.Grace to finish, writes
+// their results, and returns nil with nothing left running. What an attempt cut off by then had not settled stays deferred as
+// if it had not been tried. Run is called once.
+func (q *Queue) Run(ctx context.Context) error {
+	// Attempts outlive ctx: a delivery cut off after DATA would be repeated.
+	attempts, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	c := newCrew(q)
+	var hands sync.WaitGroup
+	for range q.cfg.Workers {
+		hands.Go(func() { c.work(ctx, attempts) })
+	}
+	hands.Go(func() { c.keepOrder(ctx, attempts) })
+	d := newDispatcher(c)
+	d.run(ctx)
+	d.windUp(abandon)
+	hands.Wait()
+	c.settlers.Wait()
+	return nil
+}
+
+// crew is what the goroutines of one Run share.
+type crew struct {
+	q        *Queue
+	jobs     chan job   // dispatcher to workers; never full
+	events   chan event // workers and settlers to dispatcher
+	asks     chan ask   // janitor to dispatcher
+	settlers sync.WaitGroup
+	// spoiled is the latest era of the lane in which an attempt heard that the lane should pause. Jobs of that era that nobody
+	// has begun yet go back.
+	spoiled atomic.Int64
+}
+
+// job is one message for a worker.
+type job struct {
+	m     Message
+	era   int
+	probe bool
+}
+
+// event tells the dispatcher what became of a message in flight.
+type event struct {
+	id      ID
+	ended   bool // the worker is free again
+	settled bool // nothing more of it will be written
+	release bool // its record was left as it was
+	heard   hearing
+}
+
+// ask is the janitor's wish to settle messages that are in nobody's hands. The answer is those it may have; they are in flight
+// from then on.
+type ask struct {
+	m       []Message
+	granted chan []Message
+}
+
+func newCrew(q *Queue) *crew {
+	return &crew{
+		q:      q,
+		jobs:   make(chan job, 2*q.cfg.Workers),
+		events: make(chan event, q.cfg.Workers+2*MaxUnwritten),
+		asks:   make(chan ask),
+	}
+}
+
+// work makes attempts, one after the other.
+func (c *crew) work(ctx, attempts context.Context) {
+	for j := range c.jobs {
+		e := event{id: j.m.ID, ended: true, heard: hearing{era: j.era, probe: j.probe}}
+		stale := !j.probe && int64(j.era) <= c.spoiled.Load()
+		if stale || ctx.Err() != nil || c.q.sick.on.Load() {
+			e.settled, e.release = true, true
+			c.events <- e
+			continue
+		}
+		a := c.q.attempt(attempts, j.m)
+		switch {
+		case a == nil:
+			e.settled = true
+		case a.fruitless():
+			e.settled, e.release = true, true
+		}
+		if a != nil && !a.local && attempts.Err() == nil {
+			e.heard.passed, e.heard.pause, e.heard.text = a.hear()
+		}
+		if e.heard.pause != NoPause {
+			c.spoil(int64(j.era))
+		}
+		if !e.settled {
+			c.hand(attempts, a)
+		}
+		c.events <- e
+	}
+}
+
+func (c *crew) spoil(era int64) {
+	for old := c.spoiled.Load(); old < era && !c.spoiled.CompareAndSwap(old, era); old = c.spoiled.Load() {
+	}
+}
+
+// hand has an attempt's result written without waiting for it, unless MaxUnwritten are waiting already.
+func (c *crew) hand(ctx context.Context, a *attempt) {
+	c.q.unwritten <- struct{}{}
+	c.settlers.Go(func() {
+		c.q.settle(ctx, a)
+		<-c.q.unwritten
+		c.events <- event{id: a.m.ID, settled: true}
+	})
+}

@@ -1,0 +1,138 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// How long to wait before a result that could not be written is written again: doubling, from the one to the other.
+const (
+	rewriteFirst = time.Second
+	rewriteMost  = 30 * time.Second
+)
+
+// statusExpired is delivery time expired (RFC 3463, 3.5).
+const statusExpired = "4.4.7"
+
+// settle writes an attempt's result: notices first, then the record. It goes on until that has succeeded or ctx ends.
+func (q *Queue) settle(ctx context.Context, a *attempt) {
+	a.ended = time.Now()
+	a.next = q.cfg.retryAt(&a.m, a.m.Tries+1, a.ended)
+	q.expire(a)
+	q.notify(ctx, a)
+	m, ok := q.write(ctx, a)
+	if !ok {
+		return
+	}
+	for i := range a.results {
+		switch r := &a.results[i]; {
+		case r.Pause != NoPause:
+		case r.Outcome == Delivered:
+			q.count.delivered.Add(1)
+		case r.Outcome == Failed:
+			q.count.failed.Add(1)
+		default:
+			q.count.deferred.Add(1)
+		}
+	}
+	q.logAttempt(ctx, a, &m)
+}
+
+// expire fails what the attempt left deferred beyond the message's lifetime.
+func (q *Queue) expire(a *attempt) {
+	if a.ended.Before(q.cfg.deadline(&a.m)) {
+		return
+	}
+	for i := range a.results {
+		if r := &a.results[i]; r.Outcome == Deferred && r.Pause == NoPause {
+			*r = q.expired(*r)
+		}
+	}
+}
+
+// expired is what becomes of a recipient whose latest result was last, when its lifetime is over.
+func (q *Queue) expired(last Result) Result {
+	last.Outcome, last.Pause = Failed, NoPause
+	if last.Code == 0 && last.Status == statusExpired {
+		return last // it was over before, but the bounce could not be stored
+	}
+	text := "not delivered within " + q.cfg.Lifetime.String()
+	if s := last.reply(); s != "" {
+		text += "; last reply: " + s
+	}
+	last.Code, last.Status, last.Text = 0, statusExpired, text
+	return last
+}
+
+// write brings an attempt's result to the disk. While it cannot, delivery stands still. False means that there is no record
+// any more, or that ctx ended first.
+func (q *Queue) write(ctx context.Context, a *attempt) (Message, bool) {
+	stuck := false
+	defer func() {
+		if stuck && q.sick.unstick() {
+			q.log.Info("results can be written again: delivery goes on")
+		}
+	}()
+	for wait := rewriteFirst; ; wait = min(2*wait, rewriteMost) {
+		m, err := q.store.Update(a.m.ID, a.record)
+		switch {
+		case err == nil:
+			return m, true
+		case errors.Is(err, ErrNotFound):
+			q.log.Info("message was removed during its attempt", "id", a.m.ID)
+			return m, false
+		case !stuck:
+			stuck = true
+			if q.sick.stick(err) {
+				q.log.Error("result cannot be written: delivery stops until it can, or mail would be sent again and again",
+					"id", a.m.ID, "err", err, "remedy", "make room on the disk of DATA_DIR and see that it is writable; "+
+						"if that does not help, restart")
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			q.log.Error("result was not written before the end: this attempt will be repeated", "id", a.m.ID, "err", err)
+			return m, false
+		}
+	}
+}
+
+// logAttempt writes a line for each answer of an attempt.
+func (q *Queue) logAttempt(ctx context.Context, a *attempt, m *Message) {
+	if !q.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	one := func(r *Result, to []int) {
+		attrs := make([]slog.Attr, 0, 10)
+		attrs = append(attrs,
+			slog.String("id", string(m.ID)),
+			slog.Int("n", m.Tries),
+			slog.String("outcome", r.Outcome.String()))
+		if len(to) == 1 {
+			attrs = append(attrs, slog.String("rcpt", m.Envelope.To[to[0]].String()))
+		} else {
+			attrs = append(attrs, slog.Int("rcpts", len(to)))
+		}
+		attrs = append(attrs,
+			slog.String("remote", r.Remote),
+			slog.Int("code", r.Code),
+			slog.String("status", r.Status),
+			slog.String("text", r.Text))
+		if r.Outcome == Deferred {
+			attrs = append(attrs, slog.String("next", a.next.Sub(a.ended).Round(time.Second).String()))
+		}
+		q.log.LogAttrs(ctx, slog.LevelInfo, "attempt", attrs...)
+	}
+	if len(a.results) == 1 {
+		one(&a.results[0], a.tried)
+		return
+	}
+	for _, answer := range a.answers() {
+		one(&answer.Result, answer.To)
+	}
+}

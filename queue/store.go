@@ -1,0 +1,82 @@
+package queue
+
+import (
+	"errors"
+	"io"
+	"time"
+)
+
+// Errors of a Store and of Submit. They say what an answer to the submitter depends on; everything else is an internal error.
+var (
+	ErrNotFound = errors.New("no such message")
+	ErrExists   = errors.New("message exists already")
+	// ErrNoSpace: the disk is full. Nothing of the message was kept; try again later.
+	ErrNoSpace = errors.New("no space left for mail")
+	// ErrFull: QUEUE_MAX_MESSAGES or QUEUE_MAX_BYTES is reached. Try again later.
+	ErrFull = errors.New("queue is full")
+	// ErrTooLarge: the message is larger than MESSAGE_MAX_BYTES.
+	ErrTooLarge = errors.New("message too large")
+	// ErrTooManyRecipients: more recipients than Config.MaxRecipients.
+	ErrTooManyRecipients = errors.New("too many recipients")
+	// ErrNoRecipients: an envelope without a recipient.
+	ErrNoRecipients = errors.New("no recipients")
+	// ErrBroken: a write to the store failed in a way that makes its state doubtful. No mail is taken until a restart.
+	ErrBroken = errors.New("the queue's disk failed; restart once it is mended")
+	// ErrClosed: the store is shut.
+	ErrClosed = errors.New("queue is shut down")
+)
+
+// Store keeps messages. A nil error means: it is on the disk and survives kill -9 and power loss. All methods may be called
+// from any goroutine. Messages handed out are the caller's own copies.
+//
+// Every Store passes queuetest.Suite.
+type Store interface {
+	// Put reads body to its end, calls describe with its size, and keeps both. The message that describe returns must have a
+	// fresh ID (else ErrExists). An error from body or describe is returned as it is and nothing is kept. It may take less
+	// memory than the body has bytes: large ones stream to the disk.
+	Put(body io.Reader, describe func(size int64) (Message, error)) (Message, error)
+	// Get returns the record of a message, waiting, captured or finished; ErrNotFound otherwise.
+	Get(id ID) (Message, error)
+	// Body opens a message's body. Finished messages have none (ErrNotFound), captured ones do.
+	Body(id ID) (io.ReadSeekCloser, error)
+	// Update changes a record on the disk and gives the claim on it back. The change function sees the record as it is now,
+	// and may be called more than once. A record whose Finished becomes non-zero loses its body, unless it is Captured.
+	Update(id ID, change func(*Message)) (Message, error)
+	// Remove deletes a message and every trace of it. ErrNotFound if it is not there.
+	Remove(id ID) error
+	// Claim returns at most limit messages whose NextAttempt is not after now, soonest first. Nobody else gets them until they
+	// are updated, released, or the lease is over. A claim is not on disk: a crash gives all of them back.
+	Claim(limit int, lease time.Duration) ([]Message, error)
+	// Release gives claims back with the records unchanged.
+	Release(ids ...ID)
+	// NextDue is when the next message that nobody has claimed will be due, or has been; false when there is none.
+	NextDue() (time.Time, bool)
+	// List returns a page of at most limit messages that pass filter, in the order of their IDs, beginning behind after ("" for
+	// the start).
+	List(filter Filter, after ID, limit int) ([]Message, error)
+	// Expire removes at most limit finished messages that finished before t, and captured ones accepted before t. It returns
+	// how many it removed.
+	Expire(t time.Time, limit int) (int, error)
+	// Stats counts what is kept. It is cheap: a scrape may call it.
+	Stats() Stats
+	// Check proves that the store can be written, by writing.
+	Check() error
+}
+
+// Filter selects messages for List. The zero value selects all.
+type Filter struct {
+	Waiting  bool // not finished and not captured
+	Finished bool
+	Captured bool // none of the three set: all of them
+	Newest   bool // newest first: after is then the upper bound
+}
+
+// Stats counts what a Store keeps.
+type Stats struct {
+	Waiting  int   // messages with a recipient that is not settled
+	Bytes    int64 // bytes of their bodies
+	Finished int
+	Captured int
+	Oldest   time.Time // when the oldest waiting message was accepted; zero without one
+	Damaged  int       // records set aside because they could not be read
+}

@@ -1,0 +1,45 @@
+package queue
+
+import (
+	"io"
+	"time"
+
+	"dinkymail/message"
+)
+
+// Submission is a mail as a door hands it in.
+type Submission struct {
+	ID       ID // made by NewID where the door needs to know it before; empty: Submit makes one
+	Envelope message.Envelope
+	// Trace says how the mail came in, for its Received field. Submit fills in ID, By, Domain and Time.
+	Trace  message.Trace
+	Origin Origin
+	Body   io.Reader // RFC 5322, lines ending in CRLF
+
+	NotBefore time.Time // do not deliver earlier; zero: at once
+	Tags      []string
+	Metadata  map[string]string
+}
+
+// Status is the queue's health at one moment.
+type Status struct {
+	Store Stats
+	Lanes []LaneStatus
+	// Broken is why nothing is delivered any more: the disk refuses results, or the store broke and takes no mail either. Nil
+	// when all is well.
+	Broken error
+	// Counters since start.
+	Submitted, Delivered, Failed, Deferred uint64 // messages accepted from doors; recipients by outcome of an attempt
+	Bounces                                uint64 // notices queued
+}
+
+// LaneStatus is the state of the way to one next hop.
+type LaneStatus struct {
+	Name      string
+	Held      bool      // nothing is tried but probes
+	Kind      string    // "unreachable", "credentials", "quota", "not configured", "development", or "" when it flows
+	Reason    string    // a sentence for the operator: what is wrong and what to do
+	Since     time.Time // when it was held
+	NextProbe time.Time // zero when probes would not help
+	InFlight  int       // messages being handed over now
+}
