@@ -1,0 +1,72 @@
+package smtp
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// admission counts the connections that are open, all together and by client.
+type admission struct {
+	most, mostEach int
+
+	mu    sync.Mutex // guards the fields below
+	total int
+	each  map[netip.Prefix]int
+	said  time.Time // when the log was last told of a refusal
+}
+
+// sayEvery keeps a flood of connections from becoming a flood of log lines.
+const sayEvery = time.Minute
+
+// worthSaying reports whether the log should hear of a refusal: once in a while is enough.
+func (a *admission) worthSaying(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Sub(a.said) < sayEvery {
+		return false
+	}
+	a.said = now
+	return true
+}
+
+func newAdmission(most, mostEach int) *admission {
+	return &admission{most: most, mostEach: mostEach, each: make(map[netip.Prefix]int)}
+}
+
+// enter takes a place for a connection from peer, or says why there is none.
+func (a *admission) enter(peer netip.Addr) error {
+	client := clientOf(peer)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.total >= a.most {
+		return errBusy
+	}
+	if a.each[client] >= a.mostEach {
+		return errBusyClient
+	}
+	a.total++
+	a.each[client]++
+	return nil
+}
+
+// leave gives the place back.
+func (a *admission) leave(peer netip.Addr) {
+	client := clientOf(peer)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.total--
+	if a.each[client]--; a.each[client] <= 0 {
+		delete(a.each, client)
+	}
+}
+
+// clientOf is what counts as one client: an IPv4 address, or the /64 that a single IPv6 site has at least.
+func clientOf(peer netip.Addr) netip.Prefix {
+	bits := 64
+	if peer.Is4() {
+		bits = 32
+	}
+	p, _ := peer.Prefix(bits) // an invalid address gives the zero Prefix, which is one client too
+	return p
+}

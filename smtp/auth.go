@@ -1,0 +1,84 @@
+package smtp
+
+import (
+	"errors"
+
+	"github.com/emersion/go-sasl"
+	gosmtp "github.com/emersion/go-smtp"
+)
+
+// AuthMechanisms are offered where there are accounts and nobody can listen: over TLS, and to programs on this machine.
+func (s *session) AuthMechanisms() []string {
+	if !s.server.users.any() || !s.private() {
+		return nil
+	}
+	return []string{sasl.Plain, sasl.Login}
+}
+
+func (s *session) private() bool { return s.tls != "" || s.peer.IsLoopback() }
+
+// Auth begins a login.
+func (s *session) Auth(name string) (sasl.Server, error) {
+	switch {
+	case !s.private():
+		return nil, reply(errAuthNeedsTLS)
+	case !s.server.users.any():
+		return nil, reply(errNoMechanism)
+	case name == sasl.Plain:
+		return mechanism{sasl.NewPlainServer(func(identity, name, password string) error {
+			if identity != "" && identity != name {
+				return reply(errLogin) // nobody may act for another
+			}
+			return s.login(name, password)
+		})}, nil
+	case name == sasl.Login:
+		return mechanism{&loginServer{check: s.login}}, nil
+	default:
+		return nil, reply(errNoMechanism)
+	}
+}
+
+func (s *session) login(name, password string) error {
+	if err := s.server.users.login(s.talk.visit.ctx, s.peer, name, password); err != nil {
+		return reply(err)
+	}
+	s.user = name
+	s.talk.wire.welcome()
+	return nil
+}
+
+// mechanism answers malformed responses with the code that RFC 4954, 4 asks for.
+type mechanism struct{ sasl.Server }
+
+func (m mechanism) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, done, err = m.Server.Next(response)
+	var known *gosmtp.SMTPError
+	if err != nil && !errors.As(err, &known) {
+		err = reply(errSASL)
+	}
+	return challenge, done, err
+}
+
+// loginServer is LOGIN, which has no standard: the server asks for the name, unless it came with AUTH, then for the password.
+type loginServer struct {
+	check func(name, password string) error
+	named bool
+	name  string
+	done  bool
+}
+
+// Next takes one response.
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	switch {
+	case l.done:
+		return nil, false, sasl.ErrUnexpectedClientResponse
+	case response == nil:
+		return []byte("Username:"), false, nil
+	case !l.named:
+		l.named, l.name = true, string(response)
+		return []byte("Password:"), false, nil
+	default:
+		l.done = true
+		return nil, true, l.check(l.name, string(response))
+	}
+}

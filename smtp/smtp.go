@@ -1,0 +1,143 @@
+// Package smtp takes mail in over SMTP submission (RFC 6409, RFC 5321): from programs on this machine and on trusted
+// networks as they are, from everybody else after AUTH. What it takes goes to a Submitter, which is the queue.
+//
+// # What it promises
+//
+// "250 2.0.0 queued as ID" is said only after the Submitter returned that ID. A zero Config refuses everybody, so that
+// forgetting a setting never makes an open relay: who is neither trusted nor logged in gets 530 at MAIL, before any
+// recipient. No byte of a body is ever read as a command: once reading a body went wrong, the connection is closed. Every
+// line that comes in is looked at here before go-smtp sees it, with and without TLS, so that go-smtp never parses the address
+// of a stranger. Passwords are neither logged nor kept; they are taken over TLS or from loopback only.
+//
+// # Who runs where
+//
+// Serve and ServeTLS block and may run several times on one Server. Each accepts connections and has a go-smtp server of its own
+// that talks on them; when it returns, nothing of both is left. A connection is a wire (deadlines, limits), perhaps TLS on it,
+// and a talk (lines, replies) that go-smtp takes for its client; after STARTTLS there is a second talk on the same wire. All of
+// it belongs to one goroutine at a time; only for BDAT does go-smtp call the session's Data in another one.
+//
+// # Limits
+//
+// All limits are fields of Config and have a default. A connection beyond them is answered 421 in one sentence and closed.
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"dinkymail/queue"
+)
+
+// Submitter is where accepted mail goes: the queue. A nil error means that the mail is on the disk.
+type Submitter interface {
+	Submit(ctx context.Context, s queue.Submission) (queue.ID, error)
+}
+
+// Config is what an operator decides. The zero value refuses everybody; a zero limit means its default.
+type Config struct {
+	Hostname string // in the greeting, in EHLO and in Received
+	Domain   string // completes "RCPT TO:<postmaster>"
+
+	// Users are the accounts that may log in: name to bcrypt or argon2id hash, see HashPassword. Entries that CheckHash
+	// refuses never match.
+	Users map[string]string
+	// Trusted are the networks that may send without AUTH. What counts is the peer address of the TCP connection.
+	Trusted []netip.Prefix
+	// TLS is for STARTTLS and ServeTLS; nil: neither is offered. Versions before TLS 1.2 are never spoken.
+	TLS *tls.Config
+
+	MaxMessageBytes int64 // of one message as it comes in; default 25 MiB
+	MaxRecipients   int   // of one message; default 1000
+
+	MaxConnections          int // of all Serve calls together; default 1000
+	MaxConnectionsPerClient int // an IPv4 address or an IPv6 /64; default 200
+	MaxErrors               int // commands refused since the last accepted message, then 421; default 20
+	MaxIdleCommands         int // commands that bring no mail along since the last accepted message, then 421; default 200
+	MaxHashing              int // passwords checked at the same time, each of which may take 19 MiB; default 2
+	MaxLoginFailures        int // then client and account pause; default 5
+
+	IdleTimeout      time.Duration // for the next whole command; default 5 min (RFC 5321, 4.5.3.2.7)
+	WriteTimeout     time.Duration // for a reply to be taken; default 1 min
+	HandshakeTimeout time.Duration // for TLS; default 30 s
+	StrangerTimeout  time.Duration // from connecting to AUTH, for those who are not trusted; default 3 min
+	StallTimeout     time.Duration // between two bytes of a body; default 3 min
+	DataTimeout      time.Duration // for a whole body; default 30 min
+	MinRate          int64         // bytes per second that a body must reach after its first minute; default 128
+
+	// LoginPause is how long client and account are refused after MaxLoginFailures failed logins. It doubles with each further
+	// failure, up to LoginPauseMax. Defaults: 1 min and 1 h. Failures are forgotten after LoginPauseMax without a new one.
+	LoginPause, LoginPauseMax time.Duration
+
+	// Grace is how long transactions in flight may go on after the end of Serve's context; default 30 s.
+	Grace time.Duration
+}
+
+// withDefaults fills in what was left zero.
+func (c Config) withDefaults() Config {
+	orElse(&c.MaxMessageBytes, 25<<20)
+	orElse(&c.MaxRecipients, 1000)
+	orElse(&c.MaxConnections, 1000)
+	orElse(&c.MaxConnectionsPerClient, 200)
+	orElse(&c.MaxErrors, 20)
+	orElse(&c.MaxIdleCommands, 200)
+	orElse(&c.MaxHashing, 2)
+	orElse(&c.MaxLoginFailures, 5)
+	orElse(&c.IdleTimeout, 5*time.Minute)
+	orElse(&c.WriteTimeout, time.Minute)
+	orElse(&c.HandshakeTimeout, 30*time.Second)
+	orElse(&c.StrangerTimeout, 3*time.Minute)
+	orElse(&c.StallTimeout, 3*time.Minute)
+	orElse(&c.DataTimeout, 30*time.Minute)
+	orElse(&c.MinRate, 128)
+	orElse(&c.LoginPause, time.Minute)
+	orElse(&c.LoginPauseMax, time.Hour)
+	orElse(&c.Grace, 30*time.Second)
+	if c.Hostname == "" {
+		c.Hostname = "localhost"
+	}
+	if c.TLS != nil {
+		c.TLS = c.TLS.Clone()
+		c.TLS.MinVersion = max(c.TLS.MinVersion, tls.VersionTLS12)
+	}
+	return c
+}
+
+func orElse[T int | int64 | time.Duration](value *T, or T) {
+	if *value <= 0 {
+		*value = or
+	}
+}
+
+// Server is the SMTP door. All Serve calls on it share its limits and its memory of failed logins.
+type Server struct {
+	next  Submitter
+	cfg   Config
+	log   *slog.Logger
+	doors *admission
+	users *accounts
+}
+
+// New makes a Server; it opens and starts nothing.
+func New(next Submitter, cfg Config, log *slog.Logger) *Server {
+	cfg = cfg.withDefaults()
+	return &Server{
+		next:  next,
+		cfg:   cfg,
+		log:   log,
+		doors: newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
+		users: newAccounts(cfg, log),
+	}
+}
+
+// trusts reports whether a peer may send without AUTH.
+func (s *Server) trusts(peer netip.Addr) bool {
+	for _, network := range s.cfg.Trusted {
+		if network.Contains(peer) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,138 @@
+package smtp
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"dinkymail/message"
+)
+
+// Only CR LF "." CR LF ends a body. Whatever else some server somewhere takes for an end splits nothing: the text behind it
+// stays part of a body that is refused, no second mail appears, and the conversation goes on in step. Where CR CR LF makes it
+// doubtful whether that was the end, the connection is closed instead.
+func TestNothingIsSmuggledIn(t *testing.T) {
+	const injected = "MAIL FROM:<eve@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\nSubject: eve\r\n\r\neve\r\n"
+	ends := []string{
+		"\n.\n", "\n.\r\n", "\r\n.\n", "\r\n.\r", "\r.\r", "\r.\r\n", "\r.\n", "\n.\r",
+		"\r\r\n.\r\n", "\r\n.\r\r\n", "\r\n\x00.\r\n", "\r\n.\x00\r\n", "\r\n\r.\r\n", "\r\n.\n\r\n", "\n\n.\n\n", "\r\n.\r\x00\n",
+	}
+	for _, end := range ends {
+		t.Run(strings.NewReplacer("\r", "CR", "\n", "LF", "\x00", "NUL").Replace(end), func(t *testing.T) {
+			h := open(t, Config{})
+			p := dial(t, h.addr)
+			p.mail()
+			p.say("DATA", "354")
+			p.send("Subject: hello\r\n\r\nhello" + end + injected + "\r\n.\r\nNOOP\r\n")
+			if got := p.expect("554 5.6.0"); !strings.Contains(got, "line 3") && !strings.Contains(got, "line 4") {
+				t.Errorf("%q does not name the line", got)
+			}
+			if rest := readAll(p.finish()); rest != "" && rest != "250 2.0.0 I have successfully done nothing\r\n" {
+				t.Errorf("the text behind the end was answered %q", rest)
+			}
+			if n := len(h.all()); n != 0 {
+				t.Errorf("%d mails accepted, want none", n)
+			}
+		})
+	}
+}
+
+// The same bytes are refused when they come in a chunk, where nothing marks the end at all.
+func TestNothingIsSmuggledInByChunks(t *testing.T) {
+	h := open(t, Config{})
+	p := dial(t, h.addr)
+	p.mail()
+	p.send("BDAT 33 LAST\r\nSubject: x\r\n\r\nhello\n.\nQUIT\r\nxyz\r\nNOOP\r\n")
+	p.expect("554 5.6.0")
+	p.expect("250 2.0.0")
+	if n := len(h.all()); n != 0 {
+		t.Errorf("%d mails accepted, want none", n)
+	}
+}
+
+// A dot alone, doubled by the client, is part of the body; the end may be cut anywhere into packets.
+func TestBodyEnds(t *testing.T) {
+	h := open(t, Config{})
+	p := dial(t, h.addr)
+	p.mail()
+	p.say("DATA", "354")
+	for _, part := range []string{"Subject: x\r\n\r\na\r", "\n.", ".\r", "\n", "...b\r\n", ".", "\r", "\nNO"} {
+		p.send(part)
+	}
+	p.expect("250 2.0.0 queued as")
+	p.say("OP", "250 2.0.0")
+	if raw := h.all()[0].raw; !strings.HasSuffix(raw, "\r\n\r\na\r\n.\r\n..b\r\n") {
+		t.Errorf("body came out as %q", raw)
+	}
+}
+
+// Every body over a small alphabet ends at its first CR LF "." CR LF and nowhere else, however it is cut into packets.
+func TestEndingIsTheOneAndOnly(t *testing.T) {
+	alphabet := "\r\n.x"
+	var try func(prefix string, left int)
+	try = func(prefix string, left int) {
+		want := len(prefix)
+		if i := strings.Index("\r\n"+prefix, "\r\n.\r\n"); i >= 0 {
+			want = i + 3
+		}
+		for split := 0; split <= len(prefix); split++ {
+			var e ending
+			got := scanAll(&e, prefix[:split])
+			got += scanAll(&e, prefix[split:])
+			if got != want {
+				t.Fatalf("%q split at %d ends at %d, want %d", prefix, split, got, want)
+			}
+		}
+		if left > 0 {
+			for _, c := range alphabet {
+				try(prefix+string(c), left-1)
+			}
+		}
+	}
+	try("", 7)
+}
+
+func scanAll(e *ending, s string) (n int) {
+	for n < len(s) && *e != bodyEnded {
+		more, _ := e.scan([]byte(s[n:]))
+		n += more
+	}
+	return n
+}
+
+// Malformed mail is refused with the reason and the connection goes on; what is refused is logged once.
+func TestMalformedIsRefused(t *testing.T) {
+	h := open(t, Config{})
+	p := dial(t, h.addr)
+	p.mail()
+	p.say("DATA", "354")
+	p.send("Subject: x\r\n\r\na\rb\r\n.\r\n")
+	p.expect("554 5.6.0")
+	p.mail()
+	if got := h.log.String(); strings.Count(got, "msg=refused") != 1 {
+		t.Errorf("log: %s", got)
+	}
+	if !errors.Is(&message.MalformedError{}, message.ErrMalformed) {
+		t.Error("a MalformedError is no ErrMalformed")
+	}
+}
+
+// go-smtp sees the same end of every body as ending does: were it not so, the connection would be closed as lost.
+func TestEndingAgreesWithTheLibrary(t *testing.T) {
+	h := open(t, Config{})
+	bodies := []string{""}
+	for from := 0; len(bodies[from]) < 5; from++ {
+		for _, c := range "\r\n.x" {
+			bodies = append(bodies, bodies[from]+string(c))
+		}
+	}
+	for _, body := range bodies {
+		p := dial(t, h.addr)
+		p.send("HELO c\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n" + body + "\r\n.\r\n")
+		answers := readAll(p.finish())
+		p.conn.Close()
+		if !strings.Contains(answers, "354") || strings.Contains(answers, "421") {
+			t.Fatalf("%q is answered %q", body, answers)
+		}
+	}
+}
