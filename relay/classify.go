@@ -1,0 +1,186 @@
+package relay
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"dinkymail/queue"
+)
+
+// fault is something other than success: a reply that is none of 2xx and 3xx, or no reply at all.
+type fault struct {
+	stage    string
+	reply    reply // code 0: there was none, and err says why
+	err      error
+	patience time.Duration // how long was waited, when err is a timeout
+	gone     bool          // ctx ended: it is nobody's fault
+	midst    bool          // the message's end was not sent
+	remote   string        // set where the connection is not at hand
+	secrets  *Config       // its password must not show in a Text
+}
+
+// hangup reports whether the next hop was merely gone: what a connection that idled for too long looks like.
+func (f *fault) hangup() bool {
+	return !f.gone && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
+}
+
+// classify is the border between SMTP and the queue: it says what a reply, or its absence, means for a recipient. It looks at the
+// code, the enhanced status code, the stage and, because providers share few codes for "you have sent enough" and "who are you",
+// at the words.
+func classify(f *fault, remote string) queue.Result {
+	if remote == "" {
+		remote = f.remote
+	}
+	res := queue.Result{Code: f.reply.code, Status: f.reply.status, Remote: remote, Stage: f.stage}
+	switch {
+	case f.gone:
+		res.Text = "given up: " + f.err.Error()
+	case f.reply.code == 0:
+		res.Text = f.explain()
+		res.Pause = pauseWithout(f)
+	default:
+		res.Text = f.reply.text
+		words := strings.ToLower(f.reply.text)
+		res.Outcome, res.Pause = judge(f.stage, f.reply, words)
+		res.Text = advise(res, words)
+	}
+	res.Text = clean(f.hide(res.Text), maxText)
+	return res
+}
+
+// pauseWithout says what it means that no reply came: before MAIL nothing of the message was said, so it is the lane; from then
+// on it may be the message, and pausing for it would let one message stop all others.
+func pauseWithout(f *fault) queue.Pause {
+	switch {
+	case errors.Is(f.err, errNoAuth), errors.Is(f.err, errNoMechanism):
+		return queue.PauseCredentials
+	case transaction(f.stage):
+		return queue.NoPause
+	default:
+		return queue.PauseUnreachable
+	}
+}
+
+// transaction reports whether a stage is about a message.
+func transaction(stage string) bool {
+	return stage == stageMail || stage == stageRcpt || stage == stageData || stage == stageBody
+}
+
+// judge decides by a reply. It comes with 2xx only at the end of the message, or out of place.
+func judge(stage string, r reply, words string) (queue.Outcome, queue.Pause) {
+	switch {
+	case r.code/100 == 2 && stage == stageBody:
+		return queue.Delivered, queue.NoPause
+	case r.code/100 < 4: // a yes where it means nothing
+		if transaction(stage) {
+			return queue.Deferred, queue.NoPause
+		}
+		return queue.Deferred, queue.PauseUnreachable
+	case aboutCredentials(stage, r, words):
+		return queue.Deferred, queue.PauseCredentials
+	case aboutQuota(stage, r, words):
+		return queue.Deferred, queue.PauseQuota
+	case !transaction(stage), r.code == 421 && stage == stageMail:
+		return queue.Deferred, queue.PauseUnreachable
+	case r.code/100 == 4, r.code == 503, strings.HasPrefix(r.status, "4"):
+		// 503 is our own or their confusion about the order of commands, and 5xx with 4.x.x is two answers: delay is the safe one.
+		return queue.Deferred, queue.NoPause
+	default:
+		return queue.Failed, queue.NoPause
+	}
+}
+
+// aboutCredentials recognises that our account is refused, or that one is asked for (RFC 4954, 4 and 6).
+func aboutCredentials(stage string, r reply, words string) bool {
+	if stage == stageAuth {
+		return r.code != 421 && !containsAny(words, quotaWords)
+	}
+	if !transaction(stage) {
+		return false
+	}
+	switch r.code {
+	case 530, 534, 535, 538:
+		return true
+	}
+	return r.code/100 == 5 && (containsAny(words, loginWords) ||
+		stage == stageMail && strings.Contains(words, "account") && containsAny(words, blockedWords))
+}
+
+// aboutQuota recognises that our account has sent enough for now. A recipient's full mailbox, x.2.x, is another thing.
+func aboutQuota(stage string, r reply, words string) bool {
+	if stage != stageAuth && !transaction(stage) {
+		return strings.HasSuffix(r.status, ".7.28") || containsAny(words, quotaWords)
+	}
+	_, detail, _ := strings.Cut(r.status, ".")
+	switch detail {
+	case "4.5", "7.28", "1.90": // congestion, as Gmail says of its daily limit; its rate limit; Exchange's daily limit
+		return true
+	case "5.3": // too many recipients, said before any was taken, can only be a limit over time
+		return r.code == 452
+	}
+	if strings.HasPrefix(detail, "2.") {
+		return stage == stageMail && strings.Contains(words, "quota") || strings.Contains(words, "submissionquota")
+	}
+	return containsAny(words, quotaWords)
+}
+
+var (
+	loginWords = []string{"authentication required", "authentication is required", "not authenticated", "must authenticate",
+		"authenticate first", "auth first", "please authenticate", "log in first"}
+	blockedWords = []string{"suspended", "disabled", "locked", "restricted"}
+
+	quotaWords = []string{"sending limit", "sending quota", "sending rate", "user sending", "daily limit", "daily message",
+		"daily sending", "hourly limit", "rate limit", "ratelimit", "message quota", "submissionquota", "throttl",
+		"too many messages", "too many emails", "too many login", "connections limit", "smtp relay limit"}
+)
+
+func containsAny(s string, words []string) bool {
+	for _, w := range words {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// advise adds to a reply that concerns the account what the operator can do.
+func advise(res queue.Result, words string) string {
+	var hint string
+	switch {
+	case res.Pause == queue.PauseCredentials && strings.Contains(words, "starttls"):
+		hint = "set USE_TLS=yes"
+	case res.Pause == queue.PauseCredentials && (res.Status == "5.7.9" || res.Code == 534 || strings.Contains(words, "gmail")):
+		hint = "make an app password and put it in SMTP_RELAY_PASSWORD"
+	case res.Pause == queue.PauseCredentials && res.Code/100 == 4:
+		hint = "the login could not be checked; if it stays so, look at the account at the provider"
+	case res.Pause == queue.PauseCredentials && containsAny(words, blockedWords):
+		hint = "ask the provider about the account"
+	case res.Pause == queue.PauseCredentials && res.Stage != stageAuth:
+		hint = "the next hop wants a login: set SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD"
+	case res.Pause == queue.PauseCredentials:
+		hint = "check SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD; with Gmail, make an app password and put it in SMTP_RELAY_PASSWORD"
+	case res.Pause == queue.PauseQuota:
+		hint = "the account has sent as much as its provider allows for now"
+	default:
+		return res.Text
+	}
+	return clean(res.Text, maxText-len(hint)-3) + " (" + hint + ")"
+}
+
+// hide blots out the password, plain and as AUTH sends it, should somebody quote it back to us.
+func (f *fault) hide(text string) string {
+	if f.secrets == nil || len(f.secrets.Password) == 0 {
+		return text
+	}
+	name, password := f.secrets.Username, f.secrets.Password
+	for _, secret := range []string{
+		password,
+		base64.StdEncoding.EncodeToString([]byte(password)),
+		base64.StdEncoding.EncodeToString([]byte("\x00" + name + "\x00" + password)),
+	} {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	return text
+}

@@ -1,0 +1,62 @@
+package relay
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// explain says in a sentence for the operator why there was no reply.
+func (f *fault) explain() string {
+	var (
+		name      x509.HostnameError
+		authority x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		record    tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(f.err, &name):
+		return "wrong certificate: " + name.Error() +
+			"; set SMTP_RELAY_HOST to a name in it, or TLS_VERIFY=no to take any certificate"
+	case errors.As(f.err, &authority):
+		return "wrong certificate: it is signed by an authority that this system does not know; " +
+			"name a file with the authority's certificate in SMTP_RELAY_CA_FILE, or set TLS_VERIFY=no to take any certificate"
+	case errors.As(f.err, &invalid) && invalid.Reason == x509.Expired:
+		return "wrong certificate: " + invalid.Error() + "; its owner must renew it, or this machine's clock is wrong; " +
+			"TLS_VERIFY=no takes any certificate"
+	case errors.As(f.err, &invalid):
+		return "wrong certificate: " + invalid.Error() + "; TLS_VERIFY=no takes any certificate"
+	case errors.As(f.err, &record):
+		return "the next hop does not speak TLS from the first byte; port 587 begins without"
+	case errors.Is(f.err, os.ErrDeadlineExceeded) && f.stage != stageConnect:
+		return "no answer within " + f.patience.Round(time.Millisecond).String() + f.where()
+	case errors.Is(f.err, io.EOF), errors.Is(f.err, io.ErrUnexpectedEOF),
+		errors.Is(f.err, syscall.ECONNRESET), errors.Is(f.err, syscall.EPIPE):
+		return "the next hop closed the connection" + f.where()
+	default:
+		return f.err.Error() + f.where()
+	}
+}
+
+// where is the stage in words, to stand at the end of a sentence.
+func (f *fault) where() string {
+	switch f.stage {
+	case stageConnect:
+		return ""
+	case stageGreeting:
+		return " before its greeting"
+	case stageBody:
+		if f.midst {
+			return " in the midst of the message"
+		}
+		return " after the end of the message, and may have taken it"
+	case stageData, stageMail, stageRcpt, stageEhlo, stageStartTLS, stageAuth:
+		return " at the stage " + f.stage
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,140 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// pool keeps the connections made with one Config. Connections in use and idle ones together are never more than
+// cfg.Connections: an idle one gives its place to each that is opened.
+type pool struct {
+	cfg   Config
+	tls   *tls.Config
+	log   *slog.Logger
+	dial  func(context.Context) (net.Conn, error)
+	slots chan struct{} // one token per connection in use
+
+	mu     sync.Mutex // guards what follows
+	idle   []*conn    // longest idle first
+	sweeps *time.Timer
+	closed bool
+
+	quits sync.WaitGroup // goroutines saying QUIT; they begin under mu while not closed, or in close
+}
+
+func newPool(cfg Config, log *slog.Logger) *pool {
+	p := &pool{cfg: cfg, tls: cfg.tls(), log: log, slots: make(chan struct{}, cfg.Connections)}
+	dialer := &net.Dialer{Timeout: cfg.ConnectTimeout}
+	p.dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", cfg.address()) }
+	return p
+}
+
+// get returns a connection ready for MAIL: the one that idled for the shortest time, or a fresh one.
+func (p *pool) get(ctx context.Context, fresh bool) (*conn, *fault) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, &fault{stage: stageConnect, err: context.Cause(ctx), gone: true}
+	}
+	c := p.take()
+	if c != nil && !fresh {
+		return c, nil
+	}
+	if c != nil {
+		c.close()
+	}
+	c, f := p.open(ctx)
+	if f != nil {
+		<-p.slots
+		return nil, f
+	}
+	return c, nil
+}
+
+func (p *pool) take() *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	c := p.idle[n-1]
+	p.idle[n-1] = nil
+	p.idle = p.idle[:n-1]
+	return c
+}
+
+// put gives a connection back; one that is not usable is closed at once.
+func (p *pool) put(c *conn, usable bool) {
+	defer func() { <-p.slots }()
+	if !usable {
+		p.log.Debug("connection given up", "remote", c.remote, "n", c.used)
+		c.close()
+		return
+	}
+	c.used++
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		c.close()
+	case c.used >= p.cfg.PerConnection || now.Sub(c.born) > p.cfg.MaxAge:
+		p.part(c)
+	default:
+		c.since = now
+		p.idle = append(p.idle, c)
+		if p.sweeps == nil {
+			p.sweeps = time.AfterFunc(p.cfg.IdleTimeout, p.sweep)
+		}
+	}
+}
+
+// part says QUIT in the background. The caller holds mu, or is close.
+func (p *pool) part(c *conn) {
+	p.log.Debug("disconnecting", "remote", c.remote, "n", c.used)
+	p.quits.Go(c.quit)
+}
+
+// sweep closes what has been idle for too long, and comes back while anything idles.
+func (p *pool) sweep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	now := time.Now()
+	n := 0
+	for n < len(p.idle) && now.Sub(p.idle[n].since) >= p.cfg.IdleTimeout {
+		p.part(p.idle[n])
+		n++
+	}
+	p.idle = append(p.idle[:0], p.idle[n:]...)
+	if len(p.idle) == 0 {
+		p.sweeps = nil
+		return
+	}
+	p.sweeps.Reset(p.cfg.IdleTimeout - now.Sub(p.idle[0].since))
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	closed := p.closed
+	p.closed = true
+	if p.sweeps != nil {
+		p.sweeps.Stop()
+	}
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	if !closed {
+		for _, c := range idle {
+			p.part(c)
+		}
+	}
+	p.quits.Wait()
+}

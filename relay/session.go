@@ -1,0 +1,139 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"time"
+)
+
+// The stages of a conversation, as they stand in Result.Stage.
+const (
+	stageConnect  = "connect"
+	stageGreeting = "greeting"
+	stageEhlo     = "ehlo"
+	stageStartTLS = "starttls"
+	stageAuth     = "auth"
+	stageMail     = "mail"
+	stageRcpt     = "rcpt"
+	stageData     = "data"
+	stageBody     = "body"
+)
+
+var (
+	errNoStartTLS = errors.New("the next hop offers no STARTTLS, and USE_TLS=yes sends nothing without; " +
+		"try SMTP_RELAY_PORT=465, or set USE_TLS=no if the way there is trusted")
+	errInjected = errors.New("the next hop, or somebody in between, talked on before TLS began; nothing was sent")
+)
+
+// open connects and does all that comes before the first MAIL.
+func (p *pool) open(ctx context.Context) (*conn, *fault) {
+	nc, err := p.dial(ctx)
+	if err != nil {
+		return nil, &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
+	}
+	c := newConn(&p.cfg, nc)
+	stop := c.guard(ctx)
+	f := p.begin(ctx, c)
+	if !stop() && f == nil {
+		f = &fault{stage: stageConnect}
+	}
+	if f != nil {
+		c.close()
+		if ctx.Err() != nil {
+			f.err, f.gone = context.Cause(ctx), true
+		}
+		f.remote = c.remote
+		return nil, f
+	}
+	p.log.Debug("connected", "remote", c.remote, "tls", c.secure(), "user", p.cfg.Username)
+	return c, nil
+}
+
+func (p *pool) begin(ctx context.Context, c *conn) *fault {
+	if p.cfg.implicit() {
+		if f := c.startTLS(ctx, p.tls, stageConnect); f != nil {
+			return f
+		}
+	}
+	greeting, f := c.reply(stageGreeting, p.cfg.GreetingTimeout)
+	if f != nil {
+		return f
+	}
+	if greeting.code != 220 {
+		return &fault{stage: stageGreeting, reply: greeting}
+	}
+	if f := c.hello(); f != nil {
+		return f
+	}
+	if p.cfg.UseTLS && !c.secure() {
+		if f := c.upgrade(ctx, p.tls); f != nil {
+			return f
+		}
+	}
+	if p.cfg.Username == "" {
+		return nil
+	}
+	return c.authenticate()
+}
+
+// hello says EHLO, and HELO to those who do not know it.
+func (c *conn) hello() *fault {
+	r, f := c.command(stageEhlo, "EHLO "+c.cfg.Hostname, c.cfg.CommandTimeout)
+	if f != nil {
+		return f
+	}
+	if r.positive() {
+		c.ext = parseExtensions(r.text)
+		return nil
+	}
+	if r.code/100 == 5 {
+		c.ext = extensions{}
+		if r, f = c.command(stageEhlo, "HELO "+c.cfg.Hostname, c.cfg.CommandTimeout); f != nil {
+			return f
+		}
+		if r.positive() {
+			return nil
+		}
+	}
+	return &fault{stage: stageEhlo, reply: r}
+}
+
+// upgrade does STARTTLS. What was learned before is forgotten: anybody could have said it (RFC 3207, 4.2).
+func (c *conn) upgrade(ctx context.Context, config *tls.Config) *fault {
+	if !c.ext.startTLS {
+		return &fault{stage: stageStartTLS, err: errNoStartTLS}
+	}
+	r, f := c.command(stageStartTLS, "STARTTLS", c.cfg.CommandTimeout)
+	if f != nil {
+		return f
+	}
+	if r.code != 220 {
+		return &fault{stage: stageStartTLS, reply: r}
+	}
+	if c.r.Buffered() > 0 {
+		return &fault{stage: stageStartTLS, err: errInjected}
+	}
+	if f := c.startTLS(ctx, config, stageStartTLS); f != nil {
+		return f
+	}
+	return c.hello()
+}
+
+func (c *conn) startTLS(ctx context.Context, config *tls.Config, stage string) *fault {
+	if err := c.raw.SetDeadline(time.Now().Add(c.cfg.ConnectTimeout)); err != nil {
+		return &fault{stage: stage, err: err}
+	}
+	t := tls.Client(c.raw, config)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return &fault{stage: stage, err: err, patience: c.cfg.ConnectTimeout}
+	}
+	c.wire.Conn = t
+	return nil
+}
+
+// secure reports whether TLS protects the connection.
+func (c *conn) secure() bool {
+	_, ok := c.wire.Conn.(*tls.Conn)
+	return ok
+}
