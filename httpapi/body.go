@@ -1,0 +1,103 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// bodies is the room for request bodies, and for the mails composed from them.
+type bodies struct {
+	left atomic.Int64 // how many more bytes of requests may be held
+	idle sync.Pool    // of *bytes.Buffer, none above keepBuffer
+}
+
+func (b *bodies) take(n int64) bool {
+	if b.left.Add(-n) < 0 {
+		b.left.Add(n)
+		return false
+	}
+	return true
+}
+
+func (b *bodies) give(n int64) { b.left.Add(n) }
+
+// buffer is an empty buffer; give it back with keep.
+func (b *bodies) buffer() *bytes.Buffer {
+	if idle, ok := b.idle.Get().(*bytes.Buffer); ok {
+		idle.Reset()
+		return idle
+	}
+	return new(bytes.Buffer)
+}
+
+func (b *bodies) keep(used *bytes.Buffer) {
+	if used.Cap() <= keepBuffer {
+		b.idle.Put(used)
+	}
+}
+
+// keepBuffer is the largest buffer worth keeping for the next request, and the size up to which a mail is composed in memory.
+const keepBuffer = 256 << 10
+
+var errBusy = errors.New("too many large requests at once")
+
+// readBody reads a whole request body within MaxBody, and within what all requests may hold together. The caller gives it
+// back with release once it is done with it and with what it made of it.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buffer, release func(), err error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, nil, refuse(codeEncoding, badFormat+"the body is compressed; send it without Content-Encoding.")
+	}
+	if r.ContentLength > s.cfg.MaxBody {
+		return nil, nil, s.tooLarge()
+	}
+	b = s.bodies.buffer()
+	held := int64(0)
+	release = func() {
+		s.bodies.give(held)
+		s.bodies.keep(b)
+	}
+	if rec, ok := w.(*recorder); ok {
+		w = rec.ResponseWriter // only net/http's own writer knows to close the connection of whoever sends too much
+	}
+	body := http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+	for err == nil {
+		b.Grow(bytes.MinRead)
+		space := b.AvailableBuffer()[:b.Available()]
+		var n int
+		n, err = body.Read(space)
+		b.Write(space[:n])
+		if held += int64(n); !s.bodies.take(int64(n)) {
+			held -= int64(n)
+			err = errBusy
+		}
+	}
+	if err == io.EOF {
+		return b, release, nil
+	}
+	release()
+	return nil, nil, s.unread(err)
+}
+
+// unread says why a body could not be read.
+func (s *Server) unread(err error) error {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return s.tooLarge()
+	}
+	if errors.Is(err, errBusy) {
+		return &refusal{code: codeBusy, message: notSent + "too many large requests at once.", retry: 5 * time.Second,
+			cause: err}
+	}
+	return &refusal{code: codeFormat, message: badFormat + "the body ends too early or came too slowly.", cause: err}
+}
+
+func (s *Server) tooLarge() *refusal {
+	reason := fmt.Sprintf("the body is larger than the %d bytes of HTTP_MAX_BODY.", s.cfg.MaxBody)
+	return refuse(codeTooLarge, badFormat+reason)
+}

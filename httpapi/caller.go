@@ -1,0 +1,279 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/go-chi/httprate"
+
+	"dinkymail/message"
+)
+
+// rank says how far a caller is trusted. The zero value is the least.
+type rank uint8
+
+const (
+	visitor     rank = iota
+	program          // runs on this machine, or in a network the owner trusts
+	application      // showed a key
+)
+
+// caller is who made a request.
+type caller struct {
+	rank    rank
+	key     *key       // of an application
+	client  netip.Addr // may be invalid
+	address string     // for the log and the record: host:port, or the address alone when it came through a proxy
+	why     string     // why it is only a visitor, for the answer when that matters
+}
+
+// name is the account the queue remembers.
+func (c caller) name() string {
+	if c.key != nil {
+		return c.key.Name
+	}
+	return ""
+}
+
+// key is a Key ready to be compared.
+type key struct {
+	Key
+	sum     [sha256.Size]byte
+	senders Senders
+}
+
+// callers tells callers apart.
+type callers struct {
+	cfg     Config
+	keys    []key
+	hosts   map[string]bool
+	origins Origins
+	form    Senders // whom visitors may write to
+	limit   *httprate.RateLimiter
+}
+
+func newCallers(cfg Config) *callers {
+	c := &callers{cfg: cfg, hosts: map[string]bool{"localhost": true}}
+	for _, host := range append([]string{cfg.Hostname}, cfg.Hosts...) {
+		if host, ok := normalHost(withoutPort(strings.ToLower(strings.TrimSpace(host)))); ok {
+			c.hosts[host] = true
+		}
+	}
+	c.origins, _ = ParseOrigins(cfg.AllowedHosts)
+	own := ownSenders(cfg)
+	for _, k := range cfg.Keys {
+		if k.Secret == "" {
+			continue // an unset variable must not become a key that anybody can show
+		}
+		ready := key{Key: k, sum: sha256.Sum256([]byte(k.Secret)), senders: own}
+		if len(k.From) > 0 {
+			ready.senders, _ = ParseSenders(k.From)
+		}
+		c.keys = append(c.keys, ready)
+	}
+	c.form, _ = ParseSenders(cfg.FormRecipients)
+	if len(cfg.FormRecipients) == 0 {
+		c.form = Senders{addresses: addressSet(cfg.DefaultTo.Address), domains: domainSet(cfg.Domain)}
+	}
+	if cfg.FormRate.N > 0 && cfg.FormRate.Per > 0 {
+		c.limit = httprate.NewRateLimiter(cfg.FormRate.N, cfg.FormRate.Per,
+			httprate.WithResponseHeaders(httprate.ResponseHeaders{})) // Retry-After is ours, the rest is nobody's business
+	}
+	return c
+}
+
+// forwarded makes the client's address known that a trusted proxy names: the rightmost that is not a trusted proxy itself.
+func forwarded(proxies []netip.Prefix) func(http.Handler) http.Handler {
+	var texts []string
+	for _, p := range proxies {
+		if p.IsValid() {
+			texts = append(texts, p.String())
+		}
+	}
+	if len(texts) == 0 {
+		return func(next http.Handler) http.Handler { return next }
+	}
+	return middleware.ClientIPFromXFF(texts...)
+}
+
+// identify finds out who made a request. The error is a key that is not ours: whoever shows a key means to be known by it,
+// and is never taken for somebody else instead.
+func (c *callers) identify(r *http.Request) (caller, error) {
+	peer := addrOf(r.RemoteAddr)
+	passed := passedOn(r.Header)
+	var who caller
+	who.client, who.address = clientOf(r)
+	secret, shown, err := shownKey(r.Header)
+	if err != nil {
+		return who, err
+	}
+	if shown {
+		if who.key = c.find(secret); who.key == nil {
+			return who, refuse(codeKey, "The API key is not valid: it is none of those in API_KEYS.")
+		}
+		who.rank = application
+		return who, nil
+	}
+	switch {
+	case !contains(c.cfg.TrustedNetworks, peer):
+		who.why = "its address is not in TRUSTED_NETWORKS"
+	case passed != "":
+		who.why = "it came through a proxy (" + passed + ")"
+	case len(r.Header["Origin"]) > 0, fromOtherSite(r.Header):
+		who.why = "it came from a web page"
+	case !c.ourHost(r):
+		who.why = "its Host is not one of ours (MAIL_HOSTNAME, localhost)"
+	default:
+		who.rank = program
+	}
+	return who, nil
+}
+
+// find compares secret with every key in the same time, whichever it is.
+func (c *callers) find(secret string) *key {
+	sum := sha256.Sum256([]byte(secret))
+	var found *key
+	for i := range c.keys {
+		if subtle.ConstantTimeCompare(sum[:], c.keys[i].sum[:]) == 1 {
+			found = &c.keys[i]
+		}
+	}
+	return found
+}
+
+// shownKey is the key a request carries, if any. An Authorization of another scheme is not for us.
+func shownKey(h http.Header) (secret string, shown bool, err error) {
+	given := h["X-Api-Key"]
+	for _, a := range h["Authorization"] {
+		if scheme, rest, _ := strings.Cut(a, " "); strings.EqualFold(scheme, "Bearer") {
+			given = append(given[:len(given):len(given)], strings.TrimSpace(rest))
+		}
+	}
+	if len(given) == 0 {
+		return "", false, nil
+	}
+	for _, g := range given[1:] {
+		if g != given[0] {
+			return "", true, refuse(codeKey,
+				"The request carries two API keys that differ: give one, as Authorization: Bearer or X-API-KEY.")
+		}
+	}
+	return given[0], true, nil
+}
+
+// proxyHeaders are the fields that proxies add.
+var proxyHeaders = [...]string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto", "Via"}
+
+// passedOn names the field by which a proxy shows that it passed the request on; "" when there is none.
+func passedOn(h http.Header) string {
+	for _, name := range proxyHeaders {
+		if len(h[name]) > 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+// fromOtherSite reports whether a browser says that a page of another site made the request without being navigated here.
+func fromOtherSite(h http.Header) bool {
+	site := h.Get("Sec-Fetch-Site")
+	return site != "" && site != "none" && site != "same-origin" && h.Get("Sec-Fetch-Mode") != "navigate"
+}
+
+// ourHost reports whether the request was sent to a name that only ever means us: a page elsewhere can make its own name
+// resolve to this machine, but not one of these.
+func (c *callers) ourHost(r *http.Request) bool {
+	host, ok := normalHost(strings.ToLower(withoutPort(r.Host)))
+	if !ok {
+		return false
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		return a.IsLoopback() || c.hosts[host] || local != nil && a == addrOf(local.String())
+	}
+	return c.hosts[host] || strings.HasSuffix(host, ".localhost")
+}
+
+func withoutPort(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return hostport
+}
+
+// checkOrigin refuses a request that a page of a foreign origin made. Our own pages are no foreigners.
+func (c *callers) checkOrigin(r *http.Request) error {
+	origins := r.Header["Origin"]
+	if len(origins) == 0 || len(origins) == 1 && (c.origins.Allow(origins[0]) || c.sameOrigin(r, origins[0])) {
+		return nil
+	}
+	return refuse(codeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
+}
+
+func (c *callers) sameOrigin(r *http.Request, origin string) bool {
+	_, host, ok := strings.Cut(origin, "://")
+	return ok && strings.EqualFold(host, r.Host) && c.ourHost(r)
+}
+
+// checkRate counts a visitor's request and refuses it when the client has made too many. IPv6 clients count by their /64,
+// which is what one of them usually has to itself.
+func (c *callers) checkRate(w http.ResponseWriter, r *http.Request, who caller) error {
+	if c.limit == nil || who.rank != visitor || !c.limit.OnLimit(w, r, httprate.CanonicalizeIP(who.client.String())) {
+		return nil
+	}
+	return &refusal{
+		code:    codeRate,
+		message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
+		retry:   max(c.cfg.FormRate.Per, time.Second),
+	}
+}
+
+// clientOf is who made the request: the peer, or the client that a trusted proxy names. The text is host:port, or the
+// address alone when it came through a proxy.
+func clientOf(r *http.Request) (netip.Addr, string) {
+	peer := addrOf(r.RemoteAddr)
+	if a := middleware.GetClientIPAddr(r.Context()).Unmap().WithZone(""); a.IsValid() && a != peer {
+		return a, a.String()
+	}
+	return peer, r.RemoteAddr
+}
+
+func addrOf(hostport string) netip.Addr {
+	ap, err := netip.ParseAddrPort(hostport)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func addressSet(list ...message.Address) map[string]bool {
+	set := map[string]bool{}
+	for _, a := range list {
+		if !a.IsNull() {
+			set[fold(a)] = true
+		}
+	}
+	return set
+}
+
+func domainSet(domain string) map[string]bool {
+	if domain == "" {
+		return nil
+	}
+	return map[string]bool{strings.ToLower(domain): true}
+}

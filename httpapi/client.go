@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client asks a running appliance over its API. Its methods may be called from any goroutine.
+type Client struct {
+	base, key string
+	http      http.Client
+}
+
+// NewClient makes a Client of the appliance at baseURL, such as "http://127.0.0.1:20001". With an empty key it is whatever the
+// place it calls from makes of it: a program on the appliance's machine, or a visitor. It uses no proxy, follows no redirect,
+// and gives every call 30 seconds at most.
+func NewClient(baseURL, key string) *Client {
+	return &Client{base: strings.TrimSuffix(baseURL, "/"), key: key, http: http.Client{
+		Timeout:   30 * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}}
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Error is an answer of the API that is no success.
+type Error struct {
+	Status  int    // of HTTP
+	Code    Code   // empty when the answer was not the API's
+	Message string // one sentence
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Health is how the appliance says it is.
+type Health struct {
+	Message string `json:"message"`
+	Status  string `json:"status"`           // "ok", "degraded" or "down"
+	Reason  string `json:"reason,omitempty"` // why it is not ok
+	Detail  struct {
+		Version string `json:"version"`
+		Waiting int    `json:"waiting"`
+		Lanes   []struct {
+			Name   string `json:"name"`
+			Held   bool   `json:"held"`
+			Reason string `json:"reason"`
+		} `json:"lanes"`
+	} `json:"detail"` // empty for visitors
+}
+
+// SendRequest is a mail to send. HTML is the HTML form of Body, or alone all there is.
+type SendRequest struct {
+	To          []string          `json:"to"`
+	Cc          []string          `json:"cc,omitempty"`
+	Bcc         []string          `json:"bcc,omitempty"`
+	From        string            `json:"from,omitempty"` // empty: DEFAULT_FROM of the appliance
+	ReplyTo     []string          `json:"reply_to,omitempty"`
+	Subject     string            `json:"subject"`
+	Body        string            `json:"body,omitempty"`
+	HTML        string            `json:"html,omitempty"`
+	Headers     map[string]string `json:"headers,omitempty"`
+	Attachments []SendAttachment  `json:"attachments,omitempty"`
+	SendAt      *time.Time        `json:"send_at,omitempty"`
+	Tags        []string          `json:"tags,omitempty"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+}
+
+// SendAttachment is one file of a SendRequest.
+type SendAttachment struct {
+	Filename    string `json:"filename"`
+	Content     []byte `json:"content"`
+	ContentType string `json:"content_type,omitempty"`
+	ContentID   string `json:"content_id,omitempty"`
+}
+
+// SendResponse names an accepted mail.
+type SendResponse struct {
+	ID        string `json:"id"`
+	MessageID string `json:"messageId"`
+	Status    string `json:"status"`
+}
+
+// Health asks whether the appliance is well. One that answers that it is not gives both a Health and an *Error.
+func (c *Client) Health(ctx context.Context) (h Health, err error) {
+	err = c.call(ctx, http.MethodGet, "/health", nil, &h)
+	return h, err
+}
+
+// Send hands a mail in. A nil error means that it is on the appliance's disk.
+func (c *Client) Send(ctx context.Context, m SendRequest) (answer SendResponse, err error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return answer, fmt.Errorf("write request: %w", err)
+	}
+	err = c.call(ctx, http.MethodPost, sendPath, body, &answer)
+	return answer, err
+}
+
+// Status tells what became of a mail, by its queue ID or its Message-ID.
+func (c *Client) Status(ctx context.Context, id string) (st MessageStatus, err error) {
+	err = c.call(ctx, http.MethodGet, "/api/v1/email/status/"+url.PathEscape(id), nil, &st)
+	return st, err
+}
+
+// largestAnswer bounds what is read of an answer, in bytes.
+const largestAnswer = 8 << 20
+
+func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("ask the appliance at %s: %w", c.base, err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if c.key != "" {
+		r.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return fmt.Errorf("ask the appliance at %s: %w", c.base, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	parsed := json.Unmarshal(text, into)
+	if resp.StatusCode == http.StatusOK && parsed == nil {
+		return nil
+	}
+	var refused errorBody
+	if json.Unmarshal(text, &refused) != nil || refused.Message == "" {
+		refused.Message = fmt.Sprintf("%s answered %s, which is no answer of Dinkymail", c.base, resp.Status)
+	}
+	return &Error{Status: resp.StatusCode, Code: refused.Code, Message: refused.Message}
+}

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/rs/cors"
+)
+
+// The addresses whose errors have a shape of their own.
+const (
+	sendPath  = "/send"
+	emailPath = "/api/v1/email/send"
+)
+
+// headersRead are the request headers that a page of an allowed origin may set: those the API reads, and those that fetch
+// libraries add.
+var headersRead = []string{"Content-Type", "Authorization", "X-API-KEY", "Accept", "X-Requested-With"}
+
+// cross mounts h where pages of other origins may call it. An allowed origin gets its preflight answered, a foreign one gets
+// 403 and h never runs: rs/cors alone only keeps the answer from the page.
+func (s *Server) cross(r chi.Router, pattern, method string, h handler) {
+	methods := []string{method}
+	if method == http.MethodGet {
+		methods = append(methods, http.MethodHead)
+	}
+	allow := strings.Join(append(methods[:len(methods):len(methods)], http.MethodOptions), ", ")
+	guarded := s.serve(func(w http.ResponseWriter, r *http.Request) error {
+		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+		if !preflight && r.Method != method && (r.Method != http.MethodHead || method != http.MethodGet) {
+			return &refusal{code: codeMethod, message: "Only " + method + " method is allowed", allow: allow}
+		}
+		if err := s.callers.checkOrigin(r); err != nil {
+			return err
+		}
+		if preflight {
+			if header := w.Header(); header.Get("Access-Control-Allow-Origin") != "" {
+				header.Set("Access-Control-Allow-Methods", allow)
+				header.Set("Access-Control-Allow-Headers", strings.Join(headersRead, ", "))
+			}
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		return h(w, r)
+	})
+	r.Handle(pattern, cors.New(cors.Options{
+		// Never AllowedOrigins: an empty list there means everybody.
+		AllowOriginVaryRequestFunc: func(r *http.Request, _ string) (bool, []string) {
+			return s.callers.checkOrigin(r) == nil, nil
+		},
+		AllowedMethods:     methods,
+		AllowedHeaders:     headersRead,
+		ExposedHeaders:     []string{"Retry-After"},
+		MaxAge:             600,
+		OptionsPassthrough: true,
+	}).Handler(guarded))
+}
+
+// unknown answers where there is nothing.
+func (s *Server) unknown(_ http.ResponseWriter, r *http.Request) error {
+	return refuse(codeNotFound, "There is nothing at this address; POST /send takes mail.")
+}
+
+// wrongMethod answers a method that the address does not know, with those it does. The router comes here with a method of
+// which it has never heard also when the address is unknown.
+func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request) error {
+	routes := chi.RouteContext(r.Context()).Routes
+	var allow []string
+	for _, m := range [...]string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if routes.Match(chi.NewRouteContext(), m, r.URL.Path) {
+			allow = append(allow, m)
+		}
+	}
+	switch {
+	case len(allow) == 0:
+		return s.unknown(w, r)
+	case r.URL.Path == sendPath || r.URL.Path == emailPath:
+		allow = []string{http.MethodPost, http.MethodOptions}
+	}
+	what := allow[0]
+	return &refusal{code: codeMethod, message: "Only " + what + " method is allowed", allow: strings.Join(allow, ", ")}
+}

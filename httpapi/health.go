@@ -1,0 +1,139 @@
+package httpapi
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"dinkymail/queue"
+)
+
+// health remembers how the last check went: visitors are told that for a second, because every check costs a write.
+type health struct {
+	queue Queue
+
+	mu   sync.Mutex // guards what follows
+	at   time.Time
+	last error
+	sick bool // the log was told
+}
+
+// check proves that mail can be stored. changed is true the first time an answer differs from the one before.
+func (h *health) check(maxAge time.Duration) (err error, changed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.at.IsZero() || time.Since(h.at) >= maxAge {
+		h.last = h.queue.Check()
+		h.at = time.Now()
+	}
+	changed = (h.last != nil) != h.sick
+	h.sick = h.last != nil
+	return h.last, changed
+}
+
+// healthReport is the answer of /health.
+type healthReport struct {
+	errorBody
+	Status string      `json:"status"`           // ok, degraded or down
+	Reason string      `json:"reason,omitempty"` // why it is not ok
+	Checks healthCheck `json:"checks"`
+	Detail *detail     `json:"detail,omitempty"` // for keys and programs on this machine
+}
+
+// healthCheck is one word per thing that must work.
+type healthCheck struct {
+	Store    string `json:"store"`    // ok or failed
+	Delivery string `json:"delivery"` // ok, held or captured
+}
+
+// detail is what the outside has no business to know.
+type detail struct {
+	Version string `json:"version,omitempty"`
+	Waiting int    `json:"waiting"`
+	Bytes   int64  `json:"bytes"`
+	Damaged int    `json:"damaged"`
+	Lanes   []lane `json:"lanes"`
+}
+
+type lane struct {
+	Name   string `json:"name"`
+	Held   bool   `json:"held"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// heldReasons say to everybody why mail waits; LaneStatus.Reason, which may quote a next hop, is for the operator.
+var heldReasons = map[string]string{
+	"unreachable":    "the next hop does not answer; mail is kept and tried again",
+	"credentials":    "the next hop refuses the credentials; mail is kept",
+	"quota":          "a sending quota is used up; mail is kept and tried again",
+	"not configured": "no upstream configured",
+}
+
+// showHealth is GET /health and GET /api/health.
+func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
+	who, _ := s.callers.identify(r) // whoever shows a wrong key still learns whether we are well
+	maxAge := time.Second
+	if who.rank != visitor {
+		maxAge = 0
+	}
+	sick, changed := s.health.check(maxAge)
+	status := s.queue.Status()
+	if sick == nil {
+		sick = status.Broken
+	}
+	report := s.report(status, sick)
+	if changed && sick != nil {
+		s.log.Error("store check failed", "err", sick)
+	} else if changed {
+		s.log.Info("store check passed again")
+	}
+	if who.rank != visitor {
+		report.Detail = detailOf(status, s.cfg.Version)
+		if sick != nil {
+			report.Details = sick.Error()
+		}
+	}
+	if sick != nil {
+		w.Header().Set("Retry-After", "60")
+		return answer(w, http.StatusServiceUnavailable, report)
+	}
+	return answer(w, http.StatusOK, struct {
+		Success bool        `json:"success"`
+		Message string      `json:"message"`
+		Status  string      `json:"status"`
+		Reason  string      `json:"reason,omitempty"`
+		Checks  healthCheck `json:"checks"`
+		Detail  *detail     `json:"detail,omitempty"`
+	}{true, "Mail API service is running", report.Status, report.Reason, report.Checks, report.Detail})
+}
+
+func (s *Server) report(status queue.Status, sick error) healthReport {
+	report := healthReport{Status: "ok", Checks: healthCheck{Store: "ok", Delivery: "ok"}}
+	for _, l := range status.Lanes {
+		if l.Held {
+			report.Status, report.Reason, report.Checks.Delivery = "degraded", heldReasons[l.Kind], "held"
+			if report.Reason == "" {
+				report.Reason = "mail is kept and waits"
+			}
+		}
+	}
+	if s.cfg.Development {
+		report.Status, report.Reason, report.Checks.Delivery = "ok", "", "captured"
+	}
+	if sick != nil {
+		report.Status, report.Checks.Store = "down", "failed"
+		report.Reason = "mail cannot be stored"
+		report.errorBody = newErrorBody("", refuse(codeUnavailable,
+			"Mail cannot be stored now; see the log of the appliance."))
+	}
+	return report
+}
+
+func detailOf(status queue.Status, version string) *detail {
+	kept := status.Store
+	d := &detail{Version: version, Waiting: kept.Waiting, Bytes: kept.Bytes, Damaged: kept.Damaged, Lanes: []lane{}}
+	for _, l := range status.Lanes {
+		d.Lanes = append(d.Lanes, lane{l.Name, l.Held, l.Reason})
+	}
+	return d
+}

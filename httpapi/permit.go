@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+
+	"dinkymail/message"
+)
+
+// visitorRecipients is how many addresses one mail of a visitor may have, all of them the owner's.
+const visitorRecipients = 10
+
+// permit checks that who may send this mail, and sets its sender. from is what the caller asked for, nil if nothing.
+func (s *Server) permit(d *message.Draft, from *message.Mailbox, q *request, who caller) error {
+	if who.rank == visitor {
+		return s.permitVisitor(d, from, q, who)
+	}
+	senders := ownSenders(s.cfg)
+	if who.key != nil {
+		senders = who.key.senders
+	}
+	d.From = s.cfg.DefaultFrom
+	if from != nil {
+		d.From = *from
+	}
+	switch {
+	case d.From.Address.IsNull():
+		return refuse(codeMissingFrom, "Sender (from) is required, because DEFAULT_FROM is not set.")
+	case senders.Has(d.From.Address):
+		return nil
+	case who.key != nil && from == nil:
+		return refuse(codeSender, fmt.Sprintf("The key %q may not send from DEFAULT_FROM (%s): "+
+			"give from, or add the address to the key in API_KEYS.", who.key.Name, d.From.Address))
+	case who.key != nil:
+		return refuse(codeSender, fmt.Sprintf("The key %q may not send from %s: add the address to the key in API_KEYS.",
+			who.key.Name, d.From.Address))
+	default:
+		return refuse(codeSender,
+			fmt.Sprintf("Without an API key mail may be sent from your own domain only, not from %s: "+
+				"see MAIL_DOMAIN and API_KEYS.", d.From.Address))
+	}
+}
+
+// permitVisitor makes the mail one from the appliance to its owner, which the owner can answer.
+func (s *Server) permitVisitor(d *message.Draft, from *message.Mailbox, q *request, who caller) error {
+	switch {
+	case len(q.Headers) > 0:
+		return refuse(codeField, "A visitor may not set headers; a caller with a key from API_KEYS may.")
+	case q.SendAt != "":
+		return refuse(codeField, "A visitor may not set send_at; a caller with a key from API_KEYS may.")
+	}
+	all := 0
+	for _, boxes := range [...][]message.Mailbox{d.To, d.Cc, d.Bcc} {
+		for _, b := range boxes {
+			if !s.callers.form.Has(b.Address) {
+				return refuse(codeRecipient,
+					fmt.Sprintf("A visitor may not write to %s: only to the addresses in FORM_RECIPIENTS. "+
+						"The caller counts as a visitor because it shows no key from API_KEYS and %s.", b.Address, who.why))
+			}
+			all++
+		}
+	}
+	if all > visitorRecipients {
+		return refuse(codeManyRecipients, fmt.Sprintf("A visitor may write to at most %d addresses at once.",
+			visitorRecipients))
+	}
+	d.From = s.cfg.DefaultFrom
+	if d.From.Address.IsNull() {
+		return refuse(codeMissingFrom, "This appliance cannot send form mail, because DEFAULT_FROM is not set.")
+	}
+	if from != nil && len(d.ReplyTo) == 0 && from.Address != d.From.Address {
+		d.ReplyTo = []message.Mailbox{*from}
+	}
+	return nil
+}
+
+// tlsOf is how the Received field names a connection's encryption.
+func tlsOf(r *http.Request) string {
+	if r.TLS == nil {
+		return ""
+	}
+	return tls.VersionName(r.TLS.Version) + " " + tls.CipherSuiteName(r.TLS.CipherSuite)
+}

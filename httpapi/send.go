@@ -1,0 +1,227 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"dinkymail/message"
+	"dinkymail/queue"
+)
+
+// accepted is the answer of POST /send.
+type accepted struct {
+	Success   bool     `json:"success"`
+	Message   string   `json:"message"`
+	ID        queue.ID `json:"id"`
+	MessageID string   `json:"messageId"`
+	Status    string   `json:"status"`
+}
+
+// send is POST /send.
+func (s *Server) send(w http.ResponseWriter, r *http.Request) error {
+	id, messageID, err := s.take(w, r)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, accepted{true, "Email sent successfully", id, messageID, "queued"})
+}
+
+// sendEmail is POST /api/v1/email/send, the same service under its other documented address.
+func (s *Server) sendEmail(w http.ResponseWriter, r *http.Request) error {
+	_, messageID, err := s.take(w, r)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, struct {
+		Success   bool   `json:"success"`
+		Message   string `json:"message"`
+		MessageID string `json:"messageId"`
+	}{true, "Email queued for delivery", messageID})
+}
+
+// take puts the mail of a request into the queue. Its checks run in the order that the contract gives.
+func (s *Server) take(w http.ResponseWriter, r *http.Request) (queue.ID, string, error) {
+	who, err := s.callers.identify(r)
+	if err != nil {
+		return "", "", err
+	}
+	if err := s.callers.checkRate(w, r, who); err != nil {
+		return "", "", err
+	}
+	body, release, err := s.readBody(w, r)
+	if err != nil {
+		return "", "", err
+	}
+	defer release()
+	q := new(request)
+	if err := q.parse(body.Bytes()); err != nil {
+		return "", "", err
+	}
+	if err := q.complete(); err != nil {
+		return "", "", err
+	}
+	id := queue.NewID()
+	draft, err := s.draft(q, who, id)
+	if err != nil {
+		return "", "", err
+	}
+	if err := s.submit(r, who, id, draft, q); err != nil {
+		return "", "", err
+	}
+	return id, draft.MessageID, nil
+}
+
+// complete checks that nothing is missing: recipient, subject and body, in this order.
+func (q *request) complete() error {
+	given := func(s string) bool { return strings.TrimSpace(s) != "" }
+	switch {
+	case !given(strings.Join(q.To.all, "")):
+		return refuse(codeMissingTo, "Recipient (to) is required")
+	case !given(q.Subject):
+		return refuse(codeMissingSubject, "Subject is required")
+	case !given(q.Body) && !given(q.Text) && !given(q.HTML.text):
+		return refuse(codeMissingBody, "Email body is required")
+	case q.Body != "" && q.Text != "" && q.Body != q.Text && !q.HTML.body:
+		return refuse(codeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
+	}
+	return nil
+}
+
+// draft turns a complete request into a mail that this caller may send.
+func (s *Server) draft(q *request, who caller, id queue.ID) (message.Draft, error) {
+	d := message.Draft{
+		Subject: q.Subject,
+		Text:    q.Body,
+		HTML:    q.HTML.text,
+		Headers: q.Headers,
+		Date:    time.Now(),
+		Domain:  s.domain(),
+	}
+	d.MessageID = "<" + string(id) + "@" + d.Domain + ">"
+	if q.HTML.body {
+		d.HTML, d.Text = q.Body, q.Text
+	} else if d.Text == "" {
+		d.Text = q.Text
+	}
+	from, err := q.addresses(&d)
+	if err != nil {
+		return d, err
+	}
+	if err := s.permit(&d, from, q, who); err != nil {
+		return d, err
+	}
+	if d.Attachments, err = decode(q.Attachments); err != nil {
+		return d, err
+	}
+	if err := d.Validate(); err != nil {
+		return d, invalid(err)
+	}
+	return d, nil
+}
+
+// domain is the right-hand side of our Message-IDs.
+func (s *Server) domain() string {
+	for _, d := range [...]string{s.cfg.Domain, s.cfg.Hostname} {
+		if d != "" {
+			return d
+		}
+	}
+	return "localhost"
+}
+
+// addresses parses every address of the request into d, but for the sender, which it returns; nil when there is none.
+func (q *request) addresses(d *message.Draft) (*message.Mailbox, error) {
+	for _, f := range [...]struct {
+		name string
+		from list
+		to   *[]message.Mailbox
+	}{{"to", q.To, &d.To}, {"cc", q.Cc, &d.Cc}, {"bcc", q.Bcc, &d.Bcc}, {"reply_to", q.ReplyTo, &d.ReplyTo}} {
+		for _, text := range f.from.all {
+			if strings.TrimSpace(text) == "" {
+				continue
+			}
+			boxes, err := message.ParseMailboxes(text)
+			if err != nil {
+				return nil, badAddress(f.name, text, err)
+			}
+			if bare := nowhere(boxes); bare != "" {
+				return nil, badAddress(f.name, text, &message.AddressError{Input: bare, Reason: "it has no domain"})
+			}
+			*f.to = append(*f.to, boxes...)
+		}
+	}
+	if strings.TrimSpace(q.From) == "" {
+		return nil, nil
+	}
+	from, err := message.ParseMailbox(q.From)
+	if err == nil && nowhere([]message.Mailbox{from}) != "" {
+		err = &message.AddressError{Input: q.From, Reason: "it has no domain"}
+	}
+	if err != nil {
+		return nil, badAddress("from", q.From, err)
+	}
+	return &from, nil
+}
+
+// nowhere is the first address without a domain: RFC 5321 knows <postmaster>, but mail from here goes to a place.
+func nowhere(boxes []message.Mailbox) string {
+	for _, b := range boxes {
+		if b.Address.Domain == "" {
+			return b.Address.String()
+		}
+	}
+	return ""
+}
+
+// badAddress names the field, the address in it that does not parse, and why.
+func badAddress(field, text string, err error) *refusal {
+	reason := err.Error()
+	if e, ok := errors.AsType[*message.AddressError](err); ok {
+		text, reason = e.Input, e.Reason
+	}
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "") + "…"
+	}
+	return refuse(codeAddress, fmt.Sprintf("Invalid address in \"%s\": %q (%s).", field, text, reason))
+}
+
+// invalid says why a draft cannot become a mail.
+func invalid(err error) *refusal {
+	return refuse(codeMessage, "The mail cannot be composed: "+strings.ReplaceAll(err.Error(), "\n", "; ")+".")
+}
+
+// submit composes the mail and hands it to the queue.
+func (s *Server) submit(r *http.Request, who caller, id queue.ID, d message.Draft, q *request) error {
+	notBefore, err := sendAt(q.SendAt, d.Date)
+	if err != nil {
+		return err
+	}
+	sub := queue.Submission{
+		ID:        id,
+		Envelope:  d.Envelope(),
+		Trace:     message.Trace{Client: ip(who.client), Protocol: "HTTP", TLS: tlsOf(r), User: who.name()},
+		Origin:    queue.Origin{Door: "http", Client: who.address, User: who.name()},
+		NotBefore: notBefore,
+		Tags:      q.Tags,
+		Metadata:  q.Metadata,
+	}
+	if len(sub.Envelope.To) == 1 && len(d.Bcc) == 0 {
+		sub.Trace.For = sub.Envelope.To[0].Address
+	}
+	body, done := s.compose(d)
+	defer done()
+	sub.Body = body
+	_, err = s.queue.Submit(r.Context(), sub)
+	return err
+}
+
+func ip(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"dinkymail/message"
+)
+
+// Senders is a set of addresses that a caller may use: as the sender for a key, as recipients for visitors. The zero value
+// has none. Local parts are compared without regard to case, as every large provider does.
+type Senders struct {
+	all       bool
+	addresses map[string]bool
+	domains   map[string]bool
+}
+
+// ParseSenders reads entries of an address, "@domain" or "*" for all. Entries that are none of these are left out and
+// reported.
+func ParseSenders(entries []string) (Senders, error) {
+	s := Senders{addresses: map[string]bool{}, domains: map[string]bool{}}
+	var bad []error
+	for _, entry := range entries {
+		text := strings.TrimSpace(entry)
+		switch {
+		case text == "":
+		case text == "*":
+			s.all = true
+		case text[0] == '@':
+			domain, ok := normalHost(strings.ToLower(text[1:]))
+			if !ok {
+				bad = append(bad, fmt.Errorf("%q: is no domain; write @example.com", entry))
+				continue
+			}
+			s.domains[domain] = true
+		default:
+			a, err := message.ParseAddress(text)
+			if err != nil {
+				bad = append(bad, fmt.Errorf("%q: %w", entry, err))
+				continue
+			}
+			s.addresses[fold(a)] = true
+		}
+	}
+	return s, errors.Join(bad...)
+}
+
+// Has reports whether a is in the set. The null address never is.
+func (s *Senders) Has(a message.Address) bool {
+	if a.IsNull() {
+		return false
+	}
+	return s.all || s.domains[strings.ToLower(a.Domain)] || s.addresses[fold(a)]
+}
+
+// fold is the form in which addresses are compared.
+func fold(a message.Address) string { return strings.ToLower(a.Local + "@" + a.Domain) }
+
+// ownSenders is what a program on this machine may send as: the sender by default and addresses at our own domain.
+func ownSenders(cfg Config) Senders {
+	return Senders{addresses: addressSet(cfg.DefaultFrom.Address), domains: domainSet(cfg.Domain)}
+}

@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"dinkymail/message"
+	"dinkymail/queue"
+)
+
+// MessageStatus is the answer of GET /api/v1/email/status/{messageId}.
+type MessageStatus struct {
+	Success    bool              `json:"success"`
+	ID         queue.ID          `json:"id"`
+	MessageID  string            `json:"messageId"`
+	Status     queue.State       `json:"status"`
+	Reason     string            `json:"reason,omitempty"` // why it is held
+	Timestamp  time.Time         `json:"timestamp"`        // of the last change
+	Details    StatusDetails     `json:"details"`
+	Recipients []RecipientStatus `json:"recipients"`
+	Attempts   AttemptStatus     `json:"attempts"`
+	Tags       []string          `json:"tags,omitempty"`
+	Metadata   map[string]string `json:"metadata,omitempty"`
+}
+
+// StatusDetails says which mail it is. To has all recipients, separated by commas.
+type StatusDetails struct {
+	To      string `json:"to"`
+	From    string `json:"from"`
+	Subject string `json:"subject"`
+}
+
+// RecipientStatus is what became of one recipient, and the last that a next hop said of it.
+type RecipientStatus struct {
+	Address string `json:"address"`
+	Outcome string `json:"outcome"`
+	Code    int    `json:"code,omitempty"`
+	Text    string `json:"text,omitempty"`
+	Remote  string `json:"remote,omitempty"`
+}
+
+// AttemptStatus sums up what was tried. Times that do not exist are left out.
+type AttemptStatus struct {
+	Count int        `json:"count"`
+	Last  *time.Time `json:"last,omitempty"`
+	Next  *time.Time `json:"next,omitempty"`
+}
+
+// status is GET /api/v1/email/status/{messageId}. It is not for visitors, whose mail is their own business and the owner's.
+func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.callers.identify(r)
+	if err != nil {
+		return err
+	}
+	if who.rank == visitor {
+		return refuse(codeNeedsKey, "Reading a mail's status needs a key from API_KEYS. "+
+			"The caller counts as a visitor because it shows none and "+who.why+".")
+	}
+	id, err := idOf(r, "messageId")
+	if err != nil {
+		return err
+	}
+	m, err := s.queue.Get(id)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, s.statusOf(&m))
+}
+
+func (s *Server) statusOf(m *queue.Message) MessageStatus {
+	st := MessageStatus{
+		Success: true, ID: m.ID, MessageID: m.Facts.MessageID, Timestamp: changed(m),
+		Details:    StatusDetails{To: joined(m.Envelope.To), From: m.Envelope.From.String(), Subject: m.Facts.Subject},
+		Recipients: make([]RecipientStatus, 0, len(m.Envelope.To)),
+		Attempts:   AttemptStatus{Count: m.Tries},
+		Tags:       m.Tags, Metadata: m.Metadata,
+	}
+	st.Status, st.Reason = s.queue.State(m)
+	if n := len(m.History); n > 0 {
+		st.Attempts.Last = &m.History[n-1].At
+	}
+	if !m.NextAttempt.IsZero() {
+		st.Attempts.Next = &m.NextAttempt
+	}
+	for i, to := range m.Envelope.To {
+		one := RecipientStatus{Address: to.Address.String(), Outcome: queue.Deferred.String()}
+		if i < len(m.Results) {
+			res := m.Results[i]
+			one.Outcome, one.Code, one.Text, one.Remote = res.Outcome.String(), res.Code, res.Text, res.Remote
+		}
+		st.Recipients = append(st.Recipients, one)
+	}
+	return st
+}
+
+// changed is when something last happened to a message.
+func changed(m *queue.Message) time.Time {
+	if !m.Finished.IsZero() {
+		return m.Finished
+	}
+	if n := len(m.History); n > 0 {
+		return m.History[n-1].At
+	}
+	return m.Accepted
+}
+
+func joined(to []message.Recipient) string {
+	all := make([]string, len(to))
+	for i, r := range to {
+		all[i] = r.Address.String()
+	}
+	return strings.Join(all, ", ")
+}
+
+// idOf reads a queue ID from the path, where it may also stand as the <id@domain> of the mail's Message-ID.
+func idOf(r *http.Request, name string) (queue.ID, error) {
+	text := chi.URLParam(r, name)
+	if r.URL.RawPath != "" { // then the router matched the escaped path
+		if plain, err := url.PathUnescape(text); err == nil {
+			text = plain
+		}
+	}
+	text = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(text), "<"), ">")
+	text, _, _ = strings.Cut(text, "@")
+	id := queue.ID(text)
+	if !id.Valid() {
+		return "", queue.ErrNotFound
+	}
+	return id, nil
+}
