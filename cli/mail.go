@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"dinkymail/config"
+	"dinkymail/httpapi"
+	"dinkymail/queue"
+)
+
+// appliance is the running appliance's HTTP API, as the settings say or at a given address.
+func (p *program) appliance(url string) (*httpapi.Client, error) {
+	s, err := config.Load(p.Environ, p.dotenv)
+	if url == "" {
+		if err != nil {
+			return nil, &Exit{ExitConfig, err}
+		}
+		if url = apiURL(s); url == "" {
+			return nil, &Exit{ExitConfig, errors.New("HTTP_LISTEN is off, so the appliance cannot be asked; set it")}
+		}
+	}
+	return httpapi.NewClient(url, widestKey(s)), nil
+}
+
+// apiURL is where this machine reaches the API; "" when nothing listens.
+func apiURL(s *config.Settings) string {
+	if len(s.HTTPListen) == 0 {
+		return ""
+	}
+	host, port, _ := net.SplitHostPort(s.HTTPListen[0]) // config checked it
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.Is6() {
+			host = "::1"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// widestKey is a key that may send from DEFAULT_FROM, for the case that loopback is not trusted; "" without one.
+func widestKey(s *config.Settings) string {
+	address := s.HTTP.DefaultFrom.Address
+	for _, k := range s.HTTP.Keys {
+		for _, from := range k.From {
+			if from == "*" || from == "@"+address.Domain || from == address.String() {
+				return k.Secret
+			}
+		}
+	}
+	return ""
+}
+
+type healthCommand struct {
+	URL string `name:"url" help:"Where the appliance is, such as http://127.0.0.1:20001; from HTTP_LISTEN when not given."`
+}
+
+// Help is shown by dinkymail health --help.
+func (healthCommand) Help() string {
+	return `Exits 0 when the appliance answers that it takes mail, and 1 otherwise. It is well and degraded while mail waits for an upstream.
+
+Example:
+
+    dinkymail health
+    dinkymail health --url http://mail-api:20001`
+}
+
+const healthTimeout = 8 * time.Second
+
+// Run asks for /health.
+func (c healthCommand) Run(ctx context.Context, p *program) error {
+	client, err := p.appliance(c.URL)
+	if err != nil {
+		return &Exit{1, err}
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	h, err := client.Health(ctx)
+	if err != nil {
+		return &Exit{1, err}
+	}
+	line := h.Status
+	if h.Reason != "" {
+		line += ": " + h.Reason
+	}
+	_, err = fmt.Fprintln(p.Out, line)
+	return err
+}
+
+type testCommand struct {
+	Address string        `arg:"" help:"To whom."`
+	Wait    bool          `help:"Follow the mail until it is delivered, failed or held."`
+	Timeout time.Duration `default:"2m" help:"How long to follow it."`
+	URL     string        `name:"url" help:"Where the appliance is; from HTTP_LISTEN when not given."`
+}
+
+// Help is shown by dinkymail send-test --help.
+func (testCommand) Help() string {
+	return `The mail goes the way of all mail: accepted by the HTTP API of the running appliance, queued, handed to the upstream. With --wait the
+exit status is 0 when it was delivered (or captured, in development mode), 69 when it failed, 75 when it is held or still waits.
+
+Example:
+
+    dinkymail send-test you@example.com --wait`
+}
+
+// Run sends the mail and follows it.
+func (c testCommand) Run(ctx context.Context, p *program) error {
+	client, err := p.appliance(c.URL)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	start := time.Now()
+	sent, err := client.Send(ctx, httpapi.SendRequest{
+		To:      []string{c.Address},
+		Subject: "Test mail from Dinkymail",
+		Body: "This mail was sent with dinkymail send-test on " + start.Format(time.RFC1123Z) + ".\n\n" +
+			"That you can read it shows that the whole way works: the HTTP API, the queue, and your upstream.\n",
+	})
+	if err != nil {
+		return &Exit{ExitUnavailable, fmt.Errorf("send the test mail: %w", err)}
+	}
+	t := timeline{p: p, start: start}
+	if err := t.print("queued as " + sent.ID); err != nil || !c.Wait {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	return t.follow(ctx, client, sent.ID)
+}
+
+// timeline prints what becomes of a mail, each change once.
+type timeline struct {
+	p     *program
+	start time.Time
+	last  string
+}
+
+func (t *timeline) print(what string) error {
+	if what == t.last {
+		return nil
+	}
+	t.last = what
+	_, err := fmt.Fprintf(t.p.Out, "%6.1fs  %s\n", time.Since(t.start).Seconds(), what)
+	return err
+}
+
+// pollEvery is how often the appliance is asked what became of a mail.
+const pollEvery = 300 * time.Millisecond
+
+// follow asks until the mail's fate is known or ctx ends.
+func (t *timeline) follow(ctx context.Context, client *httpapi.Client, id string) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		st, err := client.Status(ctx, id)
+		if err != nil && ctx.Err() == nil {
+			return &Exit{ExitUnavailable, fmt.Errorf("ask what became of %s: %w", id, err)}
+		}
+		if err == nil {
+			if err := t.print(describe(st)); err != nil {
+				return err
+			}
+			if done, err := verdict(st); done {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return &Exit{ExitTempFail, fmt.Errorf("%s is not settled yet; the appliance keeps trying", id)}
+		case <-tick.C:
+		}
+	}
+}
+
+// describe is a mail's state in one line.
+func describe(st httpapi.MessageStatus) string {
+	line := string(st.Status)
+	if st.Reason != "" {
+		return line + ": " + st.Reason
+	}
+	for _, r := range st.Recipients[:min(1, len(st.Recipients))] { // the test mail has one
+		if r.Remote != "" {
+			line += " by " + r.Remote
+		}
+		if r.Code != 0 {
+			line += fmt.Sprintf(": %d %s", r.Code, r.Text)
+		} else if r.Text != "" {
+			line += ": " + r.Text
+		}
+	}
+	if st.Attempts.Next != nil && st.Status == queue.StateDeferred {
+		line += "; next attempt at " + st.Attempts.Next.Local().Format(time.TimeOnly)
+	}
+	return line
+}
+
+// verdict reports whether following has an end, and which.
+func verdict(st httpapi.MessageStatus) (done bool, err error) {
+	switch st.Status {
+	case queue.StateDelivered, queue.StateCaptured:
+		return true, nil
+	case queue.StateFailed, queue.StatePartial:
+		return true, &Exit{ExitUnavailable, errors.New("the test mail was refused for good")}
+	case queue.StateHeld:
+		return true, &Exit{ExitTempFail, errors.New("the test mail is held, and goes out once the reason above is gone")}
+	default:
+		return false, nil
+	}
+}

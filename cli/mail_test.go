@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"dinkymail/httpapi"
+	"dinkymail/message"
+	"dinkymail/queue"
+)
+
+// played is a queue in which the one mail goes through given states, one each time it is asked.
+type played struct {
+	httpapi.Queue
+	check error
+
+	mu     sync.Mutex
+	states []queue.State
+	mail   queue.Message
+	body   string
+}
+
+func (p *played) Submit(_ context.Context, s queue.Submission) (queue.ID, error) {
+	body, err := io.ReadAll(s.Body)
+	if err != nil {
+		return "", err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := s.ID
+	if id == "" {
+		id = queue.NewID()
+	}
+	p.mail = queue.Message{ID: id, Envelope: s.Envelope, Results: make([]queue.Result, len(s.Envelope.To)), Accepted: time.Now()}
+	p.body = string(body)
+	return id, nil
+}
+
+func (p *played) Get(queue.ID) (queue.Message, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.mail
+	m.Results = append([]queue.Result(nil), m.Results...)
+	if len(p.states) > 1 {
+		p.states = p.states[1:]
+	}
+	switch p.states[0] {
+	case queue.StateDelivered:
+		m.Results[0] = queue.Result{Outcome: queue.Delivered, Code: 250, Text: "2.0.0 ok", Remote: "mx.example.net:587"}
+	case queue.StateFailed:
+		m.Results[0] = queue.Result{Outcome: queue.Failed, Code: 550, Text: "5.1.1 no such user", Remote: "mx.example.net:587"}
+	case queue.StateDeferred:
+		m.Tries, m.NextAttempt = 1, time.Now().Add(time.Minute)
+		m.Results[0] = queue.Result{Code: 451, Text: "4.3.0 later", Remote: "mx.example.net:587"}
+	}
+	return m, nil
+}
+
+func (p *played) State(*queue.Message) (queue.State, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.states[0] == queue.StateHeld {
+		return queue.StateHeld, "no upstream configured"
+	}
+	return p.states[0], ""
+}
+
+func (p *played) Status() queue.Status { return queue.Status{} }
+func (p *played) Check() error         { return p.check }
+
+// appliance serves the real API over a queue, for a caller with a key.
+func appliance(t *testing.T, q httpapi.Queue) (environ []string) {
+	t.Helper()
+	cfg := httpapi.Config{Domain: "example.com", DefaultFrom: message.Mailbox{Address: message.Address{Local: "noreply",
+		Domain: "example.com"}},
+		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		Keys:            []httpapi.Key{{Name: "cli", Secret: "0123456789abcdef", From: []string{"*"}}}}
+	server := httptest.NewServer(httpapi.New(q, cfg, slog.New(slog.DiscardHandler)).Handler())
+	t.Cleanup(server.Close)
+	return []string{"MAIL_DOMAIN=example.com", "API_KEYS=other:fedcba9876543210:x@example.net,cli:0123456789abcdef:*",
+		"HTTP_LISTEN=" + strings.TrimPrefix(server.URL, "http://")}
+}
+
+// send-test tells each change once, and its exit status tells the end.
+func TestSendTestFollowsTheMail(t *testing.T) {
+	for _, c := range []struct {
+		states []queue.State
+		code   int
+		want   []string
+	}{
+		{[]queue.State{queue.StateQueued, queue.StateQueued, queue.StateDelivered}, 0, []string{"queued as ",
+			"delivered by mx.example.net:587: 250 2.0.0 ok"}},
+		{[]queue.State{queue.StateDeferred, queue.StateDeferred, queue.StateFailed}, ExitUnavailable,
+			[]string{"deferred by mx.example.net:587: 451 4.3.0 later; next attempt at", "failed by mx.example.net:587: 550",
+				"refused for good"}},
+		{[]queue.State{queue.StateHeld}, ExitTempFail, []string{"held: no upstream configured",
+			"goes out once the reason above is gone"}},
+		{[]queue.State{queue.StateCaptured}, 0, []string{"captured"}},
+		{[]queue.State{queue.StateQueued}, ExitTempFail, []string{"is not settled yet"}},
+	} {
+		q := &played{states: c.states}
+		patience := "30s"
+		if c.states[0] == queue.StateQueued && len(c.states) == 1 {
+			patience = "400ms"
+		}
+		var out strings.Builder
+		code := worldOf(nil, &out, &out, appliance(t, q)).Run(t.Context(), []string{"send-test", "--wait", "--timeout",
+			patience, "ada@example.org"})
+		if code != c.code {
+			t.Errorf("%v: exit status %d, want %d", c.states, code, c.code)
+		}
+		for _, want := range c.want {
+			if strings.Count(out.String(), want) != 1 {
+				t.Errorf("%v: want %q once in\n%s", c.states, want, out.String())
+			}
+		}
+		if to := q.mail.Envelope.To; len(to) != 1 || to[0].String() != "ada@example.org" || !strings.Contains(q.body,
+			"Subject: Test mail from Dinkymail") {
+			t.Errorf("sent to %v:\n%s", to, q.body)
+		}
+	}
+}
+
+// Without --wait the mail is handed in and named; what the API refuses is told.
+func TestSendTestHandsIn(t *testing.T) {
+	q := &played{states: []queue.State{queue.StateQueued}}
+	environ := appliance(t, q)
+	var out strings.Builder
+	if code := worldOf(nil, &out, &out, environ).Run(t.Context(), []string{"send-test", "ada@example.org"}); code != 0 ||
+		!strings.Contains(out.String(), string(q.mail.ID)) {
+		t.Errorf("exit status %d: %s", code, out.String())
+	}
+	out.Reset()
+	if code := worldOf(nil, &out, &out, environ).Run(t.Context(), []string{"send-test", "nobody"}); code != ExitUnavailable ||
+		!strings.Contains(out.String(), "nobody") {
+		t.Errorf("exit status %d: %s", code, out.String())
+	}
+}
+
+// health exits 0 when the store can be written, and 1 when not or when nobody is there.
+func TestHealth(t *testing.T) {
+	for _, c := range []struct {
+		check error
+		code  int
+		says  string
+	}{{nil, 0, "ok"}, {queue.ErrBroken, 1, "dinkymail: "}} {
+		var out strings.Builder
+		code := worldOf(nil, &out, &out, appliance(t, &played{check: c.check})).Run(t.Context(), []string{"health"})
+		if code != c.code || !strings.Contains(out.String(), c.says) {
+			t.Errorf("%v: exit status %d: %s", c.check, code, out.String())
+		}
+	}
+}
+
+// What listens on every address is asked on loopback.
+func TestAPIAddress(t *testing.T) {
+	for listen, want := range map[string]string{"127.0.0.1:20001": "http://127.0.0.1:20001", ":8080": "http://127.0.0.1:8080",
+		"0.0.0.0:1": "http://127.0.0.1:1",
+		"[::]:80":   "http://[::1]:80", "10.1.2.3:20001": "http://10.1.2.3:20001"} {
+		p := program{Program: Program{Environ: []string{"MAIL_DOMAIN=example.com", "HTTP_LISTEN=" + listen}}}
+		s, err := p.settings()
+		if err != nil || apiURL(s) != want {
+			t.Errorf("%s: got %s, %v", listen, apiURL(s), err)
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package config
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"dinkymail/message"
+)
+
+// chooseMode picks development when nothing at all was configured.
+func (s *Settings) chooseMode(src *sources) {
+	if src.hasFile || src.anySet(s.groups()) {
+		return
+	}
+	s.Development, s.Unconfigured = true, true
+}
+
+// check fills in what depends on several settings, tests them against each other, and completes every Config.
+func (s *Settings) check(src *sources, host string) []error {
+	s.SMTPListenGiven = src.set("SMTP_LISTEN")
+	if dir, ok := src.lookup("STATE_DIRECTORY"); ok && !src.set("DATA_DIR") {
+		s.DataDir, _, _ = strings.Cut(dir.text, ":") // systemd separates several with colons
+	}
+	s.identity(host)
+	problems := s.checkUpstream(src)
+	problems = append(problems, s.certificate()...)
+	problems = append(problems, s.checkDoors()...)
+	if s.Queue.MaxMessageBytes > s.Queue.MaxBytes {
+		problems = append(problems, &Problem{Variable: "QUEUE_MAX_BYTES", Source: src.where("QUEUE_MAX_BYTES"),
+			Reason: "is less than MESSAGE_MAX_BYTES, so that not even one such message has room",
+			Remedy: "raise it, or lower MESSAGE_MAX_BYTES"})
+	}
+	s.fill()
+	return problems
+}
+
+// identity settles domain, host name and the default sender.
+func (s *Settings) identity(host string) {
+	fallback := s.Domain == "" && s.defaultFrom.Address.IsNull()
+	switch {
+	case s.Domain != "":
+	case !fallback:
+		s.Domain = s.defaultFrom.Address.Domain
+		s.Notices = append(s.Notices, "MAIL_DOMAIN is not set; the domain of DEFAULT_FROM, "+s.Domain+", is used.")
+	default:
+		d, err := message.ParseDomain(strings.TrimSuffix(host, "."))
+		if err != nil || s.Development {
+			d = "localhost"
+		}
+		s.Domain = d
+		if !s.Development {
+			s.Warnings = append(s.Warnings, "MAIL_DOMAIN is not set; this machine's name, "+d+
+				", is used in its place, which others may refuse. Set MAIL_DOMAIN to the domain you send for.")
+		}
+	}
+	if s.Hostname == "" {
+		s.Hostname = "mail." + s.Domain
+		if fallback {
+			s.Hostname = s.Domain
+		}
+	}
+	if s.defaultFrom.Address.IsNull() {
+		s.defaultFrom.Address = message.Address{Local: "noreply", Domain: s.Domain}
+	}
+}
+
+var gmailHost = regexp.MustCompile(`^smtp(?:-relay)?\.(?:gmail|googlemail|google)\.com$`)
+var appPassword = regexp.MustCompile(`^[A-Za-z]{4} [A-Za-z]{4} [A-Za-z]{4} [A-Za-z]{4}$`)
+
+// checkUpstream tests the upstream's settings against each other. A placeholder among them leaves the upstream unconfigured.
+func (s *Settings) checkUpstream(src *sources) []error {
+	r := &s.Relay
+	if s.placeholders["SMTP_RELAY_HOST"] || s.placeholders["SMTP_RELAY_USERNAME"] || s.placeholders["SMTP_RELAY_PASSWORD"] {
+		r.Host, r.Username, r.Password = "", "", ""
+	} else if r.Host == "" && r.Username != "" && r.Password != "" {
+		r.Host = "smtp.gmail.com"
+	}
+	var problems []error
+	for _, pair := range [][3]string{{"SMTP_RELAY_USERNAME", r.Username, r.Password}, {"SMTP_RELAY_PASSWORD", r.Password,
+		r.Username}} {
+		if pair[1] != "" && pair[2] == "" {
+			other := "SMTP_RELAY_PASSWORD"
+			if pair[0] == other {
+				other = "SMTP_RELAY_USERNAME"
+			}
+			if v, errs := src.value(knownNames()[other]); v.text != "" || len(errs) > 0 {
+				continue // it is there and was refused, which was said already
+			}
+			problems = append(problems, &Problem{Variable: pair[0], Source: src.where(pair[0]), Reason: "is set without " + other,
+				Remedy: "set both, or neither for an upstream without login"})
+		}
+	}
+	if gmailHost.MatchString(r.Host) {
+		if appPassword.MatchString(r.Password) {
+			r.Password = strings.ReplaceAll(r.Password, " ", "")
+			s.Notices = append(s.Notices, "The spaces in the Gmail app password were dropped.")
+		}
+		if r.Username == "" && r.Host != "smtp-relay.gmail.com" {
+			s.Warnings = append(s.Warnings, r.Host+" takes no mail without a login; "+
+				"set SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD (an app password).")
+		}
+	}
+	s.warnUpstream()
+	if s.relayCAFile == "" {
+		return problems
+	}
+	return append(problems, s.readRoots(src)...)
+}
+
+// warnUpstream says what is unwise and works.
+func (s *Settings) warnUpstream() {
+	r := s.Relay
+	if r.Host == "" {
+		if !s.Development {
+			s.Notices = append(s.Notices, "No upstream is configured: "+
+				"mail is accepted and held until SMTP_RELAY_HOST or the credentials are set.")
+		}
+		return
+	}
+	if !r.UseTLS && r.Port != 465 && r.Password != "" && !isLoopback(r.Host) {
+		s.Warnings = append(s.Warnings, "USE_TLS=no: the password for "+r.Host+
+			" may travel readable for everyone on the way. Set USE_TLS=yes.")
+	}
+	if r.UseTLS && !r.VerifyTLS && !isLoopback(r.Host) {
+		s.Warnings = append(s.Warnings, "TLS_VERIFY=no: anyone on the way can pretend to be "+r.Host+
+			" and read the password. Set TLS_VERIFY=yes, and SMTP_RELAY_CA_FILE for an authority of your own.")
+	}
+}
+
+func (s *Settings) readRoots(src *sources) []error {
+	p := &Problem{Variable: "SMTP_RELAY_CA_FILE", Value: s.relayCAFile, Source: src.where("SMTP_RELAY_CA_FILE")}
+	data, err := readLimited(s.relayCAFile)
+	if err != nil {
+		p.Reason, p.Remedy = "cannot be read: "+reason(err), "correct the path, or give the user that runs dinkymail the right to read it"
+		return []error{p}
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(data) {
+		p.Reason, p.Remedy = "has no certificate in PEM", "give a file with -----BEGIN CERTIFICATE----- blocks"
+		return []error{p}
+	}
+	s.Relay.RootCAs = roots
+	return nil
+}
+
+// certificate loads our own certificate and says when it will not please clients.
+func (s *Settings) certificate() []error {
+	switch {
+	case s.certFile == "" && s.keyFile == "":
+		return nil
+	case s.keyFile == "":
+		return []error{&Problem{Variable: "TLS_CERT_FILE", Value: s.certFile, Reason: "is set without TLS_KEY_FILE",
+			Remedy: "set both"}}
+	case s.certFile == "":
+		return []error{&Problem{Variable: "TLS_KEY_FILE", Value: s.keyFile, Reason: "is set without TLS_CERT_FILE",
+			Remedy: "set both"}}
+	}
+	c, err := OpenCertificate(s.certFile, s.keyFile)
+	if err != nil {
+		return []error{err}
+	}
+	s.Certificate = c
+	s.SMTP.TLS = c.TLSConfig()
+	if text := c.Complaint(s.Hostname, time.Now()); text != "" {
+		s.Warnings = append(s.Warnings, text)
+	}
+	return nil
+}
+
+// checkDoors tests the listeners against each other and says what strangers can reach.
+func (s *Settings) checkDoors() []error {
+	var problems []error
+	if len(s.SMTPSListen) > 0 && s.certFile == "" && s.keyFile == "" {
+		problems = append(problems, &Problem{Variable: "SMTPS_LISTEN", Value: strings.Join(s.SMTPSListen, ","),
+			Reason: "needs a certificate", Remedy: "set TLS_CERT_FILE and TLS_KEY_FILE, or unset it"})
+	}
+	owner := map[string]string{}
+	for _, door := range []struct {
+		name string
+		at   []string
+	}{{"SMTP_LISTEN", s.SMTPListen}, {"SMTPS_LISTEN", s.SMTPSListen}, {"HTTP_LISTEN", s.HTTPListen}} {
+		for _, at := range door.at {
+			if other, taken := owner[at]; taken && !strings.HasSuffix(at, ":0") {
+				problems = append(problems, &Problem{Variable: door.name, Value: at, Reason: "is the address that " + other +
+					" has, too",
+					Remedy: "give one of them another port"})
+			}
+			owner[at] = door.name
+		}
+	}
+	if open := beyondLoopback(s.SMTPListen); open != "" && s.Certificate == nil && len(s.SMTP.Users) > 0 {
+		s.Warnings = append(s.Warnings, "SMTP_LISTEN has "+open+", but without TLS_CERT_FILE nobody beyond this machine can log in.")
+	}
+	if open := beyondLoopback(s.HTTPListen); open != "" {
+		s.Notices = append(s.Notices, "HTTP_LISTEN has "+open+": others than this machine reach the API, "+
+			"without TLS unless a proxy adds it.")
+	}
+	for _, p := range s.SMTP.Trusted {
+		if p.Bits() == 0 {
+			s.Warnings = append(s.Warnings, "TRUSTED_NETWORKS has "+p.String()+
+				": everyone who reaches the appliance may send to anyone through it.")
+		}
+	}
+	return problems
+}
+
+// fill completes the packages' Configs with what is shared.
+func (s *Settings) fill() {
+	q, m, r, h := &s.Queue, &s.SMTP, &s.Relay, &s.HTTP
+	q.Hostname, q.Domain, q.Self, q.Notices, q.Capture = s.Hostname, s.Domain, s.defaultFrom.Address, s.defaultTo.Address,
+		s.Development
+	q.Workers = r.Connections
+	m.Hostname, m.Domain, m.MaxMessageBytes, m.MaxRecipients, m.Grace = s.Hostname, s.Domain, q.MaxMessageBytes,
+		q.MaxRecipients, q.Grace
+	r.Hostname = s.Hostname
+	h.Domain, h.Hostname, h.DefaultFrom, h.DefaultTo, h.Grace = s.Domain, s.Hostname, s.defaultFrom, s.defaultTo, q.Grace
+	h.Development, h.TrustedNetworks = s.Development, m.Trusted
+	h.Keys = slices.Clone(s.keys)
+	h.Hosts = []string{"mail-api", "mail-server", "mail-api.local"} // the names of docker-compose.yml and its labels
+	if h.AllowedHosts = s.allowedHosts; len(h.AllowedHosts) == 0 {
+		h.AllowedHosts = []string{s.Domain}
+	}
+	if h.FormRecipients = s.formRecipients; len(h.FormRecipients) == 0 {
+		if !s.defaultTo.Address.IsNull() {
+			h.FormRecipients = append(h.FormRecipients, s.defaultTo.Address.String())
+		}
+		h.FormRecipients = append(h.FormRecipients, "@"+s.Domain)
+	}
+	for i := range h.Keys {
+		if len(h.Keys[i].From) == 0 {
+			h.Keys[i].From = []string{"@" + s.Domain, s.defaultFrom.Address.String()}
+		}
+	}
+}
+
+// where is the place a setting was found, for a message.
+func (src *sources) where(name string) string {
+	st, ok := knownNames()[name]
+	if !ok {
+		return ""
+	}
+	v, _ := src.value(st)
+	return v.source
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || host == "localhost"
+}
+
+// beyondLoopback is the first of some listen addresses that others than this machine may reach, or "".
+func beyondLoopback(listen []string) string {
+	for _, at := range listen {
+		if host, _, err := net.SplitHostPort(at); err == nil && !isLoopback(host) {
+			return at
+		}
+	}
+	return ""
+}
+
+// Upstream is the next hop in one line for the log, its user name shortened.
+func (s *Settings) Upstream() string {
+	if s.Relay.Host == "" {
+		return "none"
+	}
+	at := net.JoinHostPort(s.Relay.Host, fmt.Sprint(s.Relay.Port))
+	if s.Relay.Username == "" {
+		return at
+	}
+	return shorten(s.Relay.Username) + " at " + at
+}
+
+// shorten keeps of a user name what its owner needs to recognise it.
+func shorten(name string) string {
+	local, domain, isAddress := strings.Cut(name, "@")
+	first := []rune(local)
+	if len(first) > 1 {
+		first = first[:1]
+	}
+	if isAddress {
+		return string(first) + "…@" + domain
+	}
+	return string(first) + "…"
+}
