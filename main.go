@@ -1,0 +1,122 @@
+// Dinkymail is a mail appliance in one binary: it takes mail in over SMTP and HTTP, keeps it in a queue on disk, and hands it
+// to the next hop until every recipient is settled. Read this file first: it says what is made, what runs, and how it stops.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"dinkymail/cli"
+	"dinkymail/config"
+	"dinkymail/httpapi"
+	"dinkymail/queue"
+	"dinkymail/queue/boltstore"
+	"dinkymail/relay"
+	"dinkymail/smtp"
+)
+
+// version is the release's number, set by the linker: -X main.version=1.2.3.
+var version string
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+}
+
+// run is the whole program; its result is the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
+	program := cli.Program{In: stdin, Out: stdout, Err: stderr, Environ: environ, Version: cli.Version(version)}
+	program.Serve = func(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error)) error {
+		return serve(ctx, s, reload, newLog(stderr, s))
+	}
+	return program.Run(ctx, args)
+}
+
+// serve is the appliance. Every listener is open before anything runs. SIGTERM and SIGINT close the listeners and let what is
+// in flight finish; the store closes last.
+func serve(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error), log *slog.Logger) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	doors, err := openDoors(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer doors.close()
+	store, err := boltstore.Open(s.DataDir, boltstore.Config{}, log)
+	if err != nil {
+		return &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("open the queue in DATA_DIR=%s: %w", s.DataDir, err)}
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	s.HTTP.Version = cli.Version(version)
+	next := relay.New(s.Relay, log)
+	q := queue.New(store, next, s.Queue, log)
+	submission := smtp.New(q, s.SMTP, log)
+	api := httpapi.New(q, s.HTTP, log)
+
+	announce(log, s, doors)
+	work := []task{q.Run, rereads{s, reload, next, q, log, hangup}.run}
+	for _, ln := range doors.smtp {
+		work = append(work, func(ctx context.Context) error { return submission.Serve(ctx, ln) })
+	}
+	for _, ln := range doors.smtps {
+		work = append(work, func(ctx context.Context) error { return submission.ServeTLS(ctx, ln) })
+	}
+	for _, ln := range doors.http {
+		work = append(work, func(ctx context.Context) error { return api.Serve(ctx, ln) })
+	}
+	err = errors.Join(together(ctx, work...), next.Close())
+	log.Info("stopped")
+	return err
+}
+
+// newLog writes to w as LOG_FORMAT and LOG_LEVEL say.
+func newLog(w io.Writer, s *config.Settings) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// announce says what was started, and what an operator should know about the settings.
+func announce(log *slog.Logger, s *config.Settings, d *doors) {
+	mode := "production"
+	if s.Development {
+		mode = "development"
+	}
+	log.Info("started", "mode", mode, "version", s.HTTP.Version, "domain", s.Domain, "upstream", s.Upstream(), "data", s.DataDir)
+	for _, door := range d.all() {
+		for _, ln := range door.listeners {
+			log.Info("listening", "door", door.name, "addr", ln.Addr().String())
+		}
+	}
+	for _, text := range append(s.Notices, d.notices...) {
+		log.Info("note", "text", text)
+	}
+	for _, text := range s.Warnings {
+		log.Warn("settings", "text", text)
+	}
+	if !s.Development {
+		return
+	}
+	why := "ENVIRONMENT=development"
+	if s.Unconfigured {
+		why = "there is no .env and no setting"
+	}
+	at := ""
+	if len(d.http) > 0 {
+		at = "http://" + d.http[0].Addr().String() + "/captured"
+	}
+	log.Warn("development mode: mail is captured and nothing leaves this machine", "why", why, "captured", at)
+}

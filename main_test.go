@@ -1,0 +1,450 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	netsmtp "net/smtp"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"dinkymail/internal/smtptest"
+	"dinkymail/smtp"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// soon is how long a test waits for what should happen at once.
+const soon = 20 * time.Second
+
+// appliance is a running Dinkymail: the whole program, in this process, with its log.
+type appliance struct {
+	t      *testing.T
+	stop   context.CancelFunc
+	status chan int
+	log    *logbook
+	ports  map[string]string // door, and door with a number behind it from the second on → address
+}
+
+// start runs the appliance with these settings on ports of its own and waits until it listens.
+func start(t *testing.T, dir string, settings ...string) *appliance {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	a := &appliance{t: t, stop: stop, status: make(chan int, 1), log: newLogbook(), ports: map[string]string{}}
+	environ := append([]string{
+		"DATA_DIR=" + filepath.Join(dir, "data"), "LOG_FORMAT=json", "SHUTDOWN_GRACE=5s",
+		"SMTP_LISTEN=127.0.0.1:0", "HTTP_LISTEN=127.0.0.1:0",
+	}, settings...)
+	go func() {
+		a.status <- run(ctx, []string{"--env-file", filepath.Join(dir, ".env")}, strings.NewReader(""), io.Discard, a.log, environ)
+	}()
+	t.Cleanup(a.end)
+	for {
+		line := a.log.next(t)
+		if line["msg"] == "listening" {
+			a.ports[line["door"].(string)] = line["addr"].(string)
+		}
+		if line["door"] == "http" {
+			return a
+		}
+	}
+}
+
+// end stops the appliance, which must have had nothing to complain about at its end.
+func (a *appliance) end() {
+	if a.stop == nil {
+		return
+	}
+	a.stop()
+	a.stop = nil
+	select {
+	case code := <-a.status:
+		if code != 0 {
+			a.t.Errorf("exit status %d\n%s", code, a.log)
+		}
+	case <-time.After(soon):
+		a.t.Fatalf("did not stop\n%s", a.log)
+	}
+}
+
+// logbook keeps what is logged and hands out its lines one by one.
+type logbook struct {
+	mu    sync.Mutex
+	all   bytes.Buffer
+	lines chan map[string]any
+}
+
+func newLogbook() *logbook { return &logbook{lines: make(chan map[string]any, 10_000)} }
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	l.all.Write(p)
+	l.mu.Unlock()
+	var line map[string]any
+	if err := json.Unmarshal(p, &line); err != nil {
+		line = map[string]any{"msg": string(p)}
+	}
+	select {
+	case l.lines <- line:
+	default: // nobody reads on
+	}
+	return len(p), nil
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+func (l *logbook) next(t *testing.T) map[string]any {
+	t.Helper()
+	select {
+	case line := <-l.lines:
+		return line
+	case <-time.After(soon):
+		t.Fatalf("nothing more is logged\n%s", l)
+		return nil
+	}
+}
+
+// wait reads the log on to the first line with this message.
+func (l *logbook) wait(t *testing.T, msg string) map[string]any {
+	t.Helper()
+	for {
+		if line := l.next(t); line["msg"] == msg {
+			return line
+		}
+	}
+}
+
+// call asks the HTTP API and returns the answer's status and fields.
+func (a *appliance) call(method, path, body string, header ...string) (int, map[string]any) {
+	a.t.Helper()
+	req, err := http.NewRequest(method, "http://"+a.ports["http"]+path, strings.NewReader(body))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: soon}
+	res, err := client.Do(req)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		a.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return res.StatusCode, answer
+}
+
+// send posts a mail to /send, which must accept it, and returns its id.
+func (a *appliance) send(subject string) string {
+	a.t.Helper()
+	status, answer := a.call("POST", "/send", `{"to":"bob@example.net","subject":"`+subject+`","body":"Hello Bob."}`)
+	if status != http.StatusOK {
+		a.t.Fatalf("/send answered %d %v", status, answer)
+	}
+	return answer["id"].(string)
+}
+
+// upstream is a next hop that wants TLS and a login, and the settings that lead there.
+func upstream(t *testing.T) (*smtptest.Server, []string) {
+	t.Helper()
+	ca := smtptest.NewCA(t)
+	hop := smtptest.New(t, smtptest.Config{TLS: ca.Server("127.0.0.1"), Users: map[string]string{"ada@example.org": "p@ss $1 #word"}})
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, file, string(ca.PEM()))
+	return hop, []string{
+		"MAIL_DOMAIN=example.org", "DEFAULT_TO=ada@example.org",
+		"SMTP_RELAY_HOST=127.0.0.1", fmt.Sprintf("SMTP_RELAY_PORT=%d", hop.Port()), "SMTP_RELAY_CA_FILE=" + file,
+		"SMTP_RELAY_USERNAME=ada@example.org", "SMTP_RELAY_PASSWORD=p@ss $1 #word",
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mail(subject string) []byte {
+	return []byte("From: ada@example.org\r\nTo: bob@example.net\r\nSubject: " + subject + "\r\n\r\n.Hello\r\n..Bob.\r\n")
+}
+
+// Mail from every door reaches the upstream over authenticated TLS, and the API says that it was delivered.
+func TestEveryDoorReachesTheUpstream(t *testing.T) {
+	hop, settings := upstream(t)
+	own := smtptest.NewCA(t)
+	dir := t.TempDir()
+	cert, key, err := smtptest.PEMFiles(own.Certificate("127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "cert.pem"), string(cert))
+	write(t, filepath.Join(dir, "key.pem"), string(key))
+	hash, err := smtp.HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := start(t, dir, append(settings, "SMTPS_LISTEN=127.0.0.1:0", "SMTP_USERS=grace:"+hash, "API_KEYS=shop:0123456789abcdef",
+		"TLS_CERT_FILE="+filepath.Join(dir, "cert.pem"), "TLS_KEY_FILE="+filepath.Join(dir, "key.pem"))...)
+
+	trust := &tls.Config{RootCAs: own.Pool(), ServerName: "127.0.0.1"}
+	login := netsmtp.PlainAuth("", "grace", "correct horse", "127.0.0.1")
+	submit(t, dial(t, a.ports["smtp"], nil), nil, nil, "plain")
+	submit(t, dial(t, a.ports["smtp"], nil), trust, login, "starttls")
+	submit(t, dial(t, a.ports["smtps"], trust), nil, login, "smtps")
+	id := a.send("http")
+	if status, answer := a.call("POST", "/api/v1/email/send", `{"to":"bob@example.net","subject":"key","text":"Hello"}`,
+		"X-API-KEY", "0123456789abcdef"); status != http.StatusOK {
+		t.Errorf("/api/v1/email/send answered %d %v", status, answer)
+	}
+
+	subjects := map[string]bool{}
+	for _, m := range hop.Wait(5, soon) {
+		if !m.TLS || m.User != "ada@example.org" {
+			t.Errorf("a message came with TLS=%v as %q", m.TLS, m.User)
+		}
+		for line := range strings.Lines(string(m.Data)) {
+			if s, ok := strings.CutPrefix(line, "Subject: "); ok {
+				subjects[strings.TrimSpace(s)] = true
+			}
+		}
+	}
+	for _, want := range []string{"plain", "starttls", "smtps", "http", "key"} {
+		if !subjects[want] {
+			t.Errorf("the mail from the door %q did not arrive: %v", want, subjects)
+		}
+	}
+	a.awaitStatus(id, "delivered")
+}
+
+// awaitStatus asks until the message has this status.
+func (a *appliance) awaitStatus(id, want string) map[string]any {
+	a.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(soon); ; <-tick.C {
+		_, answer := a.call("GET", "/api/v1/email/status/"+id, "")
+		if answer["status"] == want {
+			return answer
+		}
+		if time.Now().After(end) {
+			a.t.Fatalf("%s is %v, want %s\n%s", id, answer, want, a.log)
+		}
+	}
+}
+
+func dial(t *testing.T, addr string, cfg *tls.Config) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg != nil {
+		c = tls.Client(c, cfg)
+	}
+	return c
+}
+
+// submit sends one mail over a fresh connection, with STARTTLS and a login where they are given.
+func submit(t *testing.T, conn net.Conn, starttls *tls.Config, login netsmtp.Auth, subject string) {
+	t.Helper()
+	c, err := netsmtp.NewClient(conn, "127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	steps := []func() error{
+		func() error { return c.Mail("ada@example.org") },
+		func() error { return c.Rcpt("bob@example.net") },
+		func() error {
+			w, err := c.Data()
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(mail(subject)); err != nil {
+				return err
+			}
+			return w.Close()
+		},
+		c.Quit,
+	}
+	if login != nil {
+		steps = append([]func() error{func() error { return c.Auth(login) }}, steps...)
+	}
+	if starttls != nil {
+		steps = append([]func() error{func() error { return c.StartTLS(starttls) }}, steps...)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			t.Fatalf("%s: %v", subject, err)
+		}
+	}
+}
+
+// What arrives is what was submitted, with a Received field, a Date and a Message-ID before it and the dots intact.
+func TestMailPassesByteForByte(t *testing.T) {
+	hop, settings := upstream(t)
+	a := start(t, t.TempDir(), settings...)
+	submit(t, dial(t, a.ports["smtp"], nil), nil, nil, "bytes")
+	got := hop.Wait(1, soon)[0]
+	if got.From != "ada@example.org" || len(got.To) != 1 || got.To[0] != "bob@example.net" {
+		t.Errorf("envelope %s → %v", got.From, got.To)
+	}
+	if !bytes.HasPrefix(got.Data, []byte("Received: ")) {
+		t.Errorf("begins with %.40q", got.Data)
+	}
+	if !bytes.HasSuffix(got.Data, mail("bytes")[bytes.Index(mail("bytes"), []byte("\r\n\r\n")):]) {
+		t.Errorf("the body changed: %q", got.Data)
+	}
+}
+
+// While nobody answers upstream, mail is accepted and held with the reason; it flows once somebody does, also after a restart.
+func TestOutageAndRestartLoseNothing(t *testing.T) {
+	hop, settings := upstream(t)
+	dir := t.TempDir()
+	hop.Stop()
+	a := start(t, dir, settings...)
+	id := a.send("patience")
+	a.log.wait(t, "lane held")
+	if answer := a.awaitStatus(id, "held"); !strings.Contains(fmt.Sprint(answer["reason"]), "SMTP_RELAY_HOST") {
+		t.Errorf("held for the reason %v, which names no remedy", answer["reason"])
+	}
+	if status, health := a.call("GET", "/health", ""); status != http.StatusOK || health["status"] != "degraded" {
+		t.Errorf("/health answered %d %v", status, health)
+	}
+	a.end()
+	a = start(t, dir, settings...)
+	a.send("second")
+	hop.Start()
+	if got := hop.Wait(2, soon); len(got) != 2 {
+		t.Errorf("%d messages arrived, want 2", len(got))
+	}
+	a.awaitStatus(id, "delivered")
+}
+
+// Without any settings mail is captured, shown parsed and raw, and stays here also when production opens the same directory.
+func TestDevelopmentModeCaptures(t *testing.T) {
+	hop, settings := upstream(t)
+	dir := t.TempDir()
+	a := start(t, dir, "ENVIRONMENT=development")
+	id := a.send("look at me")
+	status, list := a.call("GET", "/captured", "")
+	if status != http.StatusOK || !strings.Contains(fmt.Sprint(list), "look at me") {
+		t.Errorf("/captured answered %d %v", status, list)
+	}
+	status, one := a.call("GET", "/captured/"+id, "")
+	if text := fmt.Sprint(one); status != http.StatusOK || !strings.Contains(text, "Hello Bob.") || !strings.Contains(text, "Received: ") {
+		t.Errorf("/captured/%s answered %d %v", id, status, one)
+	}
+	if !strings.Contains(a.log.String(), "nothing leaves this machine") {
+		t.Error("the log does not say that nothing leaves the machine")
+	}
+	a.end()
+	a = start(t, dir, settings...)
+	a.send("real")
+	if got := hop.Wait(1, soon); len(got) != 1 || !bytes.Contains(got[0].Data, []byte("Subject: real")) {
+		t.Errorf("arrived: %v", got)
+	}
+}
+
+// Production without an upstream accepts and holds mail, says so in /health, and delivers it once one is configured and SIGHUP
+// was sent.
+func TestHeldUntilAnUpstreamIsConfigured(t *testing.T) {
+	hop, settings := upstream(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, ".env"), "MAIL_DOMAIN=example.org\n")
+	a := start(t, dir)
+	id := a.send("wait for me")
+	if answer := a.awaitStatus(id, "held"); !strings.Contains(fmt.Sprint(answer["reason"]), "no upstream configured") {
+		t.Errorf("held for the reason %v", answer["reason"])
+	}
+	if _, health := a.call("GET", "/health", ""); health["status"] != "degraded" {
+		t.Errorf("/health says %v", health)
+	}
+	var env strings.Builder
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		fmt.Fprintf(&env, "%s='%s'\n", name, value)
+	}
+	write(t, filepath.Join(dir, ".env"), env.String())
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	a.log.wait(t, "settings read again")
+	hop.Wait(1, soon)
+	a.awaitStatus(id, "delivered")
+}
+
+// A refused recipient fails alone; its sender is told by a bounce that goes out over the same upstream.
+func TestRefusedRecipientIsReported(t *testing.T) {
+	hop, settings := upstream(t)
+	hop.Script(smtptest.Rule{Stage: smtptest.Rcpt, Address: "gone@example.net", Answer: smtptest.Reply("550 5.1.1 no such user")})
+	a := start(t, t.TempDir(), settings...)
+	status, answer := a.call("POST", "/send",
+		`{"from":"grace@example.org","to":["bob@example.net","gone@example.net"],"subject":"two","body":"Hello"}`)
+	if status != http.StatusOK {
+		t.Fatalf("/send answered %d %v", status, answer)
+	}
+	a.awaitStatus(answer["id"].(string), "partial")
+	for _, m := range hop.Wait(2, soon) {
+		if m.From != "" {
+			continue
+		}
+		if len(m.To) != 1 || m.To[0] != "grace@example.org" || !bytes.Contains(m.Data, []byte("550 5.1.1 no such user")) {
+			t.Errorf("the bounce went to %v:\n%s", m.To, m.Data)
+		}
+		return
+	}
+	t.Error("no bounce was sent")
+}
+
+// A taken port, a taken directory and bad settings each stop the start with the sentence that helps and its exit status.
+func TestStartRefusals(t *testing.T) {
+	dir := t.TempDir()
+	a := start(t, dir, "ENVIRONMENT=development")
+	cases := []struct {
+		name     string
+		settings []string
+		status   int
+		want     []string
+	}{
+		{"port taken", []string{"SMTP_LISTEN=" + a.ports["smtp"]}, 69, []string{"SMTP_LISTEN", "taken"}},
+		{"directory taken", []string{"DATA_DIR=" + filepath.Join(dir, "data")}, 69, []string{"DATA_DIR", fmt.Sprint(os.Getpid())}},
+		{"mistakes", []string{"SMTP_RELAY_PORT=high", "QUEUE_LIFETIME=soon"}, 78, []string{"SMTP_RELAY_PORT", "high", "QUEUE_LIFETIME", "soon"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			environ := append([]string{"DATA_DIR=" + filepath.Join(t.TempDir(), "data"), "MAIL_DOMAIN=example.org",
+				"SMTP_LISTEN=127.0.0.1:0", "HTTP_LISTEN=127.0.0.1:0"}, c.settings...)
+			var stderr bytes.Buffer
+			status := run(t.Context(), []string{"--env-file", filepath.Join(t.TempDir(), ".env")}, strings.NewReader(""), io.Discard, &stderr, environ)
+			if status != c.status {
+				t.Errorf("exit status %d, want %d", status, c.status)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(stderr.String(), want) {
+					t.Errorf("%q is not in\n%s", want, &stderr)
+				}
+			}
+		})
+	}
+}
