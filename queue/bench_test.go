@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // openStore opens the real store in dir; the test shuts it, unless shut has been called before.
 func openStore(t testing.TB, dir string) (s queue.Store, shut func()) {
 	t.Helper()
-	b, err := boltstore.Open(dir, boltstore.Config{}, quiet())
+	b, err := boltstore.Open(dir, boltstore.Config{SettleDelay: -1}, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,8 @@
 //
 // The journal comes first. Every change (a new message, a changed record, a removal) is one record at the end of the active
 // segment, and is acknowledged after one sync of that file. One goroutine writes the journal: it takes everything that waits,
-// with no artificial delay, writes it at once, syncs once and answers all. A body stays where the journal put it and is read
+// with no artificial delay for new mail, writes it at once, syncs once and answers all. Changed records wait for up to
+// Config.SettleDelay so that new mail takes them along. A body stays where the journal put it and is read
 // from there for delivery.
 //
 // The index, queue.db, follows behind. What the journal has and the index has not is kept in memory, where every method

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,8 +45,10 @@ type journal struct {
 
 	mu      sync.Mutex
 	waiting []*change
+	urgent  bool // somebody in waiting waits for an answer
 	closed  bool
-	kick    chan struct{} // capacity 1
+	kick    chan struct{} // capacity 1: there is something urgent
+	lazy    chan struct{} // capacity 1: there is something
 	quit    chan struct{}
 	done    chan struct{}
 
@@ -69,9 +72,14 @@ func (j *journal) submit(changes ...*change) error {
 		return queue.ErrClosed
 	}
 	j.waiting = append(j.waiting, changes...)
+	j.urgent = j.urgent || len(j.waiting) >= lazyMost || j.s.cfg.SettleDelay < 0 || slices.ContainsFunc(changes, (*change).urgent)
+	bell := j.lazy
+	if j.urgent {
+		bell = j.kick
+	}
 	j.mu.Unlock()
 	select {
-	case j.kick <- struct{}{}:
+	case bell <- struct{}{}:
 	default:
 	}
 	var first error
@@ -83,16 +91,32 @@ func (j *journal) submit(changes ...*change) error {
 	return first
 }
 
+// lazyMost changed records do not wait for Config.SettleDelay any more.
+const lazyMost = 32
+
+// urgent reports whether a change is to be written at once. A changed record waits for a moment: new mail takes it along, so
+// that a result, which nobody waits for, costs no sync of its own and never keeps the next client waiting for one.
+func (c *change) urgent() bool { return c.kind != kindSet }
+
 func (j *journal) run() {
 	defer close(j.done)
+	patience := time.NewTimer(time.Hour)
+	defer patience.Stop()
 	for {
 		select {
 		case <-j.kick:
-			j.drain()
+		case <-j.lazy:
+			patience.Reset(j.s.cfg.SettleDelay)
+			select {
+			case <-j.kick:
+			case <-patience.C:
+			case <-j.quit:
+			}
 		case <-j.quit:
 			j.drain()
 			return
 		}
+		j.drain()
 	}
 }
 
@@ -105,11 +129,16 @@ func (j *journal) close() {
 	<-j.done
 }
 
+// drain writes what waits, and what comes meanwhile as long as some of it is urgent.
 func (j *journal) drain() {
-	for {
+	for first := true; ; first = false {
 		j.mu.Lock()
+		if !first && !j.urgent && !j.closed {
+			j.mu.Unlock()
+			return // the bell was rung for what is left
+		}
 		batch := j.waiting
-		j.waiting = nil
+		j.waiting, j.urgent = nil, false
 		j.mu.Unlock()
 		if len(batch) == 0 {
 			return

@@ -33,7 +33,7 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 	s.index = index{s: s, path: s.indexPath(), live: make(map[uint32]int64)}
 	s.files = files{s: s, open: make(map[uint32]*shared)}
 	s.reserve = reserve{s: s}
-	s.journal = journal{s: s, kick: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+	s.journal = journal{s: s, kick: make(chan struct{}, 1), lazy: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 		zeros: make([]byte, zerosAhead)}
 	s.claims = claims{due: schedule{at: make(map[packed]int32)}, leases: make(map[queue.ID]*lease)}
 	s.oldest.fresh.at = make(map[packed]int32)

@@ -26,6 +26,7 @@ type Config struct {
 	FlushRecords int           // changed messages that are written to the index together; 4096
 	FlushDelay   time.Duration // how long a change may wait for the index; 1 s
 	ReserveBytes int64         // kept free for recording results on a full disk; 4 MiB
+	SettleDelay  time.Duration // how long a changed record may wait to share a sync with others; 2 ms, negative: not at all
 
 	batchBytes int
 	disk       disk
@@ -37,6 +38,7 @@ func (c Config) withDefaults() Config {
 	set(&c.FlushRecords, 4096)
 	set(&c.FlushDelay, time.Second)
 	set(&c.ReserveBytes, 4<<20)
+	set(&c.SettleDelay, 2*time.Millisecond)
 	set(&c.batchBytes, 4<<20)
 	if c.disk == nil {
 		c.disk = osDisk{}
