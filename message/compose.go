@@ -264,11 +264,12 @@ func joinParams(value string, params []string) []string {
 	return words
 }
 
-// paramWords is one parameter: quoted when it is short and ASCII, else in the encoding and the pieces of RFC 2231.
+// paramWords is one parameter: quoted when it is short and ASCII, else in the encoding and the pieces of RFC 2231. What looks
+// like an encoded word is encoded too: many programs decode those in quotes, against RFC 2047, 5.
 func paramWords(name, value string) []string {
 	const room = 48
 	value = clean(value)
-	if isASCII(value) && len(value) <= room {
+	if isASCII(value) && len(value) <= room && !strings.Contains(value, "=?") {
 		return []string{name + `="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`}
 	}
 	var pieces []string

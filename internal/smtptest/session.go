@@ -151,7 +151,10 @@ func (s *session) startTLS() bool {
 
 func (s *session) handshake() bool {
 	if a, ok := s.next(Handshake, ""); ok {
-		return s.do(a)
+		if s.do(a) {
+			_, _ = io.Copy(io.Discard, s.c) // the client speaks TLS, which is no lines, until it gives up
+		}
+		return false
 	}
 	c := tls.Server(s.c, s.srv.cfg.TLS)
 	if c.Handshake() != nil {

@@ -13,6 +13,7 @@ func (s *Store) sealed(n uint32, off int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pos = position{seg: n, off: off}
+	signal(s.dirty) // once the index is here, the segments before may go
 }
 
 // dropSegments deletes the segments that neither the index nor the journal behind it needs.

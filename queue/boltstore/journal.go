@@ -197,7 +197,7 @@ func (j *journal) append(batch []*change) error {
 	if err := j.s.Broken(); err != nil {
 		return err
 	}
-	if j.end >= j.limit {
+	if j.end >= j.limit || j.s.reserve.tight.Load() && j.wasteful() {
 		j.rotate()
 	}
 	j.buf = j.buf[:0]
@@ -258,6 +258,24 @@ func (j *journal) rotate() {
 	j.seal()
 	j.begin(f, j.number+1, segmentHead)
 	j.s.sealed(j.number, j.end)
+}
+
+// wasteful reports whether the active segment holds so little that is needed that a new one would soon free space. Without
+// that, a disk no larger than a segment would stay full of mail that was delivered long ago.
+func (j *journal) wasteful() bool {
+	j.s.mu.Lock()
+	defer j.s.mu.Unlock()
+	return j.end > zerosAhead && j.s.live[j.number] < j.end/4
+}
+
+// prod makes the journal write something, which nobody waits for.
+func (j *journal) prod() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.closed {
+		j.waiting, j.urgent = append(j.waiting, &change{kind: kindProbe, done: make(chan error, 1)}), true
+		signal(j.kick)
+	}
 }
 
 // seal gives up the zeros behind the end of the active segment and closes it.

@@ -67,6 +67,7 @@ func (r *reserve) restore() error {
 	}
 	r.tried = time.Now()
 	if err := r.make(); err != nil {
+		r.s.journal.prod() // it may give up a segment that is full of the past
 		if noSpace(err) {
 			return queue.ErrNoSpace
 		}
