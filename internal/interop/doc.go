@@ -1,0 +1,12 @@
+// Package interop tries the finished binary against programs that others wrote: mail clients in front of it, mail servers
+// behind it, a browser in between. Its tests are built with the tag interop and run by `make interop`.
+//
+// # What it promises
+//
+// Every message is looked for at the far end, with its envelope and its bytes, not only for a friendly reply. A test whose
+// tool is not installed says so and is skipped, unless CI=true or DINKYMAIL_INTEROP=all: then it fails.
+//
+// # Limits
+//
+// Loopback only. The Postfix instances need root.
+package interop

@@ -1,0 +1,331 @@
+package rig
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// IDField is the header field by which a Sink knows one message from another.
+const IDField = "X-Rig-Id"
+
+// SinkConfig says what a Sink does with mail. The zero value counts ids and throws the rest away.
+type SinkConfig struct {
+	Keep  bool                 // keep envelopes and bytes, for Find and Wait
+	Delay func() time.Duration // asked before each final reply; nil: no delay
+}
+
+// Arrival is what a Sink knows of one id.
+type Arrival struct {
+	Count int       // how many times it came whole
+	First time.Time // when the first of them was complete
+}
+
+// Received is one message as it came, dot-stuffing undone.
+type Received struct {
+	From string   // the argument of MAIL FROM with its parameters, such as "<ada@example.org> BODY=8BITMIME"
+	To   []string // those of RCPT TO
+	Data []byte
+}
+
+// Sink is a black hole: an SMTP server on loopback that takes everything at once and remembers which ids came, and how often.
+// It offers PIPELINING, 8BITMIME, SMTPUTF8, SIZE and ENHANCEDSTATUSCODES. A message counts when its last byte is there, whether
+// or not the reply reaches anybody.
+type Sink struct {
+	cfg     SinkConfig
+	ln      net.Listener
+	serving sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows
+	arrivals map[string]Arrival
+	total    int
+	kept     []Received
+	changed  chan struct{} // closed and made anew at every arrival while somebody waits
+	waiting  int
+	conns    map[net.Conn]bool
+	shut     bool
+}
+
+// NewSink listens on addr, such as "127.0.0.1:0", and serves until Close.
+func NewSink(addr string, cfg SinkConfig) (*Sink, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("open the sink: %w", err)
+	}
+	s := &Sink{
+		cfg: cfg, ln: ln, arrivals: map[string]Arrival{}, changed: make(chan struct{}), conns: map[net.Conn]bool{},
+	}
+	s.serving.Go(s.accept)
+	return s, nil
+}
+
+// Addr is the host:port it listens on.
+func (s *Sink) Addr() string { return s.ln.Addr().String() }
+
+// Close ends all connections and waits for their goroutines. What came stays readable.
+func (s *Sink) Close() error {
+	s.mu.Lock()
+	s.shut = true
+	for c := range s.conns {
+		_ = c.Close()
+	}
+	s.mu.Unlock()
+	err := s.ln.Close()
+	s.serving.Wait()
+	return err
+}
+
+// Arrivals is a copy of what came, by id.
+func (s *Sink) Arrivals() map[string]Arrival {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]Arrival, len(s.arrivals))
+	for id, a := range s.arrivals {
+		all[id] = a
+	}
+	return all
+}
+
+// Distinct is how many different ids came, Total how many messages.
+func (s *Sink) Distinct() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.arrivals) }
+
+// Total is how many messages came, repeats and those without an id included.
+func (s *Sink) Total() int { s.mu.Lock(); defer s.mu.Unlock(); return s.total }
+
+// Reset forgets everything that came.
+func (s *Sink) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.arrivals, s.kept, s.total = map[string]Arrival{}, nil, 0
+}
+
+// WaitDistinct waits until n different ids came, or until ctx ends.
+func (s *Sink) WaitDistinct(ctx context.Context, n int) error {
+	return s.wait(ctx, func() bool { return len(s.arrivals) >= n })
+}
+
+// Wait waits for a kept message whose bytes contain text and returns it. With Keep only.
+func (s *Sink) Wait(ctx context.Context, text string) (Received, error) {
+	var found Received
+	seen := 0
+	err := s.wait(ctx, func() bool {
+		for ; seen < len(s.kept); seen++ {
+			if bytes.Contains(s.kept[seen].Data, []byte(text)) {
+				found = s.kept[seen]
+				return true
+			}
+		}
+		return false
+	})
+	return found, err
+}
+
+// Find returns every kept message whose bytes contain text.
+func (s *Sink) Find(text string) []Received {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.kept), func(r Received) bool { return !bytes.Contains(r.Data, []byte(text)) })
+}
+
+// Kept is every message so far, in the order of arrival. With Keep only.
+func (s *Sink) Kept() []Received {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.kept)
+}
+
+// wait asks done, with the lock held, now and after every arrival.
+func (s *Sink) wait(ctx context.Context, done func() bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting++
+	defer func() { s.waiting-- }()
+	for !done() {
+		changed := s.changed
+		s.mu.Unlock()
+		select {
+		case <-changed:
+			s.mu.Lock()
+		case <-ctx.Done():
+			s.mu.Lock()
+			return fmt.Errorf("the sink has %d messages, %d distinct: %w", s.total, len(s.arrivals), context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+func (s *Sink) accept() {
+	for {
+		conn, err := s.ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // out of descriptors for a moment: the queue of connections keeps the client
+		}
+		s.mu.Lock()
+		if s.shut {
+			s.mu.Unlock()
+			_ = conn.Close()
+			return
+		}
+		s.conns[conn] = true
+		s.serving.Go(func() { s.serve(conn) })
+		s.mu.Unlock()
+	}
+}
+
+func (s *Sink) serve(conn net.Conn) {
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, conn)
+		s.mu.Unlock()
+		_ = conn.Close()
+	}()
+	t := &taking{sink: s, in: bufio.NewReaderSize(conn, 64<<10), out: bufio.NewWriterSize(conn, 4<<10)}
+	t.say("220 sink.example ESMTP")
+	for t.step() {
+	}
+	_ = t.out.Flush()
+}
+
+// taking is one connection to a Sink.
+type taking struct {
+	sink *Sink
+	in   *bufio.Reader
+	out  *bufio.Writer
+	now  Received
+	id   string
+}
+
+func (t *taking) say(line string) { _, _ = t.out.WriteString(line + "\r\n") }
+
+// step answers one command. It reports whether there may be another.
+func (t *taking) step() bool {
+	if t.in.Buffered() == 0 && t.out.Flush() != nil {
+		return false
+	}
+	raw, err := t.in.ReadSlice('\n')
+	if err != nil {
+		return false
+	}
+	line := string(bytes.TrimRight(raw, "\r\n"))
+	verb, arg, _ := strings.Cut(line, " ")
+	switch strings.ToUpper(verb) {
+	case "EHLO":
+		t.say("250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE 104857600\r\n" +
+			"250 ENHANCEDSTATUSCODES")
+	case "HELO":
+		t.say("250 sink.example")
+	case "MAIL":
+		t.now = Received{From: afterColon(arg)}
+		t.say("250 2.1.0 ok")
+	case "RCPT":
+		t.now.To = append(t.now.To, afterColon(arg))
+		t.say("250 2.1.5 ok")
+	case "DATA":
+		t.say("354 go on")
+		return t.data()
+	case "RSET":
+		t.now = Received{}
+		t.say("250 2.0.0 ok")
+	case "NOOP":
+		t.say("250 2.0.0 ok")
+	case "QUIT":
+		t.say("221 2.0.0 bye")
+		return false
+	default:
+		t.say("502 5.5.2 not here")
+	}
+	return true
+}
+
+func (t *taking) data() bool {
+	if t.out.Flush() != nil {
+		return false
+	}
+	t.id = ""
+	for header := true; ; {
+		line, err := t.in.ReadSlice('\n')
+		whole := err == nil
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return false
+		}
+		switch {
+		case len(line) == 3 && line[0] == '.' && line[1] == '\r':
+			return t.arrived()
+		case len(line) > 0 && line[0] == '.':
+			line = line[1:]
+		case len(line) == 2:
+			header = false
+		case header && len(line) > len(IDField) && line[0] == 'X' && string(line[:len(IDField)]) == IDField:
+			t.id = string(bytes.TrimSpace(line[len(IDField)+1:]))
+		}
+		if t.sink.cfg.Keep {
+			t.now.Data = append(t.now.Data, line...)
+		}
+		if !whole && !t.rest() {
+			return false
+		}
+	}
+}
+
+// rest reads the rest of a line that is longer than the buffer.
+func (t *taking) rest() bool {
+	for {
+		more, err := t.in.ReadSlice('\n')
+		if t.sink.cfg.Keep {
+			t.now.Data = append(t.now.Data, more...)
+		}
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return false
+		}
+	}
+}
+
+// arrived counts the message and answers it.
+func (t *taking) arrived() bool {
+	s := t.sink
+	s.mu.Lock()
+	s.total++
+	if t.id != "" {
+		a := s.arrivals[t.id]
+		if a.Count == 0 {
+			a.First = time.Now()
+		}
+		a.Count++
+		s.arrivals[t.id] = a
+	}
+	if s.cfg.Keep {
+		s.kept = append(s.kept, t.now)
+	}
+	if s.waiting > 0 {
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}
+	s.mu.Unlock()
+	t.now = Received{}
+	if s.cfg.Delay != nil {
+		<-time.After(s.cfg.Delay())
+	}
+	t.say("250 2.0.0 gone")
+	return true
+}
+
+func afterColon(arg string) string {
+	_, after, _ := strings.Cut(arg, ":")
+	return strings.TrimSpace(after)
+}
+
+var _ io.Closer = (*Sink)(nil)
