@@ -1,0 +1,65 @@
+# Everything here is also what .ci/run does. `make help` lists it; `make check` is green at every commit.
+SHELL := /bin/bash
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X dinkymail/cli.version=$(VERSION)
+# Built from source in under a minute on two cores, then cached by Go.
+LINT    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+ROUNDS  ?= 20
+FUZZTIME ?= 5s
+BENCH   ?=
+
+.PHONY: help
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | while IFS=$$'\t' read -r a b; do printf '  %-10s %s\n' "$$a" "$$b"; done
+
+.PHONY: build
+build: ## the released binary: static, stripped, with its version
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o dinkymail .
+
+.PHONY: check
+check: fmt vet lint test ## what every commit must pass
+
+.PHONY: fmt
+fmt: ## fail when a file is not as gofmt writes it
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$files" ]; then echo "not gofmt: $$files"; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet, the tagged suites included
+	go vet ./...
+	go vet -tags interop,crash ./internal/...
+
+.PHONY: lint
+lint: ## golangci-lint as .golangci.yml says; shellcheck of the scripts where it is installed
+	$(LINT) run ./...
+	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/*.sh scripts/dinkymail .ci/run .ci/install; \
+	  else echo "shellcheck is not installed: scripts not checked"; fi
+
+.PHONY: test
+test: ## all tests that need nothing but Go
+	go test ./...
+
+.PHONY: race
+race: ## the same under the race detector
+	go test -race ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (5s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: interop
+interop: ## real clients and servers: curl, swaks, Python, nodemailer, msmtp, Postfix, Chromium
+	go test -tags interop -count=1 -timeout 20m -v ./internal/interop
+
+.PHONY: crash
+crash: ## kill -9 under load, ROUNDS (20) times: no acknowledged message may be lost
+	ROUNDS=$(ROUNDS) go test -tags crash -count=1 -timeout 60m -v ./internal/crash
+
+.PHONY: bench
+bench: ## Dinkymail against a tuned Postfix; BENCH=-short for a trial
+	BENCH_COMMAND='make bench' scripts/bench.sh $(BENCH)
+
+.PHONY: image
+image: ## the container image from the Dockerfile's final stage, with buildah, without a registry; tried with podman
+	scripts/image-test.sh
+	scripts/image.sh
