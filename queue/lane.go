@@ -2,6 +2,7 @@ package queue
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -75,9 +76,9 @@ func (l *lane) pause(p Pause, text string, now time.Time) {
 	first, most := p.waits()
 	if p.String() != l.kind {
 		l.wait = 0
-		l.hold(p.String(), text+"; "+p.remedy(), now)
+		l.hold(p.String(), p.explain(text), now)
 	} else {
-		l.reason = text + "; " + p.remedy()
+		l.reason = p.explain(text)
 	}
 	l.wait = min(max(2*l.wait, first), most)
 	l.probe = now.Add(l.wait)
@@ -137,6 +138,14 @@ func (p Pause) waits() (first, most time.Duration) {
 		return time.Second, time.Minute
 	}
 	return time.Minute, 15 * time.Minute
+}
+
+// explain is what happened with what the operator can do. A text that names a setting says so already.
+func (p Pause) explain(text string) string {
+	if strings.Contains(text, "SMTP_RELAY_") || strings.Contains(text, "_TLS") || strings.Contains(text, "TLS_") {
+		return text + "; all mail is kept"
+	}
+	return text + "; " + p.remedy()
 }
 
 // remedy is what the operator can do.
