@@ -69,14 +69,17 @@ func newAddress(local, domain string) (Address, string) {
 	if reason != "" {
 		return Address{}, reason
 	}
-	a := Address{Local: local, Domain: domain}
-	switch n := len(a.String()); {
-	case n-len(domain)-1 > maxLocal:
+	n := len(local)
+	if !isDotAtom(local) {
+		n = len(quoteLocal(local))
+	}
+	switch {
+	case n > maxLocal:
 		return Address{}, "the part before the @ is longer than 64 octets"
-	case n > maxAddress:
+	case n+1+len(domain) > maxAddress:
 		return Address{}, "it is longer than 254 octets"
 	}
-	return a, ""
+	return Address{Local: local, Domain: domain}, ""
 }
 
 // cutLocal splits a local part off s, and unquotes it.

@@ -84,7 +84,7 @@ func Bounce(r BounceReport) (Envelope, io.Reader, error) {
 	c.bounceHeader(r)
 	boundary := c.open("multipart/report", "report-type=delivery-status")
 	c.delimiter(boundary)
-	c.text("text/plain", r.words(full))
+	c.readable("text/plain", r.words(full))
 	c.delimiter(boundary)
 	c.deliveryStatus(r)
 	if r.Original != nil {
@@ -187,7 +187,7 @@ func (c *composer) returned(original []byte, full bool) {
 		params = []string{"charset=utf-8"}
 	}
 	c.contentType(kind, params...)
-	body, encoding := encodeText(nil, string(original))
+	body, encoding := encodeText(original)
 	c.field("Content-Transfer-Encoding", encoding)
 	c.line("")
 	c.buf = append(c.buf, body...)

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,36 +36,61 @@ func (d Draft) WriteTo(w io.Writer) (int64, error) {
 
 // composer writes a mail and remembers the first error.
 type composer struct {
-	out     *bufio.Writer
+	*scratch
+	out     io.Writer
 	n       int64
 	err     error
-	buf     []byte
 	id      string // Message-ID
 	mark    string // what all boundaries of this mail begin with
 	counter int
 }
 
+// scratch holds the buffers that a mail passes through. They go round, since every mail needs them.
+type scratch struct {
+	buf  []byte // what is written and has not gone out
+	text []byte // a text whose encoding is being chosen
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (s *scratch) release() {
+	const kept = 64 << 10 // a rare giant should not stay
+	if cap(s.buf) <= kept && cap(s.text) <= kept {
+		s.buf, s.text = s.buf[:0], s.text[:0]
+		scratches.Put(s)
+	}
+}
+
 func newComposer(w io.Writer, messageID string) *composer {
 	sum := sha256.Sum256([]byte(messageID))
 	return &composer{
-		out:  bufio.NewWriterSize(w, 16<<10),
-		id:   messageID,
-		mark: "=_" + hex.EncodeToString(sum[:10]) + "_",
+		scratch: scratches.Get().(*scratch),
+		out:     w,
+		id:      messageID,
+		mark:    "=_" + hex.EncodeToString(sum[:10]) + "_",
 	}
 }
 
+// close writes what is left. The composer is of no use afterwards.
 func (c *composer) close() (int64, error) {
-	if c.err == nil {
-		c.err = c.out.Flush()
-	}
+	c.write()
+	c.release()
+	c.scratch = nil
 	return c.n, c.err
 }
 
-// flush writes what has gathered in buf.
+// flush writes what has gathered in buf, if that is worth a write.
 func (c *composer) flush() {
-	if c.err == nil {
-		_, c.err = c.out.Write(c.buf)
-		c.n += int64(len(c.buf))
+	if len(c.buf) >= 16<<10 {
+		c.write()
+	}
+}
+
+func (c *composer) write() {
+	if c.err == nil && len(c.buf) > 0 {
+		var n int
+		n, c.err = c.out.Write(c.buf)
+		c.n += int64(n)
 	}
 	c.buf = c.buf[:0]
 }
@@ -134,7 +159,7 @@ func (c *composer) draftBody(d Draft) {
 func (c *composer) words(d Draft, inline []Attachment) {
 	text := strings.ToValidUTF8(d.Text, "\ufffd")
 	if d.HTML == "" {
-		c.text("text/plain", text)
+		c.readable("text/plain", text)
 		return
 	}
 	html := strings.ToValidUTF8(d.HTML, "\ufffd")
@@ -143,14 +168,14 @@ func (c *composer) words(d Draft, inline []Attachment) {
 	}
 	alternative := c.open("multipart/alternative")
 	c.delimiter(alternative)
-	c.text("text/plain", text)
+	c.readable("text/plain", text)
 	c.delimiter(alternative)
 	if len(inline) == 0 {
-		c.text("text/html", html)
+		c.readable("text/html", html)
 	} else {
 		related := c.open("multipart/related", `type="text/html"`)
 		c.delimiter(related)
-		c.text("text/html", html)
+		c.readable("text/html", html)
 		for _, a := range inline {
 			c.delimiter(related)
 			c.attachment(a, "inline")
@@ -182,9 +207,10 @@ func (c *composer) contentType(kind string, params ...string) {
 	c.field("Content-Type", joinParams(kind, params)...)
 }
 
-func (c *composer) text(kind, text string) {
+func (c *composer) readable(kind, text string) {
 	c.contentType(kind, "charset=utf-8")
-	body, encoding := encodeText(nil, crlf(text))
+	c.text = appendCRLF(c.text[:0], text)
+	body, encoding := encodeText(c.text)
 	c.field("Content-Transfer-Encoding", encoding)
 	c.line("")
 	c.buf = append(c.buf, body...)

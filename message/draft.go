@@ -76,8 +76,10 @@ func (d Draft) Validate() error {
 	if d.MessageID != "" && !isMessageID(d.MessageID) {
 		refuse("message_id", "%q is no message ID such as <something@example.org>", d.MessageID)
 	}
-	if _, reason := parseDomain(d.domain()); reason != "" && d.MessageID == "" && d.From.Address.Domain != "" {
-		refuse("domain", "%q is no domain for a message ID: %s", d.domain(), reason)
+	if d.MessageID == "" && d.From.Address.Domain != "" {
+		if _, reason := parseDomain(d.domain()); reason != "" {
+			refuse("domain", "%q is no domain for a message ID: %s", d.domain(), reason)
+		}
 	}
 	if len(d.Subject) > maxFieldValue {
 		refuse("subject", "it is longer than %d bytes", maxFieldValue)
@@ -122,6 +124,9 @@ func isReserved(name string) bool {
 }
 
 func (d Draft) checkHeaders(refuse refuser) {
+	if len(d.Headers) == 0 {
+		return
+	}
 	if len(d.Headers) > maxFields {
 		refuse("headers", "there are more than %d", maxFields)
 	}

@@ -398,3 +398,30 @@ func checkSecondParser(t *testing.T, raw string, count int) {
 		t.Fatalf("we read %+v, %v", p, err)
 	}
 }
+
+// Every line of a text ends in CRLF, whichever of CRLF, CR and LF it had, and so does the last.
+func TestLineEnds(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "\r\n", "a": "a\r\n", "a\n": "a\r\n", "a\r": "a\r\n", "a\r\n": "a\r\n", "\n\r": "\r\n\r\n",
+		"a\rb\nc\r\nd": "a\r\nb\r\nc\r\nd\r\n", "a\r\r\n\n": "a\r\n\r\n\r\n", "\r\r": "\r\n\r\n",
+	} {
+		if got := crlf(text); got != want {
+			t.Errorf("crlf(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// BenchmarkDraft is one mail of 3.6 KB.
+func BenchmarkDraft(b *testing.B) {
+	d := Draft{
+		From: Mailbox{Address: Address{"noreply", "example.org"}}, To: []Mailbox{{"Ada", Address{"ada", "example.net"}}},
+		Subject: "Your order", MessageID: "<1@example.org>", Date: time.Unix(1, 0),
+		Text: strings.Repeat("Some words of a mail, as long as most.\n", 90),
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.WriteTo(io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

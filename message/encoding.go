@@ -17,22 +17,36 @@ const (
 const maxLine = 998
 
 // crlf gives every line of s the end CRLF, whichever it had, and the last one too.
-func crlf(s string) string {
-	s = strings.ReplaceAll(s, "\r\n", "\n")
-	s = strings.ReplaceAll(s, "\r", "\n")
-	if !strings.HasSuffix(s, "\n") {
-		s += "\n"
+func crlf(s string) string { return string(appendCRLF(nil, s)) }
+
+// appendCRLF appends s with the line ends that crlf gives it.
+func appendCRLF(dst []byte, s string) []byte {
+	for {
+		line, rest, more := strings.Cut(s, "\n")
+		line = strings.TrimSuffix(line, "\r")
+		for {
+			piece, after, cut := strings.Cut(line, "\r")
+			dst = append(append(dst, piece...), crlfBytes...)
+			if !cut {
+				break
+			}
+			line = after
+		}
+		if !more || rest == "" {
+			return dst
+		}
+		s = rest
 	}
-	return strings.ReplaceAll(s, "\n", "\r\n")
 }
 
-// encodeText appends text, whose lines end in CRLF, in the plainest encoding in which it arrives unchanged whatever it passes
-// through, and returns the name of the encoding. Text that could be taken for a boundary of ours is never left as it is.
-func encodeText(dst []byte, text string) ([]byte, string) {
+// encodeText gives text, whose lines end in CRLF, in the plainest encoding in which it arrives unchanged whatever it passes
+// through, and the name of the encoding. Text that could be taken for a boundary of ours is never left as it is. What it gives
+// may be text itself.
+func encodeText(text []byte) ([]byte, string) {
 	if isRobust(text) {
-		return append(dst, text...), sevenBit
+		return text, sevenBit
 	}
-	return encodeBytes(dst, []byte(text))
+	return encodeBytes(nil, text)
 }
 
 // encodeBytes appends text in quoted-printable or base64, whichever is shorter.
@@ -51,22 +65,30 @@ func encodeBytes(dst, text []byte) ([]byte, string) {
 
 // isRobust reports whether text may stand in a mail as it is: short lines of printable ASCII, none that ends in white space
 // (which is stripped on the way), begins with "From " (which becomes ">From ") or with a dot, or looks like a boundary.
-func isRobust(text string) bool {
-	for line := range strings.SplitSeq(text, "\r\n") {
+func isRobust(text []byte) bool {
+	for len(text) > 0 {
+		line, rest, _ := bytes.Cut(text, crlfBytes)
 		switch {
-		case len(line) > foldAt,
-			strings.HasSuffix(line, " "), strings.HasSuffix(line, "\t"),
-			strings.HasPrefix(line, "From "), strings.HasPrefix(line, "."), strings.HasPrefix(line, "--="):
+		case len(line) > foldAt, bytes.HasPrefix(line, fromBytes), bytes.HasPrefix(line, markBytes):
+			return false
+		case len(line) > 0 && (line[0] == '.' || line[len(line)-1] == ' ' || line[len(line)-1] == '\t'):
 			return false
 		}
-		for i := range len(line) {
-			if c := line[i]; c > '~' || c < ' ' && c != '\t' {
+		for _, c := range line {
+			if c > '~' || c < ' ' && c != '\t' {
 				return false
 			}
 		}
+		text = rest
 	}
 	return true
 }
+
+// What a line of text must not begin with, besides a dot.
+var (
+	fromBytes = []byte("From ")
+	markBytes = []byte("--=")
+)
 
 // qpLine is the longest line of quoted-printable, without the soft break's "=".
 const qpLine = 75
@@ -120,7 +142,7 @@ func mustEncode(text []byte, i, column int) bool {
 	case column > 0:
 		return false
 	}
-	return c == '.' || c == 'F' && bytes.HasPrefix(text[i:], []byte("From "))
+	return c == '.' || c == 'F' && bytes.HasPrefix(text[i:], fromBytes)
 }
 
 // appendBase64 encodes b in lines of 76 characters, each with its CRLF.
