@@ -100,21 +100,39 @@ func (q *request) parse(b []byte) error {
 	case b[0] != '{':
 		return malformed("the body must be a JSON object.")
 	}
+	if r, ok := quick(b); ok {
+		*q = r
+	} else if err := q.decode(b); err != nil {
+		return err
+	}
+	return q.checkExtras()
+}
+
+// decode reads any request, and says what is wrong with one.
+func (q *request) decode(b []byte) error {
 	if err := json.Unmarshal(b, q); err != nil {
 		return badJSON(err)
 	}
+	if name := q.odd(); name != "" {
+		return mistyped(name)
+	}
+	if name := twice(b); name != "" {
+		return malformed("the field \"" + name + "\" is given twice.")
+	}
+	return nil
+}
+
+// odd is the first of the fields of two types that had a third one; empty when none had.
+func (q *request) odd() string {
 	for _, f := range [...]struct {
 		name string
 		odd  bool
 	}{{"to", q.To.odd}, {"cc", q.Cc.odd}, {"bcc", q.Bcc.odd}, {"reply_to", q.ReplyTo.odd}, {"html", q.HTML.odd}} {
 		if f.odd {
-			return mistyped(f.name)
+			return f.name
 		}
 	}
-	if name := twice(b); name != "" {
-		return malformed("the field \"" + name + "\" is given twice.")
-	}
-	return q.checkExtras()
+	return ""
 }
 
 // twice is the first field of a request that the object b, which is valid JSON, has a second time.
