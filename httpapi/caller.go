@@ -55,23 +55,23 @@ type callers struct {
 	hosts   map[string]bool
 	origins Origins
 	form    Senders // whom visitors may write to
+	own     Senders // whom programs on this machine may send as
 	limit   *httprate.RateLimiter
 }
 
 func newCallers(cfg Config) *callers {
-	c := &callers{cfg: cfg, hosts: map[string]bool{"localhost": true}}
+	c := &callers{cfg: cfg, hosts: map[string]bool{"localhost": true}, own: ownSenders(cfg)}
 	for _, host := range append([]string{cfg.Hostname}, cfg.Hosts...) {
 		if host, ok := normalHost(withoutPort(strings.ToLower(strings.TrimSpace(host)))); ok {
 			c.hosts[host] = true
 		}
 	}
 	c.origins, _ = ParseOrigins(cfg.AllowedHosts)
-	own := ownSenders(cfg)
 	for _, k := range cfg.Keys {
 		if k.Secret == "" {
 			continue // an unset variable must not become a key that anybody can show
 		}
-		ready := key{Key: k, sum: sha256.Sum256([]byte(k.Secret)), senders: own}
+		ready := key{Key: k, sum: sha256.Sum256([]byte(k.Secret)), senders: c.own}
 		if len(k.From) > 0 {
 			ready.senders, _ = ParseSenders(k.From)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -201,6 +202,11 @@ func newErrorBody(path string, p *refusal) errorBody {
 	return errorBody{Message: p.message, Error: what, Details: details, Code: p.code}
 }
 
+// answerHeader is what stands above every answer in JSON. Its values are shared, and nobody changes them.
+var answerHeader = http.Header{
+	"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"}, "Cache-Control": {"no-store"},
+}
+
 // answer writes v as JSON. A client that is gone is no error: nobody is left to tell.
 func answer(w http.ResponseWriter, status int, v any) error {
 	var b bytes.Buffer
@@ -210,10 +216,8 @@ func answer(w http.ResponseWriter, status int, v any) error {
 		return err
 	}
 	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Length", strconv.Itoa(b.Len()))
+	maps.Copy(header, answerHeader)
+	header["Content-Length"] = []string{strconv.Itoa(b.Len())}
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil

@@ -16,7 +16,7 @@ func (s *Server) permit(d *message.Draft, from *message.Mailbox, q *request, who
 	if who.rank == visitor {
 		return s.permitVisitor(d, from, q, who)
 	}
-	senders := ownSenders(s.cfg)
+	senders := s.callers.own
 	if who.key != nil {
 		senders = who.key.senders
 	}

@@ -157,12 +157,12 @@ func (c *composer) draftBody(d Draft) {
 
 // words writes the part of the mail that is read: text, or text and HTML.
 func (c *composer) words(d Draft, inline []Attachment) {
-	text := strings.ToValidUTF8(d.Text, "\ufffd")
+	text := validUTF8(d.Text)
 	if d.HTML == "" {
 		c.readable("text/plain", text)
 		return
 	}
-	html := strings.ToValidUTF8(d.HTML, "\ufffd")
+	html := validUTF8(d.HTML)
 	if text == "" {
 		text = textOf(html)
 	}

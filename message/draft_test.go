@@ -411,6 +411,19 @@ func TestLineEnds(t *testing.T) {
 	}
 }
 
+// A text is left as it is only if nothing on the way would change it.
+func TestRobust(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": true, "\r\n": true, "a\tb\r\n": true, "a": true, "a\r\n-- \r\n": false, "a\nb\r\n": false, "a\rb\r\n": false,
+		"a\r\nb\r": false, ".\r\n": false, "From a\r\n": false, "From: a\r\n": true, "--=x\r\n": false, "\u00fc\r\n": false,
+		"a\x00\r\n": false, "\x7f\r\n": false, "a\t\r\n": false, strings.Repeat("a", 78) + "\r\n": true, strings.Repeat("a", 79): false,
+	} {
+		if got := isRobust([]byte(text)); got != want {
+			t.Errorf("isRobust(%q) = %v, want %v", text, got, want)
+		}
+	}
+}
+
 // BenchmarkDraft is one mail of 3.6 KB.
 func BenchmarkDraft(b *testing.B) {
 	d := Draft{

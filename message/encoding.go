@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strings"
+	"unicode/utf8"
 )
 
 // The content transfer encodings (RFC 2045, 6) that we write.
@@ -39,6 +40,14 @@ func appendCRLF(dst []byte, s string) []byte {
 	}
 }
 
+// validUTF8 is s with U+FFFD for every run of bytes that is not UTF-8.
+func validUTF8(s string) string {
+	if utf8.ValidString(s) { // many times faster than looking for the first such byte
+		return s
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
+}
+
 // encodeText gives text, whose lines end in CRLF, in the plainest encoding in which it arrives unchanged whatever it passes
 // through, and the name of the encoding. Text that could be taken for a boundary of ours is never left as it is. What it gives
 // may be text itself.
@@ -67,7 +76,13 @@ func encodeBytes(dst, text []byte) ([]byte, string) {
 // (which is stripped on the way), begins with "From " (which becomes ">From ") or with a dot, or looks like a boundary.
 func isRobust(text []byte) bool {
 	for len(text) > 0 {
-		line, rest, _ := bytes.Cut(text, crlfBytes)
+		line, rest, ended := bytes.Cut(text, crlfBytes[1:])
+		if ended {
+			var whole bool
+			if line, whole = bytes.CutSuffix(line, crlfBytes[:1]); !whole {
+				return false
+			}
+		}
 		switch {
 		case len(line) > foldAt, bytes.HasPrefix(line, fromBytes), bytes.HasPrefix(line, markBytes):
 			return false
