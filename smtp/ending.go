@@ -20,32 +20,62 @@ const (
 // what follows, go-smtp passes the stray one on, which gets the mail refused, and is in step again.
 func (e *ending) scan(b []byte) (n int, stray bool) {
 	for i := 0; i < len(b); i++ {
-		switch c := b[i]; *e {
-		case lineInside:
+		if *e == lineInside {
 			skip := bytes.IndexByte(b[i:], '\r')
 			if skip < 0 {
 				return len(b), false
 			}
 			i += skip
-			*e = lineCR
-		case lineStart:
-			*e = after(c, '.', lineDot, after(c, '\r', lineCR, lineInside))
-		case lineDot:
-			*e = after(c, '\r', lineDotCR, lineInside)
-		case lineCR:
-			*e = after(c, '\n', lineStart, lineInside)
-			if c == '\r' {
-				return i, true
-			}
-		case lineDotCR:
-			*e = after(c, '\n', bodyEnded, lineInside)
-			if c != '\n' {
-				return i, true
-			}
+		}
+		was, c := *e, b[i]
+		*e = was.next(c)
+		switch {
+		case was == lineCR && c == '\r', was == lineDotCR && c != '\n':
+			return i, true
+		case *e == bodyEnded:
 			return i + 1, false
 		}
 	}
 	return len(b), false
+}
+
+// unstuff takes out of b the dots that SMTP puts at the start of lines (RFC 5321, 4.5.2) and the end of the body. It returns
+// how many bytes of b are left.
+func (e *ending) unstuff(b []byte) int {
+	kept := 0
+	for i := 0; i < len(b) && *e != bodyEnded; {
+		n := 1
+		if *e == lineInside {
+			if n = bytes.IndexByte(b[i:], '\r') + 1; n == 0 {
+				n = len(b) - i
+			}
+		}
+		*e = e.next(b[i+n-1])
+		if *e != lineDot && *e != lineDotCR && *e != bodyEnded {
+			if kept != i {
+				copy(b[kept:], b[i:i+n])
+			}
+			kept += n
+		}
+		i += n
+	}
+	return kept
+}
+
+// next is where c leads to.
+func (e ending) next(c byte) ending {
+	switch e {
+	case lineStart:
+		return after(c, '.', lineDot, after(c, '\r', lineCR, lineInside))
+	case lineCR:
+		return after(c, '\n', lineStart, lineInside)
+	case lineDot:
+		return after(c, '\r', lineDotCR, lineInside)
+	case lineDotCR:
+		return after(c, '\n', bodyEnded, lineInside)
+	default:
+		return after(c, '\r', lineCR, e)
+	}
 }
 
 func after(c, want byte, then, otherwise ending) ending {

@@ -98,8 +98,19 @@ func (s *session) Rcpt(_ string, o *gosmtp.RcptOptions) error {
 	return nil
 }
 
-// Data hands the mail to the Submitter. It returns an error in any case, because that is how go-smtp lets us choose the words.
+// Data takes the mail in. It returns an error in any case, because that is how go-smtp lets us choose the words.
 func (s *session) Data(r io.Reader) error {
+	if _, chunks := r.(*io.PipeReader); chunks {
+		return s.take(r) // BDAT, in a goroutine that must not touch the talk
+	}
+	body := &dataReader{talk: s.talk}
+	err := s.take(body)
+	body.leave()
+	return err
+}
+
+// take hands the mail to the Submitter.
+func (s *session) take(r io.Reader) error {
 	s.mu.Lock()
 	tx := s.tx
 	s.mu.Unlock()

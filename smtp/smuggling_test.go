@@ -92,6 +92,29 @@ func TestEndingIsTheOneAndOnly(t *testing.T) {
 	try("", 7)
 }
 
+// Every body over a small alphabet is read without the first dot of each line and without its end, however it is cut into packets.
+func TestDotsAreTakenOut(t *testing.T) {
+	bodies := []string{""}
+	for from := 0; len(bodies[from]) < 6; from++ {
+		for _, part := range []string{"\r\n", ".", "x"} {
+			bodies = append(bodies, bodies[from]+part)
+		}
+	}
+	for _, body := range bodies {
+		wire := body + "\r\n.\r\n"
+		wire = wire[:strings.Index("\r\n"+wire, "\r\n.\r\n")+3]
+		want := strings.ReplaceAll("\r\n"+wire[:len(wire)-3], "\r\n.", "\r\n")[2:]
+		for split := range wire {
+			var e ending
+			first, second := []byte(wire[:split]), []byte(wire[split:])
+			got := string(first[:e.unstuff(first)]) + string(second[:e.unstuff(second)])
+			if got != want || e != bodyEnded {
+				t.Fatalf("%q split at %d is read as %q, want %q", wire, split, got, want)
+			}
+		}
+	}
+}
+
 func scanAll(e *ending, s string) (n int) {
 	for n < len(s) && *e != bodyEnded {
 		more, _ := e.scan([]byte(s[n:]))
