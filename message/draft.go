@@ -117,10 +117,9 @@ var reserved = []string{
 // reservedPrefixes are families of such fields.
 var reservedPrefixes = []string{"content-", "resent-", "arc-", "dkim-", "x-dkim-"}
 
-func isReserved(name string) bool {
-	name = strings.ToLower(name)
-	return slices.Contains(reserved, name) ||
-		slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+func isReserved(lower string) bool {
+	return slices.Contains(reserved, lower) ||
+		slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })
 }
 
 func (d Draft) checkHeaders(refuse refuser) {
@@ -132,21 +131,21 @@ func (d Draft) checkHeaders(refuse refuser) {
 	}
 	seen := make(map[string]bool)
 	for _, name := range slices.Sorted(maps.Keys(d.Headers)) {
-		field := fmt.Sprintf("headers[%q]", name)
-		value := d.Headers[name]
+		value, lower := d.Headers[name], strings.ToLower(name)
+		deny := func(format string, args ...any) { refuse(fmt.Sprintf("headers[%q]", name), format, args...) }
 		switch {
 		case !isFieldName(name) || len(name) > maxFieldName:
-			refuse(field, "a name has 1 to %d printable ASCII characters, and no space or colon", maxFieldName)
-		case isReserved(name):
-			refuse(field, "this field is written by the mail server or from another field, and cannot be set")
-		case seen[strings.ToLower(name)]:
-			refuse(field, "it is there twice, in capital and small letters")
+			deny("a name has 1 to %d printable ASCII characters, and no space or colon", maxFieldName)
+		case isReserved(lower):
+			deny("this field is written by the mail server or from another field, and cannot be set")
+		case seen[lower]:
+			deny("it is there twice, in capital and small letters")
 		case len(value) > maxFieldValue:
-			refuse(field, "its value is longer than %d bytes", maxFieldValue)
+			deny("its value is longer than %d bytes", maxFieldValue)
 		case strings.ContainsFunc(value, isControl):
-			refuse(field, "its value has a line break or another control character in it")
+			deny("its value has a line break or another control character in it")
 		}
-		seen[strings.ToLower(name)] = true
+		seen[lower] = true
 	}
 }
 
