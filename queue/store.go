@@ -44,12 +44,16 @@ type Store interface {
 	Update(id ID, change func(*Message)) (Message, error)
 	// Remove deletes a message and every trace of it. ErrNotFound if it is not there.
 	Remove(id ID) error
-	// Claim returns at most limit messages whose NextAttempt is not after now, soonest first. Nobody else gets them until they
-	// are updated, released, or the lease is over. A claim is not on disk: a crash gives all of them back.
+	// Claim returns at most limit messages whose NextAttempt is not after now, and fewer only when there are no more. Those of
+	// one Message.Sender come soonest first, by ID where that is the same. The senders take turns: one of whom few messages are
+	// due waits for a few of the others, not for all of them; of those with many, each gets the like of the others, and never
+	// nothing. It costs about the same however many wait. Nobody else gets what was claimed until it is updated, released, or
+	// the lease is over. A claim is not on disk: a crash gives all of them back.
 	Claim(limit int, lease time.Duration) ([]Message, error)
 	// Release gives claims back with the records unchanged.
 	Release(ids ...ID)
-	// NextDue is when the next message that nobody has claimed will be due, or has been; false when there is none.
+	// NextDue is when the next message that nobody has claimed will be due; false when there is none. When some are due already
+	// it is when one of them was.
 	NextDue() (time.Time, bool)
 	// List returns a page of at most limit messages that pass filter, in the order of their IDs, beginning behind after ("" for
 	// the start).

@@ -7,18 +7,19 @@ import (
 	"dinkymail/queue"
 )
 
-// claims is the order in which messages are due, and who has been promised to somebody. It is guarded by Store.mu.
+// claims is the order in which messages are handed out, and who has been promised to somebody. It is guarded by Store.mu.
 type claims struct {
-	due    schedule
+	due    turns
 	leases map[queue.ID]*lease
 	next   time.Time // no lease ends before
 }
 
 // lease is a claim. While it lasts it knows the record, so that settling a message need not read it again.
 type lease struct {
-	until time.Time
-	state state // msg is nil until it was read
-	moved bool  // the body was moved since: the place in state is the newer one
+	until  time.Time
+	sender uint32
+	state  state // msg is nil until it was read
+	moved  bool  // the body was moved since: the place in state is the newer one
 }
 
 // changed follows a change of a message: the claim on it is over.
@@ -26,7 +27,7 @@ func (c *claims) changed(id queue.ID, now place) {
 	delete(c.leases, id)
 	c.due.remove(id)
 	if now.kept == waiting && now.key != 0 {
-		c.due.add(now.key, id)
+		c.due.add(now.key, id, now.sender)
 	}
 }
 
@@ -54,7 +55,7 @@ func (c *claims) release(id queue.ID) {
 	}
 	delete(c.leases, id)
 	if l.state.now.kept == waiting && l.state.now.key != 0 {
-		c.due.add(l.state.now.key, id)
+		c.due.add(l.state.now.key, id, l.sender)
 	}
 }
 
@@ -109,7 +110,7 @@ func ids(t []taken) []queue.ID {
 	return out
 }
 
-// takeDue claims what is due, soonest first.
+// takeDue claims what is due, the senders taking turns.
 func (s *Store) takeDue(limit int, length time.Duration) ([]taken, error) {
 	now := time.Now()
 	s.mu.Lock()
@@ -119,15 +120,16 @@ func (s *Store) takeDue(limit int, length time.Duration) ([]taken, error) {
 	}
 	c := &s.claims
 	c.lapse(now)
+	c.due.ripen(nanos(now))
 	until := now.Add(length)
 	var out []taken
 	for len(out) < limit {
-		key, id, ok := c.due.first()
-		if !ok || key > nanos(now) {
+		next, ok := c.due.take()
+		if !ok {
 			break
 		}
-		c.due.remove(id)
-		l := &lease{until: until, state: state{now: place{kept: waiting, key: key}}}
+		id := next.id.id()
+		l := &lease{until: until, sender: next.sender, state: state{now: place{kept: waiting, key: next.key}}}
 		if st := s.pending(id); st != nil && st.msg != nil {
 			l.state = *st
 		}
@@ -154,7 +156,7 @@ func (s *Store) readClaimed(t taken) (*queue.Message, error) {
 		if msg = st.msg; t.lease.moved {
 			st.base, st.now = t.lease.state.base, t.lease.state.now
 		}
-		t.lease.state = st
+		t.lease.state, t.lease.sender = st, msg.Sender()
 		s.mu.Unlock()
 	}
 	s.mu.Lock()
@@ -202,6 +204,6 @@ func (s *Store) NextDue() (time.Time, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims.lapse(time.Now())
-	key, _, ok := s.claims.due.first()
+	key, ok := s.claims.due.soonest()
 	return moment(key), ok
 }

@@ -21,6 +21,13 @@
 //	reserve              space given up when the disk is full, so that results can still be recorded
 //	lock                 held while a process uses the directory; names its pid
 //
+// # Who is next
+//
+// What is due stands in a line per sender (queue.Message.Sender), and the senders take turns. A sender's first few messages go
+// ahead of those who already sent more and have not come to the end of it, three of them for one. Claiming costs the same
+// however much waits. In the index the sender stands behind the time at which a message is due; of messages that an earlier
+// version kept it is not known before their first attempt, and until then they are all of one sender.
+//
 // # What it promises
 //
 // A nil error means: on the disk. Accepted mail survives kill -9 and power loss, of this process and of the machine, as far
@@ -35,8 +42,8 @@
 // # Limits
 //
 // A Put takes at most Config.LargeBytes of memory for its body; longer ones stream into a file of their own. The index may lag
-// behind by at most twice Config.FlushRecords messages; then changes wait. The schedule takes about 60 bytes of memory for each
-// waiting message. A segment is deleted once nothing in it is needed, and one that is mostly dead has its living bodies copied
+// behind by at most twice Config.FlushRecords messages; then changes wait. The order of what waits takes about 70 bytes of memory
+// for each message, and some 150 for each sender of whom something is due. A segment is deleted once nothing in it is needed, and one that is mostly dead has its living bodies copied
 // to the end of the journal, so that a single deferred message does not keep a segment. Times outside the years 1678 to 2262
 // are cut to those.
 //

@@ -21,7 +21,7 @@ import (
 )
 
 // The index is one bbolt file with a bucket per state (ID → place and record), the order in which things are due (time and
-// ID → nothing), what is needed of each segment, and one value that says how far all of it goes.
+// ID → nothing, or for what waits the sender), what is needed of each segment, and one value that says how far all of it goes.
 const schema = 1
 
 // bucketOf names the bucket of each state; orderOf the one with its order in time, and captured shares that of finished
@@ -282,8 +282,8 @@ func (b *buckets) move(id queue.ID, st *state) error {
 	if now.kept == none {
 		return nil
 	}
-	if now.key != 0 {
-		if err := b.order[now.kept].Put(orderKey(now.key, id), nil); err != nil {
+	if now.key != 0 && (now.sender != 0 || was.kept != now.kept || was.key != now.key) {
+		if err := b.order[now.kept].Put(orderKey(now.key, id), now.senderValue()); err != nil {
 			return err
 		}
 	}
@@ -294,6 +294,21 @@ func (b *buckets) move(id queue.ID, st *state) error {
 // orderKey sorts by time, then by ID.
 func orderKey(t int64, id queue.ID) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 24), uint64(t)^1<<63), id...)
+}
+
+// senderValue is what stands behind an orderKey. A store from before senders took turns has nothing there.
+func (p place) senderValue() []byte {
+	if p.sender == 0 {
+		return nil
+	}
+	return binary.BigEndian.AppendUint32(nil, p.sender)
+}
+
+func senderOf(value []byte) uint32 {
+	if len(value) != 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(value)
 }
 
 func splitKey(key []byte) (t int64, id queue.ID, ok bool) {

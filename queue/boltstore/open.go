@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 	bolt "go.etcd.io/bbolt"
@@ -35,8 +36,8 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 	s.reserve = reserve{s: s}
 	s.journal = journal{s: s, kick: make(chan struct{}, 1), lazy: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 		zeros: make([]byte, zerosAhead)}
-	s.claims = claims{due: schedule{at: make(map[packed]int32)}, leases: make(map[queue.ID]*lease)}
-	s.oldest.fresh.at = make(map[packed]int32)
+	s.claims = claims{due: newTurns(0), leases: make(map[queue.ID]*lease)}
+	s.oldest.fresh.at = make(map[packed]spot)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.abandon())
 	}
@@ -204,11 +205,12 @@ func (s *Store) createIndex() error {
 
 // load reads the schedule and what is needed of each segment. It decodes no record.
 func (s *Store) load(tx *bolt.Tx) error {
-	s.claims.due = schedule{heap: make([]slot, 0, s.count.Waiting+64), at: make(map[packed]int32, s.count.Waiting)}
+	s.claims.due = newTurns(s.count.Waiting)
+	s.claims.due.clock = nanos(time.Now())
 	c := tx.Bucket(orderOf[waiting]).Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+	for k, v := c.First(); k != nil; k, v = c.Next() {
 		if key, id, ok := splitKey(k); ok {
-			s.claims.due.add(key, id)
+			s.claims.due.add(key, id, senderOf(v))
 		}
 	}
 	err := tx.Bucket(segments).ForEach(func(k, v []byte) error {

@@ -267,6 +267,7 @@ type place struct {
 	kept     kept
 	key      int64 // waiting: NextAttempt; finished: Finished; captured: Accepted; 0: not in that index
 	accepted int64
+	sender   uint32 // of waiting mail; 0: not known here
 	body     location
 }
 
@@ -278,7 +279,7 @@ func placeOf(m *queue.Message, body location) place {
 	case !m.Finished.IsZero():
 		p.kept, p.key, p.body = finished, nanos(m.Finished), location{}
 	default:
-		p.kept, p.key = waiting, nanos(m.NextAttempt)
+		p.kept, p.key, p.sender = waiting, nanos(m.NextAttempt), m.Sender()
 	}
 	return p
 }

@@ -6,17 +6,25 @@ import (
 	"dinkymail/queue"
 )
 
-// schedule is the waiting messages in the order in which they are due: a heap with four children to a node, and where in it
-// each message is. It is all in memory and in no pointers, so that half a million messages cost little and nothing is slower
-// for them.
+// schedule is messages in the order of a time: a heap with four children to a node, and where in it each message is. It is all
+// in memory and in no pointers, so that half a million messages cost little and nothing is slower for them.
 type schedule struct {
-	heap []slot
-	at   map[packed]int32
+	heap   []slot
+	at     map[packed]spot // may be shared by schedules with different numbers
+	number uint32
 }
 
+// slot has room for a sender at no cost: it fills what would else be padding.
 type slot struct {
-	key int64
-	id  packed
+	key    int64
+	id     packed
+	sender uint32
+}
+
+// spot says where a slot is: in the schedule of which number, and where in its heap.
+type spot struct {
+	line uint32
+	pos  int32
 }
 
 // packed is an ID without its encoding; it sorts as the ID does.
@@ -51,27 +59,36 @@ func (q *schedule) first() (key int64, id queue.ID, ok bool) {
 
 // add puts a message in that is not in it.
 func (q *schedule) add(key int64, id queue.ID) {
-	q.heap = append(q.heap, slot{key, pack(id)})
+	q.insert(slot{key: key, id: pack(id)})
+}
+
+func (q *schedule) insert(s slot) {
+	q.heap = append(q.heap, s)
 	q.up(len(q.heap) - 1)
 }
 
 // remove takes a message out, if it is in.
 func (q *schedule) remove(id queue.ID) {
-	p := pack(id)
-	i, ok := q.at[p]
-	if !ok {
-		return
+	if at, ok := q.at[pack(id)]; ok {
+		q.removeAt(int(at.pos))
 	}
-	delete(q.at, p)
+}
+
+func (q *schedule) removeAt(i int) {
+	delete(q.at, q.heap[i].id)
 	last := len(q.heap) - 1
 	moved := q.heap[last]
 	q.heap = q.heap[:last]
-	if int(i) == last {
+	if i == last {
+		return
+	}
+	if i > 0 && moved.before(q.heap[(i-1)/4]) {
+		q.heap[i] = moved
+		q.up(i)
 		return
 	}
 	q.heap[i] = moved
-	q.down(int(i))
-	q.up(int(q.at[moved.id]))
+	q.down(i)
 }
 
 func (q *schedule) up(i int) {
@@ -108,5 +125,5 @@ func (q *schedule) down(i int) {
 
 func (q *schedule) put(i int, s slot) {
 	q.heap[i] = s
-	q.at[s.id] = int32(i)
+	q.at[s.id] = spot{q.number, int32(i)}
 }

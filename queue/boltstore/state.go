@@ -11,13 +11,14 @@ import (
 func (s *Store) apply(batch []*change, seg uint32, end int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.written = time.Now()
+	s.claims.due.clock = nanos(s.written)
 	for _, c := range batch {
 		if c.kind != kindProbe {
 			s.applyOne(c)
 		}
 	}
 	s.pos = position{seg: seg, off: end}
-	s.written = time.Now()
 	if len(s.fresh) > 0 {
 		signal(s.dirty)
 	}

@@ -1,6 +1,8 @@
 package queuetest
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -9,7 +11,7 @@ import (
 	"dinkymail/queue"
 )
 
-// Messages are claimed soonest first, by ID where that is the same, and not before they are due.
+// Messages of one sender are claimed soonest first, by ID where that is the same, and not before they are due.
 func claimInOrder(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
@@ -26,6 +28,70 @@ func claimInOrder(t *testing.T, open Open) {
 	expect(t, "three", claim(t, s, 3), []queue.ID{first, second, third})
 	expect(t, "rest", claim(t, s, 10), []queue.ID{fourth, fifth})
 	expect(t, "nothing", claim(t, s, 10), []queue.ID{})
+}
+
+// putFrom accepts a message of a sender's that is due now.
+func putFrom(t failer, s queue.Store, user string) queue.ID {
+	t.Helper()
+	m := Message("bob")
+	m.Origin.User = user
+	return put(t, s, m, "body of "+string(m.ID)).ID
+}
+
+// A sender with very much to send keeps neither one who sends now and then waiting, nor another like itself; those who send now
+// and then do not keep it waiting either. It is so before and after closing and opening, and each sender's are in order.
+func claimTakesTurns(t *testing.T, open Open) {
+	dir := t.TempDir()
+	s, close := open(t, dir)
+	var mailing, other []queue.ID
+	for range 200 {
+		mailing = append(mailing, putFrom(t, s, "mailing"))
+	}
+	for range 50 {
+		other = append(other, putFrom(t, s, "other"))
+	}
+	expect(t, "one sender's", len(claim(t, s, 20)), 20) // both are known to send much
+	s, close = reopen(t, open, dir, close)
+	defer func() { close() }()
+	before := claim(t, s, 60)
+	if n := among(before, other); n < 15 || n > 45 {
+		t.Fatalf("%d of the first 60 are of one of two alike", n)
+	}
+	expect(t, "in order", inOrder(before, mailing) && inOrder(before, other), true)
+	form := putFrom(t, s, "form")
+	if got := claim(t, s, 2); among(got, []queue.ID{form}) != 1 {
+		t.Fatal("a single message does not go ahead of those who send much")
+	}
+	var forms []queue.ID
+	for i := range 100 {
+		forms = append(forms, putFrom(t, s, fmt.Sprint("form ", i)))
+	}
+	if n := among(claim(t, s, 40), forms); n < 20 || n > 35 {
+		t.Fatalf("%d of 40 are single messages: most should be, and not all", n)
+	}
+}
+
+// among counts those of some that are also in others.
+func among(some, others []queue.ID) (n int) {
+	for _, id := range some {
+		if slices.Contains(others, id) {
+			n++
+		}
+	}
+	return n
+}
+
+// inOrder reports whether those of got that are also in all are its first, in its order.
+func inOrder(got, all []queue.ID) bool {
+	for _, id := range got {
+		if slices.Contains(all, id) {
+			if all[0] != id {
+				return false
+			}
+			all = all[1:]
+		}
+	}
+	return true
 }
 
 // However many ask at a time, each message is claimed by one of them.
@@ -109,7 +175,7 @@ func updateAndReleaseGiveBack(t *testing.T, open Open) {
 	})
 }
 
-// NextDue is the soonest that nobody has claimed.
+// NextDue is the soonest of one sender's that nobody has claimed.
 func nextDue(t *testing.T, open Open) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

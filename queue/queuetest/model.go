@@ -3,6 +3,7 @@ package queuetest
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -210,6 +211,7 @@ func (m *modelled) forget(id queue.ID) {
 func (m *modelled) put(rt *rapid.T, s queue.Store) {
 	msg := Message("bob")
 	msg.Captured = rapid.IntRange(0, 4).Draw(rt, "captured") == 0
+	msg.Origin.User = rapid.SampledFrom([]string{"ada", "bob", "cyd"}).Draw(rt, "user")
 	msg.NextAttempt = msg.NextAttempt.Add(time.Duration(rapid.SampledFrom([]int{-2, -1, 0, 1}).Draw(rt, "due")) * time.Hour)
 	text := string(make([]byte, rapid.SampledFrom([]int{0, 5, 5000, 300 << 10}).Draw(rt, "size")))
 	m.messages[msg.ID], m.bodies[msg.ID] = put(rt, s, msg, text), text
@@ -232,25 +234,32 @@ func (m *modelled) update(rt *rapid.T, s queue.Store, id queue.ID) {
 	}
 }
 
-// claim compares what is claimed with what is due, soonest first.
+// claim compares what is claimed with what is due: as many as may be, and each sender's soonest first.
 func (m *modelled) claim(rt *rapid.T, s queue.Store) {
 	limit := rapid.IntRange(1, 4).Draw(rt, "limit")
-	var want []queue.Message
+	due, n := map[string][]queue.Message{}, 0
 	for id, msg := range m.messages {
 		if !msg.Captured && msg.Finished.IsZero() && !m.claimed[id] && !msg.NextAttempt.After(time.Now()) {
-			want = append(want, msg)
+			due[msg.Origin.User] = append(due[msg.Origin.User], msg)
+			n++
 		}
 	}
-	slices.SortFunc(want, func(a, b queue.Message) int {
-		if c := a.NextAttempt.Compare(b.NextAttempt); c != 0 {
-			return c
-		}
-		return slices.Compare([]byte(a.ID), []byte(b.ID))
-	})
-	want = want[:min(limit, len(want))]
+	for _, of := range due {
+		slices.SortFunc(of, func(a, b queue.Message) int {
+			if c := a.NextAttempt.Compare(b.NextAttempt); c != 0 {
+				return c
+			}
+			return strings.Compare(string(a.ID), string(b.ID))
+		})
+	}
 	got := claim(rt, s, limit)
-	expect(rt, "claimed", got, ids(want))
+	expect(rt, "claimed", len(got), min(limit, n))
 	for _, id := range got {
+		user := m.messages[id].Origin.User
+		if len(due[user]) == 0 || due[user][0].ID != id {
+			rt.Fatalf("claimed %s of %s, want one of %v", id, user, ids(due[user]))
+		}
+		due[user] = due[user][1:]
 		m.claimed[id] = true
 	}
 }

@@ -4,7 +4,7 @@
 // # What it promises
 //
 // A store that passes keeps each sentence of queue.Store: what was acknowledged is there after Close and open, claims are
-// exclusive and come in order, records change one after the other, lists have all and only what they should. It does not test
+// exclusive, come in order and fairly, records change one after the other, lists have all and only what they should. It does not test
 // what only one kind of store can suffer, such as damaged files.
 //
 // # Who runs where
@@ -47,6 +47,7 @@ func Suite(t *testing.T, open func(t *testing.T, dir string) (store queue.Store,
 		"CapturedKeepsBody":        capturedKeepsBody,
 		"RemoveLeavesNoTrace":      removeLeavesNoTrace,
 		"ClaimInOrder":             claimInOrder,
+		"ClaimTakesTurns":          claimTakesTurns,
 		"ClaimIsExclusive":         claimIsExclusive,
 		"ClaimEndsWithLease":       claimEndsWithLease,
 		"UpdateAndReleaseGiveBack": updateAndReleaseGiveBack,
