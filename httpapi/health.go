@@ -66,6 +66,7 @@ var heldReasons = map[string]string{
 	"unreachable":    "the next hop does not answer; mail is kept and tried again",
 	"credentials":    "the next hop refuses the credentials; mail is kept",
 	"quota":          "a sending quota is used up; mail is kept and tried again",
+	"busy":           "the next hop takes less mail at a time; mail is kept and tried again",
 	"not configured": "no upstream configured",
 }
 

@@ -107,16 +107,22 @@ func (a *attempt) fruitless() bool {
 	return len(a.results) > 0
 }
 
-// hear is what the attempt says of its lane.
-func (a *attempt) hear() (passed bool, pause Pause, text string) {
+// hear fills in what the attempt says of its lane.
+func (a *attempt) hear(h *hearing) {
 	for i := range a.results {
-		if r := &a.results[i]; r.Pause == NoPause {
-			passed = true
-		} else if pause == NoPause {
-			pause, text = r.Pause, r.Remote+": "+r.reply()
+		r := &a.results[i]
+		switch {
+		case r.Pause == NoPause:
+			h.passed = true
+			h.good = h.good || r.Outcome != Deferred
+		case h.pause == NoPause:
+			h.pause, h.text = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": ")
 		}
+		about := r.Pause != NoPause && r.Pause != PauseCredentials
+		h.busy = h.busy || r.Pause == PauseBusy || r.Code == 421 || about && r.Code/100 == 4
 	}
-	return passed, pause, strings.TrimPrefix(text, ": ")
+	h.took = a.took
+	h.light = a.m.Size <= lightBytes && len(a.tried) <= lightRecipients
 }
 
 // counts reports whether the attempt is one of those the retry table counts: not when all it left open is so because of the lane.

@@ -20,7 +20,7 @@ type Config struct {
 	MaxMessages     int   // waiting; default 1,000,000
 	MaxMessageBytes int64 // of one message as submitted; default 25 MiB
 	MaxRecipients   int   // of one message; default 1,000
-	Workers         int   // attempts at a time; default 10
+	Workers         int   // attempts at a time, at most; default 10
 
 	Hostname string // our name in Received fields and notices; default "localhost"
 	Domain   string // right-hand side of the Message-IDs and of the notices' From; default Hostname

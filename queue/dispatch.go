@@ -8,10 +8,14 @@ import (
 // claimPause is how long to leave a store alone that could not be claimed from.
 const claimPause = time.Second
 
+// busyPause is how long nothing is claimed after the next hop said that it is busy, for it would say so again.
+const busyPause = 50 * time.Millisecond
+
 // dispatcher decides what is tried when. One goroutine owns it.
 type dispatcher struct {
 	*crew
 	lane     lane
+	pace     pace
 	inflight map[ID]bool // messages in somebody's hands; true: claimed a second time, to be released at the end
 	begun    int         // jobs given out and not ended
 	due      bool        // there may be something to claim
@@ -23,6 +27,7 @@ type dispatcher struct {
 
 func newDispatcher(c *crew) *dispatcher {
 	d := &dispatcher{crew: c, inflight: make(map[ID]bool), due: true, timer: time.NewTimer(time.Hour)}
+	d.pace = newPace(c.q.cfg.Workers, &c.q.width)
 	d.lane = lane{
 		name: laneName,
 		log:  c.q.log,
@@ -61,6 +66,7 @@ func (d *dispatcher) run(ctx context.Context) {
 // windUp takes back the jobs that nobody has begun and waits for the others.
 func (d *dispatcher) windUp(abandon func()) {
 	close(d.jobs)
+	d.pace.end()
 	grace := time.NewTimer(d.q.cfg.Grace)
 	defer grace.Stop()
 	for len(d.inflight) > 0 || d.begun > 0 {
@@ -98,21 +104,21 @@ func (d *dispatcher) dispatch(now time.Time) {
 	d.setTimer(now)
 }
 
-// room is how many messages may be claimed now: as many as the workers have in hand again, so that none of them waits, or one
-// for a probe.
+// room is how many messages may be claimed now: as many as the pace allows and some ahead, so that no worker waits, or one for a
+// probe.
 func (d *dispatcher) room(now time.Time) int {
 	if d.q.cfg.Capture || d.q.sick.on.Load() || now.Before(d.rest) {
 		return 0
 	}
 	d.lane.ready(d.q.next.Ready(), now)
-	workers := d.q.cfg.Workers
+	limit, ahead := d.pace.limit, d.pace.ahead()
 	switch {
-	case d.lane.held() && d.lane.mayProbe(now) && d.begun < 2*workers:
+	case d.lane.held() && d.lane.mayProbe(now) && d.begun < cap(d.jobs):
 		return 1
-	case d.lane.held(), d.begun > workers+workers/2: // claims in batches, not one by one
+	case d.lane.held(), d.begun > limit+ahead/2: // claims in batches, not one by one
 		return 0
 	default:
-		return 2*workers - d.begun
+		return limit + ahead - d.begun
 	}
 }
 
@@ -153,7 +159,17 @@ func (d *dispatcher) begin(m Message) {
 func (d *dispatcher) learn(e event) {
 	if e.ended {
 		d.begun--
-		d.lane.hear(e.heard, time.Now())
+		now := time.Now()
+		alone := d.pace.hear(e.heard, int(d.q.count.handing.Load()), d.due || d.begun >= d.pace.limit, now)
+		if alone {
+			d.spoil(int64(e.heard.era))
+		}
+		if e.heard.pause == PauseBusy {
+			d.rest = later(d.rest, now.Add(busyPause))
+		}
+		if e.heard.pause != PauseBusy || e.heard.probe || alone {
+			d.lane.hear(e.heard, now)
+		}
 	}
 	if !e.settled {
 		return

@@ -45,6 +45,12 @@ type hearing struct {
 	passed bool   // the next hop said something about the message
 	pause  Pause  // it said something about the lane
 	text   string // what it said
+
+	cuts  int  // how often the pace had been lowered when it began
+	busy  bool // the next hop wants less at a time
+	good  bool // a recipient was settled
+	light bool // it was a message of the usual kind
+	took  time.Duration
 }
 
 // held reports whether only probes may go.
@@ -134,7 +140,7 @@ func (l *lane) publish() {
 
 // waits is how long to wait before the first probe, and at most.
 func (p Pause) waits() (first, most time.Duration) {
-	if p == PauseUnreachable {
+	if p == PauseUnreachable || p == PauseBusy {
 		return time.Second, time.Minute
 	}
 	return time.Minute, 15 * time.Minute
@@ -155,6 +161,8 @@ func (p Pause) remedy() string {
 		return "correct SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD and reload; all mail is kept"
 	case PauseQuota:
 		return "mail flows when the provider allows more; raise the limit there if this is too slow; all mail is kept"
+	case PauseBusy:
+		return "mail flows when it takes more; if this comes often, lower SMTP_RELAY_CONNECTIONS; all mail is kept"
 	default:
 		return "mail flows when it answers; if it never does, check SMTP_RELAY_HOST, SMTP_RELAY_PORT and the network"
 	}

@@ -78,13 +78,14 @@ type Result struct {
 // Pause says why a whole lane should wait. A Result with one does not count as an attempt of its message.
 type Pause uint8
 
-// NoPause is about the message. The others are about the lane: nobody answers there, our credentials are refused, or a
-// sending quota is used up.
+// NoPause is about the message. The others are about the lane: nobody answers there, our credentials are refused, a sending
+// quota is used up, or the next hop wants fewer connections at a time, which makes the lane narrower before it holds it.
 const (
 	NoPause Pause = iota
 	PauseUnreachable
 	PauseCredentials
 	PauseQuota
+	PauseBusy
 )
 
 // String is the word used in the log and the API.
@@ -96,6 +97,8 @@ func (p Pause) String() string {
 		return "credentials"
 	case PauseQuota:
 		return "quota"
+	case PauseBusy:
+		return "busy"
 	default:
 		return ""
 	}

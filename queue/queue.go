@@ -14,6 +14,12 @@
 //   - A result that cannot be written stops delivery until it is: nothing is sent in a loop because a disk is full.
 //   - Trouble of the way itself (nobody answers, credentials refused, quota used up) spends no message's attempts: the lane is
 //     held, one probe at a time goes out, and everything flows the moment one gets through.
+//   - Senders take turns: one with 100,000 messages due does not keep one from another sender waiting for longer than a few
+//     attempts take. See Store.Claim for who goes first, and Message.Sender for who is one.
+//   - No more attempts are made at a time than the next hop takes: a few at first, twice as many whenever that many succeeded in
+//     the same time and more wait, at most Config.Workers. A 421, a 4xx about the lane, or replies that are slow against the
+//     best of late halve it; from there it grows by one a second, or seldomer if that goes wrong. A next hop that says it is
+//     busy costs no message an attempt, and holds the lane only when it says so to one attempt at a time.
 //   - Captured mail (Config.Capture) never leaves the machine, whatever the settings say later.
 //
 // # Limits
@@ -26,7 +32,8 @@
 // # Who runs where
 //
 // Run's own goroutine, the dispatcher, alone knows which messages are in flight and moves the lane's state; it claims messages
-// from the store a few at a time, as many as its workers can take soon. Config.Workers workers make attempts. Each result is
+// from the store a few at a time, as many as its workers can take within some 20 ms, so that what comes then is not behind many.
+// Config.Workers workers make attempts, of which those work that the pace allows. Each result is
 // written by a settler, a goroutine of its own (at most MaxUnwritten), so that a worker goes on with the next message while the
 // store gathers results into one commit. One janitor looks every minute for mail that outlived its lifetime on a held lane, and
 // every hour for records nobody needs any more. All of them end before Run returns. Every other method may be called from any
@@ -56,6 +63,7 @@ type Queue struct {
 	wake      chan struct{} // holds one: settings changed
 	unwritten chan struct{} // a place per result that is not written yet
 	lane      atomic.Pointer[LaneStatus]
+	width     atomic.Pointer[width]
 	sick      sickness
 	fill      filling
 	trimming  sync.Mutex // held while surplus captured messages are removed
@@ -80,6 +88,7 @@ func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 		unwritten: make(chan struct{}, MaxUnwritten),
 	}
 	q.lane.Store(&LaneStatus{Name: laneName})
+	q.width.Store(newWidth(q.cfg.Workers))
 	if q.cfg.Capture {
 		q.lane.Store(&LaneStatus{Name: laneName, Held: true, Kind: kindDevelopment, Reason: reasonDevelopment})
 	}
@@ -123,6 +132,7 @@ func (q *Queue) State(m *Message) (State, string) {
 func (q *Queue) Status() Status {
 	l := *q.lane.Load()
 	l.InFlight = int(q.count.handing.Load())
+	l.Concurrency = q.width.Load().limit
 	return Status{
 		Store:     q.store.Stats(),
 		Lanes:     []LaneStatus{l},

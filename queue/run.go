@@ -20,8 +20,8 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer abandon()
 	c := newCrew(q)
 	var hands sync.WaitGroup
-	for range q.cfg.Workers {
-		hands.Go(func() { c.work(ctx, attempts) })
+	for n := range q.cfg.Workers {
+		hands.Go(func() { c.work(ctx, attempts, n) })
 	}
 	hands.Go(func() { c.keepOrder(ctx, attempts) })
 	d := newDispatcher(c)
@@ -76,34 +76,50 @@ func newCrew(q *Queue) *crew {
 	}
 }
 
-// work makes attempts, one after the other.
-func (c *crew) work(ctx, attempts context.Context) {
-	for j := range c.jobs {
-		e := event{id: j.m.ID, ended: true, heard: hearing{era: j.era, probe: j.probe}}
-		stale := !j.probe && int64(j.era) <= c.spoiled.Load()
-		if stale || ctx.Err() != nil || c.q.sick.on.Load() {
-			e.settled, e.release = true, true
-			c.events <- e
-			continue
+// work makes attempts, one after the other, while the pace has room for worker n.
+func (c *crew) work(ctx, attempts context.Context, n int) {
+	for {
+		w, jobs := c.q.width.Load(), c.jobs
+		if n >= w.limit {
+			jobs = nil
 		}
-		a := c.q.attempt(attempts, j.m)
-		switch {
-		case a == nil:
-			e.settled = true
-		case a.fruitless():
-			e.settled, e.release = true, true
+		select {
+		case j, open := <-jobs:
+			if !open {
+				return
+			}
+			c.try(ctx, attempts, j)
+		case <-w.changed:
 		}
-		if a != nil && !a.local && attempts.Err() == nil {
-			e.heard.passed, e.heard.pause, e.heard.text = a.hear()
-		}
-		if e.heard.pause != NoPause {
-			c.spoil(int64(j.era))
-		}
-		if !e.settled {
-			c.hand(attempts, a)
-		}
-		c.events <- e
 	}
+}
+
+// try makes one attempt, or gives it back when the time for it is over.
+func (c *crew) try(ctx, attempts context.Context, j job) {
+	e := event{id: j.m.ID, ended: true, heard: hearing{era: j.era, probe: j.probe, cuts: c.q.width.Load().cuts}}
+	stale := !j.probe && int64(j.era) <= c.spoiled.Load()
+	if stale || ctx.Err() != nil || c.q.sick.on.Load() {
+		e.settled, e.release = true, true
+		c.events <- e
+		return
+	}
+	a := c.q.attempt(attempts, j.m)
+	switch {
+	case a == nil:
+		e.settled = true
+	case a.fruitless():
+		e.settled, e.release = true, true
+	}
+	if a != nil && !a.local && attempts.Err() == nil {
+		a.hear(&e.heard)
+	}
+	if e.heard.pause != NoPause && e.heard.pause != PauseBusy {
+		c.spoil(int64(j.era))
+	}
+	if !e.settled {
+		c.hand(attempts, a)
+	}
+	c.events <- e
 }
 
 func (c *crew) spoil(era int64) {

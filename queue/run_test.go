@@ -325,7 +325,8 @@ func (s *slow) Update(id queue.ID, change func(*queue.Message)) (queue.Message, 
 // again after that, and each failure is told once.
 func TestEveryRecipientIsSettledOnce(t *testing.T) {
 	outcomes := []queue.Result{delivered, refused, later, silent,
-		{Code: 535, Text: "no", Pause: queue.PauseCredentials}, {Code: 452, Text: "quota", Pause: queue.PauseQuota}}
+		{Code: 535, Text: "no", Pause: queue.PauseCredentials}, {Code: 452, Text: "quota", Pause: queue.PauseQuota},
+		{Code: 421, Text: "too many connections", Pause: queue.PauseBusy}}
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
 		script := rapid.SliceOfN(rapid.SliceOfN(rapid.IntRange(0, len(outcomes)-1), 1, 12), 1, 12).Draw(rt, "script")

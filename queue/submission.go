@@ -37,9 +37,12 @@ type Status struct {
 type LaneStatus struct {
 	Name      string
 	Held      bool      // nothing is tried but probes
-	Kind      string    // "unreachable", "credentials", "quota", "not configured", "development", or "" when it flows
+	Kind      string    // "unreachable", "credentials", "quota", "busy", "not configured", "development", or "" when it flows
 	Reason    string    // a sentence for the operator: what is wrong and what to do
 	Since     time.Time // when it was held
 	NextProbe time.Time // zero when probes would not help
 	InFlight  int       // messages being handed over now
+	// Concurrency is how many messages may be handed over at a time now: as many as the next hop was found to take, at most
+	// Config.Workers.
+	Concurrency int
 }
