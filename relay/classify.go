@@ -78,6 +78,8 @@ func judge(stage string, r reply, words string) (queue.Outcome, queue.Pause) {
 			return queue.Deferred, queue.NoPause
 		}
 		return queue.Deferred, queue.PauseUnreachable
+	case aboutPace(stage, r, words):
+		return queue.Deferred, queue.PauseBusy
 	case aboutCredentials(stage, r, words):
 		return queue.Deferred, queue.PauseCredentials
 	case aboutQuota(stage, r, words):
@@ -108,6 +110,12 @@ func aboutCredentials(stage string, r reply, words string) bool {
 		stage == stageMail && strings.Contains(words, "account") && containsAny(words, blockedWords))
 }
 
+// aboutPace recognises that the next hop would take the mail over fewer connections at a time, or slower. In a reply to RCPT the
+// words may be another server's, about the recipient.
+func aboutPace(stage string, r reply, words string) bool {
+	return r.code/100 == 4 && stage != stageRcpt && containsAny(words, paceWords)
+}
+
 // aboutQuota recognises that our account has sent enough for now. A recipient's full mailbox, x.2.x, is another thing.
 func aboutQuota(stage string, r reply, words string) bool {
 	if stage != stageAuth && !transaction(stage) {
@@ -133,7 +141,11 @@ var (
 
 	quotaWords = []string{"sending limit", "sending quota", "sending rate", "user sending", "daily limit", "daily message",
 		"daily sending", "hourly limit", "rate limit", "ratelimit", "message quota", "submissionquota", "throttl",
-		"too many messages", "too many emails", "too many login", "connections limit", "smtp relay limit"}
+		"too many messages", "too many emails", "too many login", "smtp relay limit"}
+
+	paceWords = []string{"too many connections", "too many concurrent", "too many simultaneous", "too many sessions",
+		"too many open connections", "concurrent connections", "connections limit", "connection limit", "thread limit",
+		"slow down", "too fast"}
 )
 
 func containsAny(s string, words []string) bool {

@@ -15,6 +15,7 @@ func TestClassify(t *testing.T) {
 		lane      = "deferred unreachable"
 		login     = "deferred credentials"
 		quota     = "deferred quota"
+		busy      = "deferred busy"
 	)
 	for _, tt := range []struct {
 		stage, reply, want string
@@ -35,7 +36,13 @@ func TestClassify(t *testing.T) {
 		{"auth", "432 4.7.12 a password transition is needed", login, ""},
 		{"auth", "454 4.7.0 temporary authentication failure", login, "at the provider"},
 		{"auth", "454 4.7.0 Too many login attempts, please try again later.", quota, ""},
-		{"auth", "432 4.3.2 Concurrent connections limit exceeded", quota, ""},
+		{"auth", "432 4.3.2 Concurrent connections limit exceeded", busy, ""},
+		{"greeting", "421 4.7.0 too many connections from your host", busy, ""},
+		{"ehlo", "450 4.3.2 Too many simultaneous sessions", busy, ""},
+		{"mail", "421 4.4.5 Slow down", busy, ""},
+		{"body", "432 4.3.2 STOREDRV; sender thread limit exceeded", busy, ""},
+		{"rcpt", "450 4.4.2 mx.example.net said: too many connections", deferred, ""},
+		{"greeting", "554 5.7.1 too many connections", lane, ""},
 		{"auth", "502 5.5.1 not implemented", login, ""},
 		{"auth", "421 4.7.0 try again later", lane, ""},
 		{"auth", "250 yes", lane, ""},

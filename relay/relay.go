@@ -11,6 +11,7 @@
 //     something that concerns this message. All else defers: silence, nonsense, a broken connection.
 //   - What concerns the whole lane sets Pause and is no attempt: nobody answers, the certificate is wrong, the account or its
 //     quota is refused. The Text says what to do.
+//   - A 4xx that asks for fewer connections or a slower pace is queue.PauseBusy, by which the queue makes fewer attempts at a time.
 //   - No password and no mail leaves without TLS while UseTLS is set, and none to a certificate that does not verify while
 //     VerifyTLS is. With UseTLS unset there is no TLS at all, as was asked for, but on port 465 it is always there.
 //   - A body with a bare CR or LF is never completed: the next hop cannot see an end of the message where we saw none.
