@@ -205,12 +205,16 @@ func (s *Store) createIndex() error {
 
 // load reads the schedule and what is needed of each segment. It decodes no record.
 func (s *Store) load(tx *bolt.Tx) error {
-	s.claims.due = newTurns(s.count.Waiting)
-	s.claims.due.clock = nanos(time.Now())
+	due := &s.claims.due // lines know its rings by their address
+	*due = newTurns(s.count.Waiting)
+	due.clock = nanos(time.Now())
 	c := tx.Bucket(orderOf[waiting]).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		if key, id, ok := splitKey(k); ok {
-			s.claims.due.add(key, id, senderOf(v))
+			if key > due.clock && due.later.heap == nil { // the rest is later, too
+				due.later.heap = make([]slot, 0, max(s.count.Waiting-len(due.at), 0)+64)
+			}
+			due.add(key, id, senderOf(v))
 		}
 	}
 	err := tx.Bucket(segments).ForEach(func(k, v []byte) error {

@@ -1,8 +1,6 @@
 package boltstore
 
 import (
-	"encoding/base32"
-
 	"dinkymail/queue"
 )
 
@@ -30,18 +28,41 @@ type spot struct {
 // packed is an ID without its encoding; it sorts as the ID does.
 type packed [10]byte
 
-var idEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+const digits = "0123456789abcdefghijklmnopqrstuv"
 
+// pack takes five bits of each character. IDs in the store are valid.
 func pack(id queue.ID) (p packed) {
-	var b [16]byte
-	copy(b[:], id)
-	_, _ = idEncoding.Decode(p[:], b[:]) // IDs in the store are valid
+	if len(id) != 16 {
+		return p
+	}
+	for half := range 2 {
+		var v uint64
+		for _, c := range []byte(id[8*half : 8*half+8]) {
+			if c >= 'a' {
+				c -= 'a' - 10
+			} else {
+				c -= '0'
+			}
+			v = v<<5 | uint64(c&31)
+		}
+		for i := range 5 {
+			p[5*half+i] = byte(v >> (32 - 8*i))
+		}
+	}
 	return p
 }
 
 func (p packed) id() queue.ID {
 	var b [16]byte
-	idEncoding.Encode(b[:], p[:])
+	for half := range 2 {
+		var v uint64
+		for _, c := range p[5*half : 5*half+5] {
+			v = v<<8 | uint64(c)
+		}
+		for i := range 8 {
+			b[8*half+i] = digits[v>>(35-5*i)&31]
+		}
+	}
 	return queue.ID(b[:])
 }
 

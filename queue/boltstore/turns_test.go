@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,18 @@ func TestTurnsLoseNothing(t *testing.T) {
 	}
 	if _, ok := q.take(); ok || len(q.at) != 0 || len(q.of) != 0 || len(q.free) != len(q.lines)-1 || len(in) != 0 {
 		t.Errorf("%d messages, %d senders, %d of %d lines free, %d not taken", len(q.at), len(q.of), len(q.free), len(q.lines), len(in))
+	}
+}
+
+// An ID is the same after it was packed, and sorts as it did.
+func TestPackedIDs(t *testing.T) {
+	before := queue.ID("0000000000000000")
+	for _, id := range []queue.ID{"0123456789abcdef", "0123456789abcdeg", "ghijklmnopqrstuv", queue.NewID(), queue.NewID(), "vvvvvvvvvvvvvvvv"} {
+		p, q := pack(id), pack(before)
+		if p.id() != id || bytes.Compare(p[:], q[:]) != strings.Compare(string(id), string(before)) {
+			t.Errorf("%s packed is %s", id, p.id())
+		}
+		before = id
 	}
 }
 
