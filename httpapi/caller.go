@@ -41,6 +41,15 @@ func (c caller) name() string {
 	return ""
 }
 
+// door is how the queue remembers the way a mail came in. Visitors have their own, so that a mailing of the owner's, which has
+// the same sender, does not stand before them.
+func (c caller) door() string {
+	if c.rank == visitor {
+		return "form"
+	}
+	return "http"
+}
+
 // key is a Key ready to be compared.
 type key struct {
 	Key

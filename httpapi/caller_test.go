@@ -134,8 +134,8 @@ func TestVisitorMailIsFromUs(t *testing.T) {
 		m, body := q.last(t)
 		h := header(t, body)
 		from, _ := h.AddressList("From")
-		if len(from) != 1 || from[0].Address != "noreply@example.org" || m.Envelope.From.String() != "noreply@example.org" {
-			t.Errorf("From = %v, envelope %v", from, m.Envelope.From)
+		if m.Origin.Door != "form" || len(from) != 1 || from[0].Address != "noreply@example.org" || m.Envelope.From.String() != "noreply@example.org" {
+			t.Errorf("From = %v, envelope %v, door %s", from, m.Envelope.From, m.Origin.Door)
 		}
 		got := ""
 		if list, err := h.AddressList("Reply-To"); err == nil {

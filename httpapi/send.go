@@ -204,7 +204,7 @@ func (s *Server) submit(r *http.Request, who caller, id queue.ID, d message.Draf
 		ID:        id,
 		Envelope:  d.Envelope(),
 		Trace:     message.Trace{Client: ip(who.client), Protocol: "HTTP", TLS: tlsOf(r), User: who.name()},
-		Origin:    queue.Origin{Door: "http", Client: who.address, User: who.name()},
+		Origin:    queue.Origin{Door: who.door(), Client: who.address, User: who.name()},
 		NotBefore: notBefore,
 		Tags:      q.Tags,
 		Metadata:  q.Metadata,

@@ -36,7 +36,7 @@ const MaxHistory = 100
 
 // Origin is how a mail came in.
 type Origin struct {
-	Door   string // "smtp", "http" or "bounce"
+	Door   string // "smtp", "http", "form" (a visitor over HTTP) or "bounce"
 	Client string // peer address, host:port
 	User   string // the account or key it came with; empty without
 }

@@ -34,7 +34,7 @@ func TestSender(t *testing.T) {
 		}
 	}
 	all := []uint32{of("smtp", "shop", "a@example.com"), of("smtp", "form", "a@example.com"), of("smtp", "", "a@example.com"),
-		of("smtp", "", "a@example.org"), of("smtp", "", "b@example.com"), of("smtp", "", ""), of("bounce", "", "")}
+		of("form", "", "a@example.com"), of("smtp", "", "a@example.org"), of("smtp", "", "b@example.com"), of("smtp", "", ""), of("bounce", "", "")}
 	seen := map[uint32]int{}
 	for i, n := range all {
 		if j, ok := seen[n]; ok {
