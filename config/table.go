@@ -137,7 +137,7 @@ func (s *Settings) submission() Group {
 				"Use 'single quotes': hashes contain $.",
 			set: users(&s.SMTP.Users)},
 		{Name: "SMTP_MAX_CONNECTIONS", Default: "1000",
-			Doc: "SMTP connections at once.", set: integer(&s.SMTP.MaxConnections, 1_000_000)},
+			Doc: "SMTP connections at once; a tenth of them is kept for TRUSTED_NETWORKS.", set: integer(&s.SMTP.MaxConnections, 1_000_000)},
 		{Name: "SMTP_MAX_CONNECTIONS_PER_CLIENT", Default: "200", Doc: "SMTP connections at once from one address.",
 			set: integer(&s.SMTP.MaxConnectionsPerClient, 1_000_000)},
 		{Name: "MESSAGE_MAX_BYTES", Default: "25MiB", Doc: "The largest message.", set: size(&s.Queue.MaxMessageBytes, 1<<10)},

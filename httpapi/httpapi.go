@@ -70,7 +70,7 @@ type Config struct {
 	MaxBody                 int64         // HTTP_MAX_BODY, bytes of one request body: 35 MiB
 	MaxBuffered             int64         // bytes of all request bodies at one time: 256 MiB, and never less than MaxBody
 	MaxHeaderBytes          int           // 16 KiB
-	MaxConnections          int           // 1000
+	MaxConnections          int           // 1000, a tenth of them for TrustedNetworks and TrustedProxies alone
 	MaxConnectionsPerClient int           // 100; TrustedNetworks and TrustedProxies have no such limit
 	HeaderTimeout           time.Duration // for the request line and header: 10 s
 	ReadTimeout             time.Duration // for a whole request: 2 min

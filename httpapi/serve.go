@@ -52,6 +52,7 @@ func (s *Server) limited(ln net.Listener) net.Listener {
 		Listener: ln,
 		places:   make(chan struct{}, s.cfg.MaxConnections),
 		closed:   make(chan struct{}),
+		outside:  s.cfg.MaxConnections - s.cfg.MaxConnections/10,
 		each:     s.cfg.MaxConnectionsPerClient,
 		exempt:   append(append([]netip.Prefix{}, s.cfg.TrustedNetworks...), s.cfg.TrustedProxies...),
 		clients:  map[netip.Addr]int{},
@@ -59,17 +60,19 @@ func (s *Server) limited(ln net.Listener) net.Listener {
 }
 
 // limitedListener waits with accepting while all places are taken, and closes a connection at once whose client has too many.
-// IPv6 clients are counted by their /64.
+// The last places are for exempt clients: strangers who fill the others are closed at once, and keep nobody waiting. IPv6 clients are counted by their /64.
 type limitedListener struct {
 	net.Listener
-	places chan struct{}
-	closed chan struct{}
-	once   sync.Once
-	each   int
-	exempt []netip.Prefix
+	places  chan struct{}
+	closed  chan struct{}
+	once    sync.Once
+	outside int // places for all who are not exempt together
+	each    int // and for one of them
+	exempt  []netip.Prefix
 
-	mu      sync.Mutex // guards clients
-	clients map[netip.Addr]int
+	mu        sync.Mutex // guards clients and strangers
+	clients   map[netip.Addr]int
+	strangers int
 }
 
 // Accept returns the next connection that has a place.
@@ -114,17 +117,22 @@ func (l *limitedListener) enter(a netip.Addr) (client netip.Addr, ok bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.clients[a] >= l.each {
+	if l.clients[a] >= l.each || l.strangers >= l.outside {
 		return a, false
 	}
 	l.clients[a]++
+	l.strangers++
 	return a, true
 }
 
 func (l *limitedListener) leave(client netip.Addr) {
 	<-l.places
+	if !client.IsValid() {
+		return // exempt
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.strangers--
 	if l.clients[client]--; l.clients[client] <= 0 {
 		delete(l.clients, client)
 	}

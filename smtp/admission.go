@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// admission counts the connections that are open, all together and by client.
+// admission counts the connections that are open, all together and by client. Strangers may take most of the places, but the
+// last tenth is for peers of Config.Trusted: no crowd from outside keeps the programs of the house waiting.
 type admission struct {
-	most, mostEach int
+	most, mostStrangers, mostEach int
 
-	mu    sync.Mutex // guards the fields below
-	total int
-	each  map[netip.Prefix]int
-	said  time.Time // when the log was last told of a refusal
+	mu        sync.Mutex // guards the fields below
+	total     int
+	strangers int
+	each      map[netip.Prefix]int
+	said      time.Time // when the log was last told of a refusal
 }
 
 // sayEvery keeps a flood of connections from becoming a flood of log lines.
@@ -31,31 +33,37 @@ func (a *admission) worthSaying(now time.Time) bool {
 }
 
 func newAdmission(most, mostEach int) *admission {
-	return &admission{most: most, mostEach: mostEach, each: make(map[netip.Prefix]int)}
+	return &admission{most: most, mostStrangers: most - most/10, mostEach: mostEach, each: make(map[netip.Prefix]int)}
 }
 
 // enter takes a place for a connection from peer, or says why there is none.
-func (a *admission) enter(peer netip.Addr) error {
+func (a *admission) enter(peer netip.Addr, trusted bool) error {
 	client := clientOf(peer)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.total >= a.most {
+	if a.total >= a.most || !trusted && a.strangers >= a.mostStrangers {
 		return errBusy
 	}
 	if a.each[client] >= a.mostEach {
 		return errBusyClient
 	}
 	a.total++
+	if !trusted {
+		a.strangers++
+	}
 	a.each[client]++
 	return nil
 }
 
 // leave gives the place back.
-func (a *admission) leave(peer netip.Addr) {
+func (a *admission) leave(peer netip.Addr, trusted bool) {
 	client := clientOf(peer)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.total--
+	if !trusted {
+		a.strangers--
+	}
 	if a.each[client]--; a.each[client] <= 0 {
 		delete(a.each, client)
 	}

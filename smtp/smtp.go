@@ -52,7 +52,7 @@ type Config struct {
 	MaxMessageBytes int64 // of one message as it comes in; default 25 MiB
 	MaxRecipients   int   // of one message; default 1000
 
-	MaxConnections          int // of all Serve calls together; default 1000
+	MaxConnections          int // of all Serve calls together, a tenth of them for Trusted alone; default 1000
 	MaxConnectionsPerClient int // an IPv4 address or an IPv6 /64; default 200
 	MaxErrors               int // commands refused since the last accepted message, then 421; default 20
 	MaxIdleCommands         int // commands that bring no mail along since the last accepted message, then 421; default 200

@@ -74,7 +74,8 @@ func (v *visit) accept(ctx context.Context, ln net.Listener, implicit bool) erro
 // admit lets a client in, or tells it in one sentence that there is no place.
 func (v *visit) admit(c net.Conn, implicit bool) {
 	peer := peerOf(c)
-	if err := v.server.doors.enter(peer); err != nil {
+	trusted := v.server.trusts(peer)
+	if err := v.server.doors.enter(peer, trusted); err != nil {
 		if v.server.doors.worthSaying(time.Now()) {
 			v.server.log.Warn("connection refused", "client", c.RemoteAddr().String(), "err", err)
 		}
@@ -85,7 +86,7 @@ func (v *visit) admit(c net.Conn, implicit bool) {
 		c.Close()
 		return
 	}
-	w := newWire(c, peer, &v.server.cfg, v.server.trusts(peer), v.forget)
+	w := newWire(c, peer, &v.server.cfg, trusted, v.forget)
 	v.mu.Lock()
 	v.wires[w] = true
 	v.here++
@@ -128,7 +129,7 @@ func (v *visit) hand(t *talk) {
 
 // forget is told of every connection that was closed.
 func (v *visit) forget(w *wire) {
-	v.server.doors.leave(w.peer)
+	v.server.doors.leave(w.peer, w.trusted)
 	v.mu.Lock()
 	delete(v.wires, w)
 	v.mu.Unlock()

@@ -18,6 +18,7 @@ const rateGrace = time.Minute
 type wire struct {
 	net.Conn
 	peer    netip.Addr
+	trusted bool // the peer is of Config.Trusted
 	greeted bool // the client has seen, or will see, our greeting
 	limit   *Config
 	gone    func(*wire) // called once, when the connection is closed
@@ -39,7 +40,7 @@ type wire struct {
 }
 
 func newWire(c net.Conn, peer netip.Addr, cfg *Config, trusted bool, gone func(*wire)) *wire {
-	w := &wire{Conn: c, peer: peer, limit: cfg, gone: gone}
+	w := &wire{Conn: c, peer: peer, trusted: trusted, limit: cfg, gone: gone}
 	if !trusted {
 		w.stranger = time.Now().Add(cfg.StrangerTimeout)
 	}
