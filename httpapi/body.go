@@ -69,14 +69,20 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buff
 	body := http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
 	for err == nil {
 		b.Grow(bytes.MinRead)
+		// What counts is the memory: a buffer that doubles holds up to twice what came. Small ones are reused, not held.
+		more := int64(b.Len()) - held
+		if b.Cap() > keepBuffer {
+			more = int64(b.Cap()) - held
+		}
+		if more > 0 && !s.bodies.take(more) {
+			err = errBusy
+			break
+		}
+		held += max(0, more)
 		space := b.AvailableBuffer()[:b.Available()]
 		var n int
 		n, err = body.Read(space)
 		b.Write(space[:n])
-		if held += int64(n); !s.bodies.take(int64(n)) {
-			held -= int64(n)
-			err = errBusy
-		}
 	}
 	if err == io.EOF {
 		return b, release, nil

@@ -68,7 +68,7 @@ type Config struct {
 
 	// What callers may use up. Zero means the default that is named here.
 	MaxBody                 int64         // HTTP_MAX_BODY, bytes of one request body: 35 MiB
-	MaxBuffered             int64         // bytes of all request bodies at one time: 256 MiB, and never less than MaxBody
+	MaxBuffered             int64         // bytes of memory for all request bodies at one time: 256 MiB, and never less than one takes
 	MaxHeaderBytes          int           // 16 KiB
 	MaxConnections          int           // 1000, a tenth of them for TrustedNetworks and TrustedProxies alone
 	MaxConnectionsPerClient int           // 100; TrustedNetworks and TrustedProxies have no such limit
@@ -151,7 +151,7 @@ func (s *Server) routes() http.Handler {
 func (c Config) withDefaults() Config {
 	def(&c.MaxBody, 35<<20)
 	def(&c.MaxBuffered, 256<<20)
-	c.MaxBuffered = max(c.MaxBuffered, c.MaxBody)
+	c.MaxBuffered = max(c.MaxBuffered, 2*c.MaxBody+keepBuffer)
 	def(&c.MaxHeaderBytes, 16<<10)
 	def(&c.MaxConnections, 1000)
 	def(&c.MaxConnectionsPerClient, 100)
