@@ -87,8 +87,13 @@ func (l Load) RunHTTP(url string) *Loaded {
 
 // Post sends one message of size bytes of JSON to a /send endpoint. Anything but 200 is an error.
 func Post(client *http.Client, url, id string, size int) error {
+	return PostTo(client, url, id, "bob@example.net", size)
+}
+
+// PostTo is Post to a recipient of the caller's choice.
+func PostTo(client *http.Client, url, id, to string, size int) error {
 	body, err := json.Marshal(map[string]any{
-		"to": "bob@example.net", "subject": "load", "body": filler(max(0, size-150)),
+		"to": to, "subject": "load", "body": filler(max(0, size-150)),
 		"headers": map[string]string{IDField: id},
 	})
 	if err != nil {

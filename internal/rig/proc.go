@@ -62,6 +62,15 @@ func RSS(pid int) (int64, error) { return memory(pid, "VmRSS:") }
 // PeakRSS is the sum of what each of them, as far as it lives, has had at most.
 func PeakRSS(pid int) (int64, error) { return memory(pid, "VmHWM:") }
 
+// AnonRSS is the part of it that is no file: what the process itself holds, without the pages of an index it has mapped.
+func AnonRSS(pid int) (int64, error) { return memory(pid, "RssAnon:") }
+
+// Descriptors is how many file descriptors a process has open.
+func Descriptors(pid int) (int, error) {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(open), err
+}
+
 func memory(pid int, field string) (int64, error) {
 	tree, err := Tree(pid)
 	if err != nil {

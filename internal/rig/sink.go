@@ -19,8 +19,10 @@ const IDField = "X-Rig-Id"
 
 // SinkConfig says what a Sink does with mail. The zero value counts ids and throws the rest away.
 type SinkConfig struct {
-	Keep  bool                 // keep envelopes and bytes, for Find and Wait
-	Delay func() time.Duration // asked before each final reply; nil: no delay
+	Keep  bool                   // keep envelopes and bytes, for Find and Wait
+	Delay func() time.Duration   // asked before each final reply; nil: no delay
+	Rcpt  func(to string) string // the answer to RCPT TO:to; nil or "": taken
+	Drop  func() bool            // asked before each final reply, whether to hang up instead; nil: never
 }
 
 // Arrival is what a Sink knows of one id.
@@ -229,9 +231,12 @@ func (t *taking) step() bool {
 		t.now = Received{From: afterColon(arg)}
 		t.say("250 2.1.0 ok")
 	case "RCPT":
-		t.now.To = append(t.now.To, afterColon(arg))
-		t.say("250 2.1.5 ok")
+		t.rcpt(afterColon(arg))
 	case "DATA":
+		if len(t.now.To) == 0 {
+			t.say("503 5.5.1 no recipients")
+			return true
+		}
 		t.say("354 go on")
 		return t.data()
 	case "RSET":
@@ -246,6 +251,17 @@ func (t *taking) step() bool {
 		t.say("502 5.5.2 not here")
 	}
 	return true
+}
+
+func (t *taking) rcpt(to string) {
+	if ask := t.sink.cfg.Rcpt; ask != nil {
+		if refusal := ask(to); refusal != "" {
+			t.say(refusal)
+			return
+		}
+	}
+	t.now.To = append(t.now.To, to)
+	t.say("250 2.1.5 ok")
 }
 
 func (t *taking) data() bool {
@@ -318,6 +334,9 @@ func (t *taking) arrived() bool {
 	t.now = Received{}
 	if s.cfg.Delay != nil {
 		<-time.After(s.cfg.Delay())
+	}
+	if s.cfg.Drop != nil && s.cfg.Drop() {
+		return false
 	}
 	t.say("250 2.0.0 gone")
 	return true
