@@ -20,7 +20,7 @@ import (
 // What the appliance may hold at most under any of these attacks, with its default limits: 256 MiB of request bodies in buffers
 // that double as they grow, as much again until the garbage collector has been there, and 1000 connections on each of two doors.
 const (
-	mostRSS         = 1200 << 20
+	mostRSS         = 768 << 20
 	mostGoroutines  = 4096
 	mostDescriptors = 2300
 )
@@ -187,7 +187,9 @@ func (k attack) check(t *testing.T, r *attacked) {
 			t.Errorf("%s: answered %q, want one of %q", k.name, verdict, k.want)
 		}
 	}
-	if r.verdicts[k.want[0]] == 0 && !k.open {
+	// On a machine so slow that nobody was answered before the end, there is nothing to compare.
+	unanswered := r.verdicts[waiting] + r.verdicts["not reached"]
+	if r.verdicts[k.want[0]] == 0 && unanswered < r.connections && !k.open {
 		t.Errorf("%s: nobody was answered %q but %v", k.name, k.want[0], r.verdicts)
 	}
 	if r.worst.RSS > mostRSS || r.worst.Goroutines > mostGoroutines || r.worst.Descriptors > mostDescriptors {
