@@ -6,6 +6,9 @@ LDFLAGS := -s -w -X dinkymail/cli.version=$(VERSION)
 # Built from source in under a minute on two cores, then cached by Go.
 LINT    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ROUNDS  ?= 20
+ATTACK  ?= 4
+DURATION ?= 1m
+WAITING ?= 500000
 FUZZTIME ?= 5s
 BENCH   ?=
 
@@ -54,6 +57,18 @@ interop: ## real clients and servers: curl, swaks, Python, nodemailer, msmtp, Po
 .PHONY: crash
 crash: ## kill -9 under load, ROUNDS (20) times: no acknowledged message may be lost
 	ROUNDS=$(ROUNDS) go test -tags crash -count=1 -timeout 60m -v ./internal/crash
+
+.PHONY: hostile
+hostile: ## hostile clients on every door, ATTACK (4) seconds each, while others send
+	ATTACK=$(ATTACK) go test -tags crash -count=1 -timeout 20m -run TestHostile -v ./internal/survival
+
+.PHONY: soak
+soak: ## DURATION (1m; a night: 30m) of load and faults; memory, goroutines and descriptors stay flat
+	DURATION=$(DURATION) go test -tags crash -count=1 -timeout 3h -run TestSoak -v ./internal/survival
+
+.PHONY: scale
+scale: ## rate, memory and start time with WAITING (500000) messages in the queue
+	WAITING=$(WAITING) go test -tags crash -count=1 -timeout 60m -run TestScale -v ./internal/survival
 
 .PHONY: bench
 bench: ## Dinkymail against a tuned Postfix; BENCH=-short for a trial
