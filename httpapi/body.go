@@ -46,6 +46,9 @@ func (b *bodies) keep(used *bytes.Buffer) {
 // keepBuffer is the largest buffer worth keeping for the next request, and the size up to which a mail is composed in memory.
 const keepBuffer = 256 << 10
 
+// smallBody is how much of a body is not counted.
+const smallBody = 64 << 10
+
 var errBusy = errors.New("too many large requests at once")
 
 // readBody reads a whole request body within MaxBody, and within what all requests may hold together. The caller gives it
@@ -69,9 +72,10 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buff
 	body := http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
 	for err == nil {
 		b.Grow(bytes.MinRead)
-		// What counts is the memory: a buffer that doubles holds up to twice what came. Small ones are reused, not held.
-		more := int64(b.Len()) - held
-		if b.Cap() > keepBuffer {
+		// What counts is the memory: a buffer that doubles holds up to twice what came. Small bodies always find room, so that
+		// large ones that never end keep no contact form waiting; the number of connections bounds them.
+		more := int64(0)
+		if b.Len() > smallBody {
 			more = int64(b.Cap()) - held
 		}
 		if more > 0 && !s.bodies.take(more) {

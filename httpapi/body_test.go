@@ -36,3 +36,19 @@ func TestLargestBodyHasRoom(t *testing.T) {
 	}
 	release()
 }
+
+// While large bodies hold all the room there is, small ones are still read.
+func TestSmallBodiesFindRoom(t *testing.T) {
+	s := New(new(memory), config(t), discard)
+	s.bodies.left.Store(0)
+	for size, ok := range map[int]bool{4 << 10: true, 1 << 20: false} {
+		r := httptest.NewRequest("POST", "/send", strings.NewReader(strings.Repeat("x", size)))
+		_, release, err := s.readBody(httptest.NewRecorder(), r)
+		if (err == nil) != ok {
+			t.Errorf("a body of %d bytes: %v", size, err)
+		}
+		if err == nil {
+			release()
+		}
+	}
+}
