@@ -368,3 +368,32 @@ func TestDiskFullNowAndThen(t *testing.T) {
 		t.Fatalf("%d kept, stats %+v", len(kept), st)
 	}
 }
+
+// Who reads while the index is opened anew, as after a full disk, waits for it and is not told that the store is shut.
+func TestReadersWaitForReopen(t *testing.T) {
+	s := open(t, t.TempDir(), Config{FlushDelay: time.Millisecond})
+	defer shut(t, s)
+	id := mustKeep(t, s, "text")
+	if err := s.lastFlush(); err != nil { // or it would be read from memory
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 20 {
+			if err := s.index.reopen(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for reading := true; reading; {
+		select {
+		case <-done:
+			reading = false
+		default:
+		}
+		if _, err := s.Get(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -92,7 +91,7 @@ func (s *Store) flushFailed(err error) error {
 		return s.fail(err)
 	}
 	s.reserve.release()
-	if again := errors.Join(s.index.close(), s.index.open()); again != nil {
+	if again := s.index.reopen(); again != nil {
 		return s.fail(fmt.Errorf("%w; and open it anew: %w", err, again))
 	}
 	return queue.ErrNoSpace
