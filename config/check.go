@@ -27,7 +27,7 @@ func (s *Settings) check(src *sources, host string) []error {
 	if dir, ok := src.lookup("STATE_DIRECTORY"); ok && !src.set("DATA_DIR") {
 		s.DataDir, _, _ = strings.Cut(dir.text, ":") // systemd separates several with colons
 	}
-	s.identity(host)
+	s.identity(host, src.set("MAIL_DOMAIN") && !s.placeholders["MAIL_DOMAIN"])
 	problems := s.checkUpstream(src)
 	problems = append(problems, s.certificate()...)
 	problems = append(problems, s.checkDoors()...)
@@ -40,11 +40,13 @@ func (s *Settings) check(src *sources, host string) []error {
 	return problems
 }
 
-// identity settles domain, host name and the default sender.
-func (s *Settings) identity(host string) {
+// identity settles domain, host name and the default sender. A domain that was given and refused has been complained about.
+func (s *Settings) identity(host string, given bool) {
 	fallback := s.Domain == "" && s.defaultFrom.Address.IsNull()
 	switch {
 	case s.Domain != "":
+	case !fallback && given:
+		s.Domain = s.defaultFrom.Address.Domain
 	case !fallback:
 		s.Domain = s.defaultFrom.Address.Domain
 		s.Notices = append(s.Notices, "MAIL_DOMAIN is not set; the domain of DEFAULT_FROM, "+s.Domain+", is used.")
@@ -54,7 +56,7 @@ func (s *Settings) identity(host string) {
 			d = "localhost"
 		}
 		s.Domain = d
-		if !s.Development {
+		if !s.Development && !given {
 			s.Warnings = append(s.Warnings, "MAIL_DOMAIN is not set; this machine's name, "+d+
 				", is used in its place, which others may refuse. Set MAIL_DOMAIN to the domain you send for.")
 		}

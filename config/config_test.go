@@ -303,6 +303,14 @@ func TestSettingsAgainstEachOther(t *testing.T) {
 	}
 }
 
+// A MAIL_DOMAIN that is refused is a mistake, and not also called missing.
+func TestRefusedDomainIsNotMissing(t *testing.T) {
+	s := with(t, "", "MAIL_DOMAIN=exa mple")
+	if s.err == nil || strings.Contains(s.said(), "is not set") {
+		t.Errorf("said %s", s.said())
+	}
+}
+
 // Without MAIL_DOMAIN the domain of DEFAULT_FROM serves, and last the name of the machine, with a warning.
 func TestMissingDomain(t *testing.T) {
 	for _, c := range []struct{ set, domain, hostname, from, says string }{
