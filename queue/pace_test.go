@@ -220,7 +220,7 @@ func TestPaceBacksOffWhenSlow(t *testing.T) {
 			}
 		})
 		pass(10 * time.Second)
-		g.width("overloaded", 1, 5)
+		g.width("overloaded", 1, 8)
 		u.set(func(u *upstream) { u.slow = func(int) time.Duration { return 30 * time.Millisecond } })
 		pass(20 * time.Second)
 		g.width("quick again", 10, 10)
