@@ -1,7 +1,7 @@
-// Command bench measures Dinkymail against a tuned Postfix, side by side in one run, and prints the table of
-// docs/performance.md.
+// Command bench measures Dinkymail against a tuned Postfix, side by side in one run, and then variants of Dinkymail's own
+// work against its plain one, and prints the tables of docs/performance.md.
 //
-//	make bench                      the table
+//	make bench                      the tables
 //	go run ./internal/bench -short  small numbers, one round, and Dinkymail alone where there is no Postfix
 //
 // # What it promises
@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -35,6 +36,8 @@ type plan struct {
 	connections int
 	size        int
 	alone       bool // without Postfix
+	short       bool
+	variants    bool // the second table too
 }
 
 func main() {
@@ -42,14 +45,15 @@ func main() {
 		exit(serveBare(os.Args[2]))
 	}
 	p := plan{connections: 50, size: 4096}
-	short := flag.Bool("short", false, "small numbers and one round: does it work, not how fast is it")
+	flag.BoolVar(&p.short, "short", false, "small numbers and one round: does it work, not how fast is it")
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each side")
 	flag.IntVar(&p.messages, "messages", 5000, "messages per round at 50 connections")
 	out := flag.String("o", "", "write the table to this file too")
 	flag.BoolVar(&p.alone, "alone", false, "without Postfix")
+	flag.BoolVar(&p.variants, "variants", true, "measure the variants too: sizes, recipients, TLS, slow upstreams, memory")
 	flag.Parse()
 	p.sequence, p.posts = 500, 10000
-	if *short {
+	if p.short {
 		p.rounds, p.messages, p.sequence, p.posts = 1, 500, 100, 500
 	}
 	exit(run(p, *out))
@@ -87,10 +91,16 @@ func run(p plan, out string) (err error) {
 	if err != nil {
 		return fmt.Errorf("HTTP: %w", err)
 	}
-	return write(p, sides, web, time.Since(began), out)
+	var v *variants
+	if p.variants {
+		if v, err = measureVariants(filepath.Join(dir, "variants"), p); err != nil {
+			return fmt.Errorf("variants: %w", err)
+		}
+	}
+	return write(p, sides, web, v, time.Since(began), out)
 }
 
-func write(p plan, sides []*side, web *httpFigures, took time.Duration, out string) error {
+func write(p plan, sides []*side, web *httpFigures, v *variants, took time.Duration, out string) error {
 	to := io.Writer(os.Stdout)
 	if out != "" {
 		file, err := os.Create(out)
@@ -100,7 +110,10 @@ func write(p plan, sides []*side, web *httpFigures, took time.Duration, out stri
 		defer file.Close()
 		to = io.MultiWriter(os.Stdout, file)
 	}
-	return table(to, p, sides, web, took)
+	if err := table(to, p, sides, web, took); err != nil || v == nil {
+		return err
+	}
+	return v.table(to)
 }
 
 func logf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

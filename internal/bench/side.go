@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,11 +65,25 @@ func openSides(dir string, alone bool) ([]*side, func() error, error) {
 
 // dinkymailSide starts the appliance with its defaults and an upstream that wants neither TLS nor a password.
 func dinkymailSide(binary, dir string) (*side, func() error, error) {
-	sink, err := rig.NewSink("127.0.0.1:0", rig.SinkConfig{})
+	s, stop, err := appliance(binary, dir, rig.SinkConfig{}, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err := rig.NewAppliance(binary, dir, rig.Relayed(sink.Addr()))
+	if err := s.rest(); err != nil {
+		return nil, nil, errors.Join(err, stop())
+	}
+	return s, stop, nil
+}
+
+// appliance starts one with the given settings besides those that lead to an upstream as cfg describes it.
+func appliance(binary, dir string, cfg rig.SinkConfig, settings map[string]string) (*side, func() error, error) {
+	sink, err := rig.NewSink("127.0.0.1:0", cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	all := rig.Relayed(sink.Addr())
+	maps.Copy(all, settings)
+	a, err := rig.NewAppliance(binary, dir, all)
 	if err != nil {
 		return nil, nil, errors.Join(err, sink.Close())
 	}
@@ -77,9 +92,6 @@ func dinkymailSide(binary, dir string) (*side, func() error, error) {
 		return nil, nil, errors.Join(err, sink.Close())
 	}
 	s.pid = a.PID()
-	if err := s.rest(); err != nil {
-		return nil, nil, errors.Join(err, a.Stop(), sink.Close())
-	}
 	return s, func() error { return errors.Join(a.Stop(), sink.Close()) }, nil
 }
 
@@ -148,21 +160,44 @@ func (s *side) round(p plan, n int) error {
 	return nil
 }
 
-// measure runs a load and waits until all of it has arrived, once each.
-func (s *side) measure(load rig.Load) (figures, error) {
+// send runs a load and waits until all of it has arrived, once each.
+func (s *side) send(load rig.Load) (*rig.Loaded, error) {
 	s.sink.Reset()
-	before, err := rig.CPU(s.pid)
-	if err != nil {
-		return figures{}, err
-	}
 	done := load.Run()
 	if done.Err != nil {
-		return figures{}, done.Err
+		return nil, done.Err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
 	defer cancel()
 	if err := s.sink.WaitDistinct(ctx, load.Messages); err != nil {
-		return figures{}, fmt.Errorf("mail was lost, or is slow: %w", err)
+		return nil, fmt.Errorf("mail was lost, or is slow: %w", err)
+	}
+	return done, nil
+}
+
+// once fails if more arrived than a load sent, messages or recipients.
+func (s *side) once(load rig.Load) error {
+	if total := s.sink.Total(); total != load.Messages {
+		return fmt.Errorf("%d messages arrived of %d that were sent", total, load.Messages)
+	}
+	if rcpts := s.sink.Recipients(); rcpts != load.Messages*max(load.Recipients, 1) {
+		return fmt.Errorf("the %d messages arrived for %d recipients in all", load.Messages, rcpts)
+	}
+	return nil
+}
+
+// measure sends a load and takes its figures. With load.Ready, CPU counts from when it is called.
+func (s *side) measure(load rig.Load) (figures, error) {
+	before, err := rig.CPU(s.pid)
+	if err != nil {
+		return figures{}, err
+	}
+	if load.Ready != nil {
+		load.Ready = func() { before, err = rig.CPU(s.pid) }
+	}
+	done, failed := s.send(load)
+	if err := errors.Join(err, failed); err != nil {
+		return figures{}, err
 	}
 	<-time.After(settleTime)
 	after, err := rig.CPU(s.pid)
@@ -172,8 +207,8 @@ func (s *side) measure(load rig.Load) (figures, error) {
 	if s.peak, err = rig.PeakRSS(s.pid); err != nil {
 		return figures{}, err
 	}
-	if total := s.sink.Total(); total != load.Messages {
-		return figures{}, fmt.Errorf("%d messages arrived of %d that were sent", total, load.Messages)
+	if err := s.once(load); err != nil {
+		return figures{}, err
 	}
 	f := figures{accepted: done.Rate(), p50: done.Median(), cpu: (after - before) / time.Duration(load.Messages)}
 	f.arrived, f.through = arrival(done, s.sink.Arrivals())

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -49,6 +50,32 @@ func table(w io.Writer, p plan, sides []*side, web *httpFigures, took time.Durat
 	return err
 }
 
+// table writes the variants' figures.
+func (v *variants) table(w io.Writer) error {
+	b := &strings.Builder{}
+	b.WriteString("\n| Dinkymail alone, 50 connections reused | messages/s | MB/s | CPU per message | rate against the first |\n" +
+		"|---|---|---|---|---|\n")
+	arrived := func(f figures) float64 { return f.arrived }
+	first := median(each(v.all[0].got, arrived))
+	for _, one := range v.all {
+		rate := median(each(one.got, arrived))
+		line(b, one.name, fmt.Sprintf("%.0f", rate), fmt.Sprintf("%.1f", rate*float64(one.load.Size)/1e6),
+			milliseconds(median(each(one.got, func(f figures) time.Duration { return f.cpu }))), over(rate, first))
+	}
+	fmt.Fprintf(b, "\n| upstream that waits %v before each reply, connections | messages/s | linear would be | ratio |\n"+
+		"|---|---|---|---|\n", pause)
+	for _, s := range v.slow {
+		rate := median(s.rates)
+		line(b, strconv.Itoa(s.connections), fmt.Sprintf("%.1f", rate), fmt.Sprintf("%.0f", s.linear()), over(rate, s.linear()))
+	}
+	b.WriteString("\n| size | |\n|---|---|\n")
+	fmt.Fprintf(b, "| peak memory beyond idle per message of %d MB, %d in flight | %.1f MB |\n", bigSize/1_000_000, inFlight,
+		float64(v.big.peak-v.big.idle)/inFlight/1e6)
+	fmt.Fprintf(b, "| binary, stripped | %.1f MB |\n", float64(v.binary)/1e6)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
 // rate is a row of figures where more is better.
 func rate(b *strings.Builder, what string, ours, theirs []figures, of func(figures) float64) {
 	x, y := median(each(ours, of)), median(each(theirs, of))
@@ -65,7 +92,11 @@ func row(b *strings.Builder, what, ours, theirs, ratio string) {
 	if ratio == "–" {
 		theirs = "–"
 	}
-	fmt.Fprintf(b, "| %s | %s | %s | %s |\n", what, ours, theirs, ratio)
+	line(b, what, ours, theirs, ratio)
+}
+
+func line(b *strings.Builder, cells ...string) {
+	fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 }
 
 func each[T any](all []figures, of func(figures) T) []T {

@@ -84,3 +84,12 @@ func (c Certs) ClientTLS() (*tls.Config, error) {
 	roots.AppendCertsFromPEM(ca)
 	return &tls.Config{RootCAs: roots, ServerName: "localhost"}, nil
 }
+
+// ServerTLS is a server's configuration with the certificate.
+func (c Certs) ServerTLS() (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}

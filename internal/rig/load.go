@@ -22,7 +22,11 @@ type Load struct {
 	Messages    int
 	Reuse       bool // many messages per connection; otherwise one each, with greeting, EHLO and QUIT
 	Size        int  // bytes of a message
+	Recipients  int  // of each message; 0 means one
 	Prefix      string
+
+	Open  func() (*Client, error) // how a connection is made; nil: Dial, without TLS
+	Ready func()                  // with Reuse: all connections are made first, then Ready is called, then the clock starts; or nil
 }
 
 // Loaded is what came of a Load.
@@ -49,30 +53,69 @@ func (l *Loaded) Median() time.Duration {
 
 // Run submits by SMTP until all messages are answered.
 func (l Load) Run() *Loaded {
-	return l.spread(func() (submit func(id string) error, end func()) {
-		var c *Client
-		return func(id string) error {
-				if c == nil {
-					var err error
-					if c, err = Dial(l.Addr, nil); err != nil {
-						return err
-					}
-				}
-				_, err := c.Send("ada@example.org", []string{"bob@example.net"}, Mail(id, l.Size), Transfer{})
-				if err == nil && l.Reuse {
-					return nil
-				}
-				if quit := c.Quit(); err == nil {
-					err = quit
-				}
-				c = nil
-				return err
-			}, func() {
-				if c != nil {
-					_ = c.Quit()
-				}
-			}
+	to := l.to()
+	return l.spread(func() *submitter {
+		s := &submitter{load: &l, to: to}
+		if l.Ready != nil {
+			s.err = s.open()
+		}
+		return s
 	})
+}
+
+func (l Load) to() []string {
+	to := []string{"bob@example.net"}
+	for n := 2; n <= l.Recipients; n++ {
+		to = append(to, "bob"+strconv.Itoa(n)+"@example.net")
+	}
+	return to
+}
+
+// submitter is one of a load's connections.
+type submitter struct {
+	load *Load
+	to   []string
+	post func(id string) error // over HTTP instead
+	c    *Client
+	err  error // of opening it beforehand
+}
+
+func (s *submitter) open() (err error) {
+	if s.load.Open != nil {
+		s.c, err = s.load.Open()
+	} else {
+		s.c, err = Dial(s.load.Addr, nil)
+	}
+	return err
+}
+
+func (s *submitter) submit(id string) error {
+	if s.post != nil {
+		return s.post(id)
+	}
+	if s.err != nil {
+		return s.err
+	}
+	if s.c == nil {
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
+	_, err := s.c.Send("ada@example.org", s.to, Mail(id, s.load.Size), Transfer{})
+	if err == nil && s.load.Reuse {
+		return nil
+	}
+	if quit := s.c.Quit(); err == nil {
+		err = quit
+	}
+	s.c = nil
+	return err
+}
+
+func (s *submitter) end() {
+	if s.c != nil {
+		_ = s.c.Quit()
+	}
 }
 
 // RunHTTP submits by POST to url, over kept connections, until all messages are answered.
@@ -80,9 +123,8 @@ func (l Load) RunHTTP(url string) *Loaded {
 	transport := &http.Transport{MaxIdleConnsPerHost: l.Connections, MaxConnsPerHost: l.Connections}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: replyLimit}
-	return l.spread(func() (submit func(id string) error, end func()) {
-		return func(id string) error { return Post(client, url, id, l.Size) }, func() {}
-	})
+	post := func(id string) error { return Post(client, url, id, l.Size) }
+	return l.spread(func() *submitter { return &submitter{load: &l, post: post} })
 }
 
 // Post sends one message of size bytes of JSON to a /send endpoint. Anything but 200 is an error.
@@ -115,22 +157,26 @@ func PostTo(client *http.Client, url, id, to string, size int) error {
 }
 
 // spread runs one submitter per connection, each taking the next id until there is none.
-func (l Load) spread(open func() (submit func(id string) error, end func())) *Loaded {
+func (l Load) spread(open func() *submitter) *Loaded {
 	done := &Loaded{Sent: make(map[string]time.Time, l.Messages)}
 	var (
 		next atomic.Int64
 		mu   sync.Mutex // guards done
 		all  sync.WaitGroup
+		made sync.WaitGroup
 	)
-	done.Start = time.Now()
+	begun := make(chan struct{})
+	made.Add(l.Connections)
 	for range l.Connections {
 		all.Go(func() {
-			submit, end := open()
-			defer end()
+			s := open()
+			defer s.end()
+			made.Done()
+			<-begun
 			for n := next.Add(1); n <= int64(l.Messages); n = next.Add(1) {
 				id := l.Prefix + "-" + strconv.FormatInt(n, 10)
 				begin := time.Now()
-				err := submit(id)
+				err := s.submit(id)
 				now := time.Now()
 				mu.Lock()
 				done.note(id, begin, now, err)
@@ -138,6 +184,12 @@ func (l Load) spread(open func() (submit func(id string) error, end func())) *Lo
 			}
 		})
 	}
+	made.Wait()
+	if l.Ready != nil {
+		l.Ready()
+	}
+	done.Start = time.Now()
+	close(begun)
 	all.Wait()
 	slices.Sort(done.Waits)
 	return done

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +25,11 @@ type SinkConfig struct {
 	Delay func() time.Duration   // asked before each final reply; nil: no delay
 	Rcpt  func(to string) string // the answer to RCPT TO:to; nil or "": taken
 	Drop  func() bool            // asked before each final reply, whether to hang up instead; nil: never
+
+	Pause      time.Duration // before every reply, of whatever command
+	Sequential bool          // no PIPELINING: a command that came together with the next one is refused
+	TLS        *tls.Config   // STARTTLS is offered, and mail taken after it and AUTH PLAIN alone; nil: neither
+	Login      [2]string     // with TLS: user name and password
 }
 
 // Arrival is what a Sink knows of one id.
@@ -39,7 +46,7 @@ type Received struct {
 }
 
 // Sink is a black hole: an SMTP server on loopback that takes everything at once and remembers which ids came, and how often.
-// It offers PIPELINING, 8BITMIME, SMTPUTF8, SIZE and ENHANCEDSTATUSCODES. A message counts when its last byte is there, whether
+// It offers PIPELINING, 8BITMIME, SMTPUTF8, SIZE and ENHANCEDSTATUSCODES, if SinkConfig says nothing else. A message counts when its last byte is there, whether
 // or not the reply reaches anybody.
 type Sink struct {
 	cfg     SinkConfig
@@ -49,6 +56,7 @@ type Sink struct {
 	mu       sync.Mutex // guards what follows
 	arrivals map[string]Arrival
 	total    int
+	rcpts    int // of all messages
 	kept     []Received
 	changed  chan struct{} // closed and made anew at every arrival while somebody waits
 	waiting  int
@@ -102,11 +110,14 @@ func (s *Sink) Distinct() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.a
 // Total is how many messages came, repeats and those without an id included.
 func (s *Sink) Total() int { s.mu.Lock(); defer s.mu.Unlock(); return s.total }
 
+// Recipients is how many recipients the messages that came had, all together.
+func (s *Sink) Recipients() int { s.mu.Lock(); defer s.mu.Unlock(); return s.rcpts }
+
 // Reset forgets everything that came.
 func (s *Sink) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.arrivals, s.kept, s.total = map[string]Arrival{}, nil, 0
+	s.arrivals, s.kept, s.total, s.rcpts = map[string]Arrival{}, nil, 0, 0
 }
 
 // WaitDistinct waits until n different ids came, or until ctx ends.
@@ -192,7 +203,8 @@ func (s *Sink) serve(conn net.Conn) {
 		s.mu.Unlock()
 		_ = conn.Close()
 	}()
-	t := &taking{sink: s, in: bufio.NewReaderSize(conn, 64<<10), out: bufio.NewWriterSize(conn, 4<<10)}
+	t := &taking{sink: s}
+	t.use(conn)
 	t.say("220 sink.example ESMTP")
 	for t.step() {
 	}
@@ -201,14 +213,67 @@ func (s *Sink) serve(conn net.Conn) {
 
 // taking is one connection to a Sink.
 type taking struct {
-	sink *Sink
-	in   *bufio.Reader
-	out  *bufio.Writer
-	now  Received
-	id   string
+	sink   *Sink
+	conn   net.Conn
+	in     *bufio.Reader
+	out    *bufio.Writer
+	now    Received
+	id     string
+	secure bool
+	known  bool // logged in
 }
 
-func (t *taking) say(line string) { _, _ = t.out.WriteString(line + "\r\n") }
+func (t *taking) use(conn net.Conn) {
+	t.conn, t.in, t.out = conn, bufio.NewReaderSize(conn, 64<<10), bufio.NewWriterSize(conn, 4<<10)
+}
+
+func (t *taking) say(line string) {
+	if t.sink.cfg.Pause > 0 {
+		<-time.After(t.sink.cfg.Pause)
+	}
+	_, _ = t.out.WriteString(line + "\r\n")
+}
+
+// hello is what EHLO is answered with.
+func (t *taking) hello() string {
+	text := "250-sink.example\r\n"
+	if !t.sink.cfg.Sequential {
+		text += "250-PIPELINING\r\n"
+	}
+	switch {
+	case t.sink.cfg.TLS == nil:
+	case t.secure:
+		text += "250-AUTH PLAIN\r\n"
+	default:
+		text += "250-STARTTLS\r\n"
+	}
+	return text + "250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE 104857600\r\n250 ENHANCEDSTATUSCODES"
+}
+
+// startTLS reports whether the connection can go on.
+func (t *taking) startTLS() bool {
+	if t.sink.cfg.TLS == nil || t.secure || t.in.Buffered() > 0 {
+		t.say("503 5.5.1 not now")
+		return true
+	}
+	t.say("220 2.0.0 go on")
+	if t.out.Flush() != nil {
+		return false
+	}
+	t.use(tls.Server(t.conn, t.sink.cfg.TLS))
+	t.secure = true
+	return true
+}
+
+func (t *taking) auth(arg string) {
+	login := t.sink.cfg.Login
+	want := "PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+login[0]+"\x00"+login[1]))
+	if t.known = t.secure && arg == want; t.known {
+		t.say("235 2.7.0 welcome")
+		return
+	}
+	t.say("535 5.7.8 no")
+}
 
 // step answers one command. It reports whether there may be another.
 func (t *taking) step() bool {
@@ -221,13 +286,24 @@ func (t *taking) step() bool {
 	}
 	line := string(bytes.TrimRight(raw, "\r\n"))
 	verb, arg, _ := strings.Cut(line, " ")
+	if t.sink.cfg.Sequential && t.in.Buffered() > 0 {
+		t.say("503 5.5.1 one command at a time")
+		return true
+	}
 	switch strings.ToUpper(verb) {
 	case "EHLO":
-		t.say("250-sink.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE 104857600\r\n" +
-			"250 ENHANCEDSTATUSCODES")
+		t.say(t.hello())
+	case "STARTTLS":
+		return t.startTLS()
+	case "AUTH":
+		t.auth(arg)
 	case "HELO":
 		t.say("250 sink.example")
 	case "MAIL":
+		if t.sink.cfg.TLS != nil && !t.known {
+			t.say("530 5.7.0 log in first")
+			return true
+		}
 		t.now = Received{From: afterColon(arg)}
 		t.say("250 2.1.0 ok")
 	case "RCPT":
@@ -315,6 +391,7 @@ func (t *taking) arrived() bool {
 	s := t.sink
 	s.mu.Lock()
 	s.total++
+	s.rcpts += len(t.now.To)
 	if t.id != "" {
 		a := s.arrivals[t.id]
 		if a.Count == 0 {
