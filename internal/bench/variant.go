@@ -95,9 +95,7 @@ func (v *variants) open(binary, dir string, p plan) error {
 	if err != nil {
 		return err
 	}
-	if v.big = big; big.rest() != nil {
-		return errors.New("the appliance for big messages has ended")
-	}
+	v.big = big
 	few, some, many := p.messages/50, p.messages/10, p.messages*3/5
 	v.all = []*variant{
 		{name: "4 KB", side: plain, load: rig.Load{Size: p.size, Messages: many}},
@@ -110,7 +108,7 @@ func (v *variants) open(binary, dir string, p plan) error {
 	}
 	connections, warmUp, each := []int{10, 20, 40}, 2500*time.Millisecond, 30
 	if p.short {
-		connections, warmUp, each = connections[:1], time.Second, 12
+		connections, warmUp, each = connections[:1], time.Second, 8
 	}
 	for _, n := range connections {
 		name := strconv.Itoa(n)
@@ -162,7 +160,10 @@ func (v *variant) measure(round int) error {
 func (s *slow) measure(round int) error {
 	load := rig.Load{Addr: s.side.addr, Connections: 50, Messages: s.messages, Size: 4096, Reuse: true,
 		Prefix: "slow-" + strconv.Itoa(round)}
-	if _, err := s.side.measure(load); err != nil {
+	if _, err := s.side.send(load); err != nil {
+		return err
+	}
+	if err := s.side.once(load); err != nil {
 		return err
 	}
 	var times []time.Time
@@ -177,7 +178,9 @@ func (s *slow) measure(round int) error {
 	if from+s.connections > to {
 		return fmt.Errorf("all %d messages arrived within the %v of warming up", len(times), s.warmUp)
 	}
-	s.rates = append(s.rates, float64(to-from)/times[to].Sub(times[from]).Seconds())
+	rate := float64(to-from) / times[to].Sub(times[from]).Seconds()
+	logf("slow upstream, %2d connections: %.1f/s, linear would be %.0f/s", s.connections, rate, s.linear())
+	s.rates = append(s.rates, rate)
 	return nil
 }
 
@@ -190,6 +193,10 @@ func (v *variants) memory(p plan) error {
 	if p.short {
 		load.Messages = inFlight
 	}
-	_, err := v.big.measure(load)
+	var err error
+	if v.big.idle, err = rig.RSS(v.big.pid); err != nil { // it has had no mail yet
+		return err
+	}
+	_, err = v.big.measure(load)
 	return err
 }
