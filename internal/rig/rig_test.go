@@ -3,6 +3,7 @@ package rig
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -92,4 +93,38 @@ func dial(t *testing.T, sink *Sink) *Client {
 	}
 	t.Cleanup(func() { _ = c.Quit() })
 	return c
+}
+
+// A sink with TLS takes mail from those alone who speak TLS and have logged in, and counts every recipient.
+func TestSinkAsksForLogin(t *testing.T) {
+	certs, err := NewCerts(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err1 := certs.ServerTLS()
+	client, err2 := certs.ClientTLS()
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	sink := open(t, SinkConfig{TLS: server, Login: [2]string{"ada", "secret"}})
+	c := dial(t, sink)
+	if _, err := c.Command(5, "MAIL FROM:<a@example.org>"); err != nil {
+		t.Error(err)
+	}
+	if err := c.StartTLS(client); err != nil {
+		t.Fatal(err)
+	}
+	if c.AuthPlain("ada", "wrong") == nil {
+		t.Error("a wrong password was taken")
+	}
+	if err := c.AuthPlain("ada", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	to := []string{"b@example.net", "c@example.net"}
+	if _, err := c.Send("a@example.org", to, Mail("secured", 500), Transfer{}); err != nil {
+		t.Fatal(err)
+	}
+	if sink.Total() != 1 || sink.Recipients() != 2 {
+		t.Errorf("%d messages for %d recipients", sink.Total(), sink.Recipients())
+	}
 }
