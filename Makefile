@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X dinkymail/cli.version=$(VERSION)
+LDFLAGS := -s -w -X main.version=$(VERSION)
 # Built from source in under a minute on two cores, then cached by Go.
 LINT    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 ROUNDS  ?= 20

@@ -19,7 +19,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-scripts/image.sh "$tag"
+VERSION=1.2.3-test scripts/image.sh "$tag"
 read -r http smtp < <(python3 -c 'import socket
 s = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 print(*[x.getsockname()[1] for x in s])')
@@ -41,6 +41,8 @@ captured() { curl -fsS "http://127.0.0.1:$http/captured" | grep -c "$1" || true;
 
 start
 pm exec "$name" /dinkymail health
+version=$(pm exec "$name" /dinkymail version)
+[ "$version" = "dinkymail 1.2.3-test" ]
 health=$(buildah --storage-driver vfs inspect --type image --format '{{.Docker.Config.Healthcheck.Test}}' "$tag")
 [ "$health" = "[CMD /dinkymail health]" ]
 pid=$(pm inspect --format '{{.State.Pid}}' "$name")

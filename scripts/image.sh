@@ -8,7 +8,7 @@ tag=${1:-localhost/dinkymail}
 version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X dinkymail/cli.version=$version" -o "$work/rootfs/dinkymail" .
+CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=$version" -o "$work/rootfs/dinkymail" .
 mkdir -p "$work/rootfs/etc/ssl/certs" "$work/owned/data"
 cp /etc/ssl/certs/ca-certificates.crt "$work/rootfs/etc/ssl/certs/"
 # What stands before the final stage is done above; its files are in the context instead of in a stage.
