@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -236,4 +238,26 @@ func TestAgainstGoSMTP(t *testing.T) {
 	r.Close()
 	srv.Close()
 	<-served
+}
+
+// A CR or LF that stands alone is found wherever the message is cut into writes, and its end is then not written.
+func TestBareLineEndsAcrossWrites(t *testing.T) {
+	for _, message := range []string{"a\rb\r\n", "a\nb\r\n", "\n", "a\r\r\n", "\r\n\n.\r\n", "a\r"} {
+		for cut := range len(message) + 1 {
+			var sent bytes.Buffer
+			w := bufio.NewWriter(&sent)
+			d := dotWriter{w: w}
+			_, err := d.Write([]byte(message[:cut]))
+			if err == nil {
+				_, err = d.Write([]byte(message[cut:]))
+			}
+			if err == nil {
+				err = d.Close()
+			}
+			w.Flush()
+			if !errors.Is(err, errBareLine) || bytes.HasSuffix(sent.Bytes(), []byte("\r\n.\r\n")) {
+				t.Errorf("%q cut at %d: %v, sent %q", message, cut, err, &sent)
+			}
+		}
+	}
 }
