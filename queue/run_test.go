@@ -50,6 +50,26 @@ func TestSickDiskStopsDelivery(t *testing.T) {
 	})
 }
 
+// What stands ready for the workers when a result turns out not to be writable goes back: it is not sent first. One worker may
+// have begun another attempt before the disk's answer came.
+func TestSickDiskStopsWhatStandsReady(t *testing.T) {
+	var begun atomic.Int64
+	h := &hop{answer: func(context.Context, queue.Delivery, int) queue.Result {
+		pass(time.Duration(begun.Add(1)) * time.Second)
+		return queue.Result{Outcome: queue.Delivered, Code: 250, Remote: "mx.example.net:25"}
+	}}
+	sickBubble(t, h, settings(), func(t *testing.T, g *rig, s *sick) {
+		s.set(nil, errors.New("input/output error"))
+		for range 30 {
+			g.send(letter(t, "bob@example.net"))
+		}
+		pass(time.Hour)
+		if n := len(h.seen()); n < 4 || n > 5 {
+			t.Errorf("%d attempts, want those of the 4 workers and at most one more", n)
+		}
+	})
+}
+
 // After a crash between the next hop's answer and our write of it the message is delivered again: the documented window.
 func TestCrashBeforeTheResultIsWritten(t *testing.T) {
 	dir := t.TempDir()
