@@ -394,6 +394,37 @@ func TestHeldUntilAnUpstreamIsConfigured(t *testing.T) {
 	a.awaitStatus(id, "delivered")
 }
 
+// A refused password pauses the lane and fails nothing; once it is corrected, SIGHUP lets mail flow at once, though the next
+// probe was not due for a minute.
+func TestCorrectedPasswordFlowsAtOnce(t *testing.T) {
+	hop, settings := upstream(t)
+	dir := t.TempDir()
+	env := func(password string) {
+		var b strings.Builder
+		for _, s := range settings {
+			name, value, _ := strings.Cut(s, "=")
+			if name == "SMTP_RELAY_PASSWORD" && password != "" {
+				value = password
+			}
+			fmt.Fprintf(&b, "%s='%s'\n", name, value)
+		}
+		write(t, filepath.Join(dir, ".env"), b.String())
+	}
+	env("wrong")
+	a := start(t, dir)
+	id := a.send("patience")
+	if line := a.log.wait(t, "lane held"); line["kind"] != "credentials" {
+		t.Errorf("held as %v", line)
+	}
+	a.awaitStatus(id, "held")
+	env("")
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	hop.Wait(1, soon)
+	a.awaitStatus(id, "delivered")
+}
+
 // A refused recipient fails alone; its sender is told by a bounce that goes out over the same upstream.
 func TestRefusedRecipientIsReported(t *testing.T) {
 	hop, settings := upstream(t)
