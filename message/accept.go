@@ -56,7 +56,7 @@ type Incoming struct {
 
 // Accept takes in the mail that r gives, with CRLF at its line ends, as RFC 6409 wants of a submission server: a Received field is
 // put before it; Return-Path, Bcc and Resent-Bcc fields are taken out; Date and Message-ID are added at the end of the header
-// when they are missing. A body whose last line does not end gets a CRLF. Everything else stays as it is, byte for byte. The
+// when they are missing; t.From may replace the From field. A body whose last line does not end gets a CRLF. Everything else stays as it is, byte for byte. The
 // Message-ID is "<" t.ID "@" t.Domain ">".
 //
 // A mail that does not begin with a header field has no header: ours is put before it with an empty line between. An mbox

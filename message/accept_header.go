@@ -227,8 +227,11 @@ func (s *scanner) endField() {
 		if isName(name, "bcc") {
 			return
 		}
-	case len("Date"):
+	case len("Date"): // and From
 		s.date = s.date || isName(name, "date")
+		if s.in.trace.From != nil && isName(name, "from") && s.replaceFrom(value) {
+			return
+		}
 	case len("Subject"):
 		if s.in.facts.Subject == "" && isName(name, "subject") {
 			s.in.facts.Subject = oneLine(value)
@@ -253,6 +256,19 @@ func (s *scanner) endField() {
 		}
 	}
 	s.h.out = append(s.h.out, raw...)
+}
+
+// replaceFrom writes another From field and keeps the value of the one that was there, if it is to be another.
+func (s *scanner) replaceFrom(value []byte) bool {
+	const longest = 900 // and one line stays one line (RFC 5322, 2.1.1)
+	old := unfold(string(bytes.TrimSpace(value)))
+	to, ok := s.in.trace.From(old)
+	if !ok || len(old) > longest || len(to) > longest {
+		return false
+	}
+	s.h.out = appendField(s.h.out, "From", to)
+	s.h.out = appendField(s.h.out, "X-Original-From", old)
+	return true
 }
 
 // isName compares a field name with one in small letters, of the same length.
@@ -281,6 +297,9 @@ func (s *scanner) complete(body int) error {
 	if !s.messageID {
 		in.facts.MessageID = "<" + in.trace.ID + "@" + in.trace.Domain + ">"
 		out = appendField(out, "Message-ID", in.facts.MessageID)
+	}
+	if in.trace.Sender != "" {
+		out = appendField(out, "X-Original-Sender", in.trace.Sender)
 	}
 	out = append(out, crlfBytes...)
 	in.facts.HeaderSize = int64(len(out))

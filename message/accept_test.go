@@ -321,3 +321,20 @@ func BenchmarkAccept(b *testing.B) {
 		}
 	}
 }
+
+// A From field is replaced where the trace says so, and what it was is kept; nothing else changes.
+func TestAcceptReplacesFrom(t *testing.T) {
+	tr := trace
+	tr.Sender = "root@box"
+	tr.From = func(value string) (string, bool) { return "Cron <noreply@example.org>", value == "root (Cron Daemon)" }
+	for in, want := range map[string]string{
+		dated + "From: root\r\n (Cron Daemon)\r\nTo: x@y\r\n\r\nHello\r\n": dated + "From: Cron <noreply@example.org>\r\n" +
+			"X-Original-From: root (Cron Daemon)\r\nTo: x@y\r\nX-Original-Sender: root@box\r\n\r\nHello\r\n",
+		dated + "From: ada@example.net\r\n\r\n": dated + "From: ada@example.net\r\nX-Original-Sender: root@box\r\n\r\n",
+	} {
+		got, err := io.ReadAll(Accept(strings.NewReader(in), tr))
+		if err != nil || strings.TrimPrefix(string(got), received) != want {
+			t.Errorf("%q:\ngot  %q, %v\nwant %q", in, got, err, want)
+		}
+	}
+}

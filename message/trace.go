@@ -14,4 +14,11 @@ type Trace struct {
 	User     string    // the authenticated account, empty without
 	For      Address   // the recipient, only when there is exactly one
 	Time     time.Time // of acceptance
+
+	// From says what the value of a From field becomes, and false when it stays. What it was is kept in X-Original-From. Nil:
+	// every one stays.
+	From func(value string) (string, bool)
+	// Sender is the envelope's sender as the client gave it, when the mail goes out under another; it is kept in
+	// X-Original-Sender. Empty otherwise.
+	Sender string
 }

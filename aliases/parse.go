@@ -1,0 +1,206 @@
+package aliases
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"dinkymail/message"
+)
+
+// entry is one alias with what it stands for.
+type entry struct {
+	key     string // in small letters
+	targets []string
+	line    int
+}
+
+// reading gathers which files it read.
+type reading struct{ files []string }
+
+func (r *reading) text(name string) (string, error) {
+	r.files = append(r.files, name)
+	return readFile(name)
+}
+
+// logical is a line with those that continue it, and where it begins.
+type logical struct {
+	text string
+	line int
+}
+
+// logicalLines joins lines that begin with white space to the one before, and drops comments and empty ones.
+func logicalLines(text string) []logical {
+	var all []logical
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimRight(line, "\r\n \t")
+		bare := strings.TrimLeft(line, " \t")
+		switch {
+		case bare == "" || bare[0] == '#':
+		case bare != line && len(all) > 0:
+			all[len(all)-1].text += " " + bare
+		default:
+			all = append(all, logical{bare, n})
+		}
+	}
+	return all
+}
+
+// isAliases tells the two forms apart: by the first entry, whose key aliases(5) ends with a colon.
+func isAliases(text string) bool {
+	for _, l := range logicalLines(text) {
+		_, _, ok := cutKey(l.text)
+		return ok
+	}
+	return false
+}
+
+// parseAliases reads aliases(5): "name: target, target". A name may be quoted.
+func (r *reading) parseAliases(file, text string) (entries []entry, problems []error) {
+	for _, l := range logicalLines(text) {
+		key, value, ok := cutKey(l.text)
+		if !ok {
+			problems = append(problems, &Problem{file, l.line, "there is no colon behind the alias; an entry is \"name: target, target\""})
+			continue
+		}
+		e := entry{key: strings.ToLower(key), line: l.line}
+		for _, t := range splitTargets(value) {
+			switch target, more, err := r.aliasTarget(file, t); {
+			case err != "":
+				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, err)})
+			case more != nil:
+				e.targets = append(e.targets, more...)
+			default:
+				e.targets = append(e.targets, target)
+			}
+		}
+		if len(e.targets) == 0 {
+			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s stands for nobody, so it counts as not there", key)})
+			continue
+		}
+		entries = append(entries, e)
+	}
+	return entries, problems
+}
+
+// cutKey splits an entry of aliases(5) at the colon behind its name.
+func cutKey(s string) (key, value string, ok bool) {
+	if strings.HasPrefix(s, `"`) {
+		end := strings.IndexByte(s[1:], '"')
+		if end < 0 {
+			return "", "", false
+		}
+		key, s = s[1:1+end], strings.TrimLeft(s[2+end:], " \t")
+		value, ok = strings.CutPrefix(s, ":")
+		return key, value, ok && key != ""
+	}
+	key, value, ok = strings.Cut(s, ":")
+	key = strings.TrimRight(key, " \t")
+	return key, value, ok && key != "" && !strings.ContainsAny(key, " \t")
+}
+
+// splitTargets splits at commas outside quotes.
+func splitTargets(s string) []string {
+	var all []string
+	quoted, from := false, 0
+	add := func(t string) {
+		if t = strings.TrimSpace(t); t != "" {
+			all = append(all, t)
+		}
+	}
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && quoted:
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == ',' && !quoted:
+			add(s[from:i])
+			from = i + 1
+		}
+	}
+	add(s[from:])
+	return all
+}
+
+// aliasTarget is a target as it is kept, those of an included file, or why it cannot be used.
+func (r *reading) aliasTarget(file, t string) (target string, more []string, problem string) {
+	bare := strings.Trim(t, `"`)
+	lower := strings.ToLower(bare)
+	switch {
+	case strings.HasPrefix(lower, ":include:"):
+		more, problem = r.include(file, strings.TrimSpace(bare[len(":include:"):]))
+		return "", more, problem
+	case strings.HasPrefix(bare, "|"):
+		return "", nil, fmt.Sprintf("%s: mail is not given to programs here; name an address", t)
+	case strings.HasPrefix(bare, "/"):
+		return "", nil, fmt.Sprintf("%s: mail is not written to files here; name an address", t)
+	case strings.HasPrefix(bare, ":"):
+		return "", nil, fmt.Sprintf("%s is not known here; name an address", t)
+	}
+	return checkTarget(t)
+}
+
+// checkTarget accepts an address or a local name; a backslash before it, which ends expansion, stays.
+func checkTarget(t string) (target string, more []string, problem string) {
+	name := strings.TrimPrefix(t, `\`)
+	if !strings.Contains(name, "@") {
+		name += "@localhost"
+	}
+	if _, err := message.ParseAddress(name); err != nil {
+		return "", nil, fmt.Sprintf("%q is no address and no local name", t)
+	}
+	return t, nil, ""
+}
+
+// include reads a list of addresses, one or more to a line. A list does not include another.
+func (r *reading) include(from, name string) (targets []string, problem string) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(from), name)
+	}
+	text, err := r.text(name)
+	if err != nil {
+		return nil, err.Error()
+	}
+	for _, l := range logicalLines(text) {
+		for _, t := range splitTargets(l.text) {
+			target, _, bad := checkTarget(t)
+			if bad != "" {
+				return nil, fmt.Sprintf("%s:%d: %s", name, l.line, bad)
+			}
+			targets = append(targets, target)
+		}
+	}
+	if len(targets) == 0 {
+		return nil, name + " lists nobody"
+	}
+	return targets, ""
+}
+
+// parseMap reads virtual(5): "key value, value", where key and values are addresses, "@domain" or local names.
+func (*reading) parseMap(file, text string) (entries []entry, problems []error) {
+	for _, l := range logicalLines(text) {
+		key, value, _ := strings.Cut(strings.ReplaceAll(l.text, "\t", " "), " ")
+		e := entry{key: strings.ToLower(key), line: l.line}
+		for _, t := range splitTargets(value) {
+			if strings.HasPrefix(t, "@") && len(t) > 1 {
+				e.targets = append(e.targets, t)
+				continue
+			}
+			target, _, bad := checkTarget(t)
+			if bad != "" {
+				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, bad)})
+				continue
+			}
+			e.targets = append(e.targets, target)
+		}
+		if len(e.targets) == 0 {
+			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s stands for nobody, so it counts as not there", key)})
+			continue
+		}
+		entries = append(entries, e)
+	}
+	return entries, problems
+}
