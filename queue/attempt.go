@@ -18,11 +18,15 @@ type attempt struct {
 	results []Result // one per tried
 	at      time.Time
 	took    time.Duration
-	local   bool // the next hop was not asked, so this tells nothing of the lane
-	swept   bool // it was not tried: its lifetime ended on a held lane
+	local   bool   // the next hop was not asked, so this tells nothing of the lane
+	swept   bool   // it was not tried: its lifetime ended on a held lane, or an operator gave it up
+	edits   uint64 // Queue.edits when it began
+
+	dialogue string
 
 	next  time.Time // set by settle: when what is deferred is tried again
 	ended time.Time // set by settle
+	late  bool      // set by record: it was removed meanwhile, after the next hop had taken it
 }
 
 func newAttempt(m Message) *attempt {
@@ -51,7 +55,7 @@ func (q *Queue) attempt(ctx context.Context, m Message) *attempt {
 	defer body.Close()
 	q.count.handing.Add(1)
 	defer q.count.handing.Add(-1)
-	q.deliver(ctx, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body})
+	q.deliver(ctx, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body, Dialogue: a.said})
 	a.took = time.Since(a.at)
 	if ctx.Err() != nil {
 		a.cutOff()
@@ -146,7 +150,10 @@ func (a *attempt) record(m *Message) {
 			m.Results[at] = a.results[i]
 		}
 	}
-	m.History = append(m.History, Attempt{At: a.at, Took: a.took, Answers: a.answers()})
+	m.History = append(m.History, Attempt{At: a.at, Took: a.took, Answers: a.answers(), Dialogue: a.dialogue})
+	if old := len(m.History) - 1 - keptDialogues; old >= 0 {
+		m.History[old].Dialogue = ""
+	}
 	if n := len(m.History) - MaxHistory; n > 0 {
 		m.History = slices.Delete(m.History, 1, 1+n)
 	}
@@ -162,7 +169,29 @@ func (a *attempt) record(m *Message) {
 			return
 		}
 	}
-	m.NextAttempt, m.Finished = time.Time{}, a.ended
+	m.NextAttempt, m.Finished, m.Held = time.Time{}, a.ended, ""
+	if a.late = !m.Removed.IsZero() && m.delivered(); a.late {
+		m.Removed = time.Time{}
+	}
+}
+
+// delivered reports whether the next hop took m for all its recipients.
+func (m *Message) delivered() bool {
+	return !slices.ContainsFunc(m.Results, func(r Result) bool { return r.Outcome != Delivered && r.Outcome != Dropped })
+}
+
+// keptDialogues is how many of the newest attempts of a message keep what was said.
+const keptDialogues = 5
+
+// said keeps what was said. Of more than MaxDialogue bytes the first lines are left out, for what went wrong is at the end.
+func (a *attempt) said(lines string) {
+	if over := len(lines) - MaxDialogue; over > 0 {
+		_, whole, ok := strings.Cut(lines[over-1:], "\n")
+		if lines = lines[over:]; ok {
+			lines = whole
+		}
+	}
+	a.dialogue = strings.Clone(lines)
 }
 
 // answers puts recipients that were answered alike together, in the order of the first of each.

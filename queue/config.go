@@ -16,6 +16,9 @@ type Config struct {
 	// HistoryRetention is how long records of finished and of captured mail stay. Default: 30 days.
 	HistoryRetention time.Duration
 
+	// TrashRetention is how long removed mail can be restored. Default: 24 hours.
+	TrashRetention time.Duration
+
 	MaxBytes        int64 // of all waiting bodies together; default 10 GiB
 	MaxMessages     int   // waiting; default 1,000,000
 	MaxMessageBytes int64 // of one message as submitted; default 25 MiB
@@ -30,6 +33,9 @@ type Config struct {
 	// Notices is who is told when a sender cannot be. The zero value: nobody but the log.
 	Notices message.Address
 
+	// Rewriter changes whom mail is from and to before it is kept; nil: nobody.
+	Rewriter Rewriter
+
 	// Capture keeps all mail on the machine: what is submitted is captured to be looked at, and what already waits is held.
 	Capture bool
 	// MaxCaptured is how many captured messages are kept; the oldest make room. Default: 1,000.
@@ -39,6 +45,16 @@ type Config struct {
 	Grace time.Duration
 }
 
+// Rewriter says who an address really is. Its methods may be called from any goroutine.
+type Rewriter interface {
+	// Recipients replaces those who have an alias.
+	Recipients(to []message.Recipient) []message.Recipient
+	// Sender is the envelope's sender as it goes out.
+	Sender(from message.Address) message.Address
+	// From is the value of a From field as it goes out; false when it stays.
+	From(value string) (string, bool)
+}
+
 func (c Config) withDefaults() Config {
 	if len(c.Retry) == 0 {
 		m := time.Minute
@@ -46,6 +62,7 @@ func (c Config) withDefaults() Config {
 	}
 	orElse(&c.Lifetime, 5*24*time.Hour)
 	orElse(&c.HistoryRetention, 30*24*time.Hour)
+	orElse(&c.TrashRetention, 24*time.Hour)
 	orElse(&c.MaxBytes, 10<<30)
 	orElse(&c.MaxMessages, 1_000_000)
 	orElse(&c.MaxMessageBytes, 25<<20)

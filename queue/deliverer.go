@@ -24,4 +24,7 @@ type Delivery struct {
 	Facts    message.Facts
 	Size     int64
 	Body     io.ReadSeeker // at its start; the Deliverer does not close it
+	// Dialogue is called at most once, with what was said, when something was not delivered. It may be nil. Passwords are left
+	// out, the message's own lines too.
+	Dialogue func(lines string)
 }

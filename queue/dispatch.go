@@ -32,6 +32,7 @@ func newDispatcher(c *crew) *dispatcher {
 		name: laneName,
 		log:  c.q.log,
 		show: func(s LaneStatus) { c.q.lane.Store(&s) },
+		tell: func(k EventKind, text string) { c.q.tellLane(k, laneName, text) },
 		era:  1,
 	}
 	if c.q.cfg.Capture {
@@ -57,6 +58,9 @@ func (d *dispatcher) run(ctx context.Context) {
 			a.granted <- d.grant(a.m)
 		case <-d.q.wake:
 			d.lane.wake(time.Now())
+			d.due = true
+		case <-d.q.probe:
+			d.lane.hurry(time.Now())
 			d.due = true
 		}
 	}
@@ -86,6 +90,7 @@ func (d *dispatcher) dispatch(now time.Time) {
 		if room == 0 {
 			break
 		}
+		edits := d.q.edits.Load()
 		batch, err := d.claim(room)
 		if err != nil {
 			if !d.deaf { // once, not every second
@@ -98,7 +103,7 @@ func (d *dispatcher) dispatch(now time.Time) {
 		d.due = len(batch) == room || d.benched != ""
 		d.unbench()
 		for _, m := range batch {
-			d.begin(m)
+			d.begin(m, edits)
 		}
 	}
 	d.setTimer(now)
@@ -107,7 +112,7 @@ func (d *dispatcher) dispatch(now time.Time) {
 // room is how many messages may be claimed now: as many as the pace allows and some ahead, so that no worker waits, or one for a
 // probe.
 func (d *dispatcher) room(now time.Time) int {
-	if d.q.cfg.Capture || d.q.sick.on.Load() || now.Before(d.rest) {
+	if d.q.cfg.Capture || d.q.sick.on.Load() || d.q.lanePaused() || now.Before(d.rest) {
 		return 0
 	}
 	d.lane.ready(d.q.next.Ready(), now)
@@ -140,7 +145,7 @@ func (d *dispatcher) unbench() {
 }
 
 // begin gives a claimed message to a worker. A captured one is not due in any Store; should it be in one, it stays here.
-func (d *dispatcher) begin(m Message) {
+func (d *dispatcher) begin(m Message, edits uint64) {
 	if m.Captured {
 		return
 	}
@@ -152,7 +157,7 @@ func (d *dispatcher) begin(m Message) {
 	d.begun++
 	probe := d.lane.held()
 	d.lane.probing = probe
-	d.jobs <- job{m: m, era: d.lane.era, probe: probe}
+	d.jobs <- job{m: m, era: d.lane.era, probe: probe, edits: edits}
 }
 
 // learn takes in what became of a message.
@@ -217,7 +222,7 @@ func (d *dispatcher) setTimer(now time.Time) {
 		at, ok = d.q.store.NextDue()
 	}
 	switch {
-	case !ok, d.q.cfg.Capture:
+	case !ok, d.q.cfg.Capture, d.q.lanePaused(): // the end of a pause is an event
 		return
 	case now.Before(d.rest):
 		at = later(at, d.rest)

@@ -53,3 +53,15 @@ func (id ID) Valid() bool {
 	}
 	return true
 }
+
+// Time is when an ID was made; the zero time for what is none.
+func (id ID) Time() time.Time {
+	if !id.Valid() {
+		return time.Time{}
+	}
+	b, err := idEncoding.DecodeString(string(id))
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b) >> 16))
+}

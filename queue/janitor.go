@@ -31,10 +31,11 @@ func (c *crew) keepOrder(ctx, attempts context.Context) {
 
 // forget removes the records whose time is over, a few at a time so that nobody waits long for the store.
 func (q *Queue) forget(ctx context.Context) {
-	before := time.Now().Add(-q.cfg.HistoryRetention)
+	now := time.Now()
+	old, trash := now.Add(-q.cfg.HistoryRetention), now.Add(-q.cfg.TrashRetention)
 	removed := 0
 	for ctx.Err() == nil {
-		n, err := q.store.Expire(before, page)
+		n, err := q.store.Expire(old, trash, page)
 		removed += n
 		if err != nil {
 			q.log.Warn("old records not removed", "err", err)
@@ -49,9 +50,9 @@ func (q *Queue) forget(ctx context.Context) {
 }
 
 // sweep fails the mail that outlived its lifetime while its lane was held: no attempt would do it. In development mode nothing
-// expires, for nobody could be told.
+// expires, for nobody could be told, and on a lane that an operator paused nothing does either, nor does held mail.
 func (c *crew) sweep(ctx, attempts context.Context) {
-	if !c.q.lane.Load().Held || c.q.cfg.Capture || c.q.sick.on.Load() {
+	if !c.q.lane.Load().Held || c.q.cfg.Capture || c.q.sick.on.Load() || c.q.lanePaused() {
 		return
 	}
 	now := time.Now()
@@ -63,7 +64,7 @@ func (c *crew) sweep(ctx, attempts context.Context) {
 		}
 		var old []Message
 		for i := range list {
-			if !now.Before(c.q.cfg.deadline(&list[i])) {
+			if list[i].Held == "" && !now.Before(c.q.cfg.deadline(&list[i])) {
 				old = append(old, list[i])
 			}
 		}
@@ -87,13 +88,19 @@ func (c *crew) expireHeld(ctx, attempts context.Context, m []Message) {
 		return
 	}
 	for _, old := range <-question.granted {
+		if !c.q.hands.tryTake(old.ID) { // an operator is at work on it
+			c.events <- event{id: old.ID, settled: true}
+			continue
+		}
+		edits := c.q.edits.Load()
 		now, err := c.q.store.Get(old.ID) // what was listed may have changed before it was granted
-		if err != nil || !now.Finished.IsZero() || now.Captured {
+		if err != nil || now.waits() != nil || now.Held != "" {
+			c.q.hands.let(old.ID)
 			c.events <- event{id: old.ID, settled: true}
 			continue
 		}
 		a := newAttempt(now)
-		a.swept, a.local = true, true
+		a.swept, a.local, a.edits = true, true, edits
 		for _, i := range a.tried {
 			last := now.Results[i]
 			if last.reply() == "" {

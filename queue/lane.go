@@ -26,6 +26,7 @@ type lane struct {
 	name string
 	log  *slog.Logger
 	show func(LaneStatus)
+	tell func(EventKind, string)
 
 	kind    string // why it is held; "" when it flows
 	reason  string
@@ -33,6 +34,7 @@ type lane struct {
 	wait    time.Duration // between the last two probes; 0 before the first
 	probe   time.Time     // when the next one may go; zero: none will
 	probing bool          // one is under way
+	asked   time.Time     // when an operator last wanted one
 	// era grows when the lane is held, opened or woken. What an attempt learned counts only within the era it began in: a
 	// timeout that began before the lane was mended does not hold it again.
 	era int
@@ -102,6 +104,7 @@ func (l *lane) hold(kind, reason string, now time.Time) {
 	l.era++
 	if kind != kindDevelopment { // the start says that already
 		l.log.Warn("lane held", "lane", l.name, "kind", kind, "reason", reason)
+		l.tell(EventLaneHeld, reason)
 	}
 	l.publish()
 }
@@ -111,7 +114,16 @@ func (l *lane) open(now time.Time) {
 	l.log.Info("lane flows again", "lane", l.name, "kind", l.kind, "held", now.Sub(l.since).Round(time.Millisecond))
 	l.kind, l.reason, l.since, l.wait, l.probe, l.probing = "", "", time.Time{}, 0, time.Time{}, false
 	l.era++
+	l.tell(EventLaneFlows, "")
 	l.publish()
+}
+
+// hurry makes a probe due that an operator asks for, at most one a second.
+func (l *lane) hurry(now time.Time) {
+	if soon := later(now, l.asked.Add(time.Second)); l.held() && soon.Before(l.probe) {
+		l.probe, l.asked = soon, soon
+		l.publish()
+	}
 }
 
 // wake makes a probe due now. One that is under way was begun with the old settings; it counts no more.

@@ -27,6 +27,12 @@ type Message struct {
 	// whatever the settings say later.
 	Captured bool
 
+	// Held is why an operator holds the message back; empty while nobody does. It is not tried meanwhile, nor does it expire.
+	Held string
+	// Removed is when an operator removed the message: it lies in the trash until Config.TrashRetention is over. Messages removed
+	// by one action have the same time. Zero otherwise.
+	Removed time.Time
+
 	Tags     []string          // the submitter's own words, given back by the API
 	Metadata map[string]string // likewise
 }
@@ -36,7 +42,7 @@ const MaxHistory = 100
 
 // Origin is how a mail came in.
 type Origin struct {
-	Door   string // "smtp", "http", "form" (a visitor over HTTP) or "bounce"
+	Door   string // "smtp", "http", "form" (a visitor over HTTP), "sendmail" (a user of this machine) or "bounce"
 	Client string // peer address, host:port
 	User   string // the account or key it came with; empty without
 }
@@ -44,11 +50,12 @@ type Origin struct {
 // Outcome is the state of one recipient. The zero value is Deferred: forgetting delays mail, it never loses it.
 type Outcome uint8
 
-// A recipient is Deferred until it is Delivered or Failed. Only Deferred is ever tried again.
+// A recipient is Deferred until it is Delivered, Failed or Dropped. Only Deferred is ever tried again.
 const (
 	Deferred Outcome = iota
 	Delivered
 	Failed
+	Dropped // taken off by an operator, who may have put another one behind it; nobody is told
 )
 
 // String is the word used in the log, the API and the documents.
@@ -58,6 +65,8 @@ func (o Outcome) String() string {
 		return "delivered"
 	case Failed:
 		return "failed"
+	case Dropped:
+		return "dropped"
 	default:
 		return "deferred"
 	}
@@ -110,7 +119,13 @@ type Attempt struct {
 	At      time.Time
 	Took    time.Duration
 	Answers []Answer
+	// Dialogue is what was said, where something was not delivered: lines beginning "C: " or "S: ", at most MaxDialogue bytes.
+	// The newest attempts alone keep theirs.
+	Dialogue string
 }
+
+// MaxDialogue bounds Attempt.Dialogue, in bytes.
+const MaxDialogue = 4096
 
 // Answer is one reply and the recipients it was for, as indexes into Envelope.To.
 type Answer struct {
@@ -122,8 +137,8 @@ type Answer struct {
 type State string
 
 // A message is queued before its first attempt and deferred after it, until every recipient is settled; then it is delivered,
-// failed (all of them) or partial. Captured mail was taken in development mode. Held mail waits for its lane; the record does
-// not say so, Queue.Get does.
+// failed (all of them) or partial; Dropped recipients do not count. Captured mail was taken in development mode. Held mail waits
+// for an operator's word, or for its lane; the record does not say the latter, Queue.State does.
 const (
 	StateQueued    State = "queued"
 	StateDeferred  State = "deferred"
@@ -132,21 +147,23 @@ const (
 	StateFailed    State = "failed"
 	StatePartial   State = "partial"
 	StateCaptured  State = "captured"
+	StateActive    State = "active"  // being handed over now; the record does not say so, Queue.State does
+	StateRemoved   State = "removed" // by an operator; in the trash
 )
 
 // State derives the message's state.
 func (m *Message) State() State {
-	if m.Captured {
+	switch {
+	case !m.Removed.IsZero():
+		return StateRemoved
+	case m.Captured:
 		return StateCaptured
 	}
 	var delivered, failed bool
 	for _, r := range m.Results {
 		switch r.Outcome {
 		case Deferred:
-			if m.Tries == 0 {
-				return StateQueued
-			}
-			return StateDeferred
+			return m.waiting()
 		case Delivered:
 			delivered = true
 		case Failed:
@@ -160,5 +177,17 @@ func (m *Message) State() State {
 		return StateFailed
 	default:
 		return StateDelivered
+	}
+}
+
+// waiting is the state of a message with a recipient that is not settled.
+func (m *Message) waiting() State {
+	switch {
+	case m.Held != "":
+		return StateHeld
+	case m.Tries == 0:
+		return StateQueued
+	default:
+		return StateDeferred
 	}
 }

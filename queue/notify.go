@@ -65,6 +65,7 @@ func (q *Queue) report(ctx context.Context, a *attempt, about []int, action stri
 	}
 	q.count.bounces.Add(1)
 	q.logQueued(ctx, "queued", &m)
+	q.tell(EventQueued, &m, "")
 	q.log.Info("sender told", "id", a.m.ID, "action", action, "rcpt", to.String(), "rcpts", len(about), "notice", id)
 	poke(q.nudge)
 	return nil

@@ -21,13 +21,18 @@
 //     best of late halve it; from there it grows by one a second, or seldomer if that goes wrong. A next hop that says it is
 //     busy costs no message an attempt, and holds the lane only when it says so to one attempt at a time.
 //   - Captured mail (Config.Capture) never leaves the machine, whatever the settings say later.
+//   - What an operator does is on disk when the method returns, and an attempt that goes on meanwhile neither undoes it nor is
+//     forgotten: its answers are recorded. Once Hold, Remove or a change of recipients has returned, no attempt begins that does
+//     not know of it. Held mail is not tried and does not expire. Removed mail lies in the trash for Config.TrashRetention with its
+//     body, and can be restored; it counts towards no limit.
+//   - What is paused (Pause) stays so across restarts. Nothing expires on a paused lane.
 //
 // # Limits
 //
 // Submit refuses more than Config.MaxRecipients, MaxMessageBytes, MaxMessages and MaxBytes. The last two are compared with what
 // is kept when a message begins to come in, so messages coming in together may pass the limit by their own number.
 // Notices that the queue writes itself pass them always: failed mail has to be able to leave a full queue. A message's history
-// holds MaxHistory attempts. Finished records stay for Config.HistoryRetention, and MaxCaptured captured messages are kept.
+// holds MaxHistory attempts, the newest of them with what was said. Finished records stay for Config.HistoryRetention, and MaxCaptured captured messages are kept.
 //
 // # Who runs where
 //
@@ -36,7 +41,9 @@
 // Config.Workers workers make attempts, of which those work that the pace allows. Each result is
 // written by a settler, a goroutine of its own (at most MaxUnwritten), so that a worker goes on with the next message while the
 // store gathers results into one commit. One janitor looks every minute for mail that outlived its lifetime on a held lane, and
-// every hour for records nobody needs any more. All of them end before Run returns. Every other method may be called from any
+// every hour for records nobody needs any more, and for what has been in the trash long enough. An operator's verbs run in the
+// goroutine that calls them. They meet attempts at two places: a worker looks again at what was changed since it was claimed, and
+// changes of recipients wait for an attempt to end, as an attempt waits for them. All of them end before Run returns. Every other method may be called from any
 // goroutine, whether Run runs or not.
 package queue
 
@@ -45,8 +52,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
+
+	"dinkymail/internal/events"
 )
 
 // MaxUnwritten bounds the results that wait to be written. When so many do, workers wait for the store.
@@ -61,6 +71,7 @@ type Queue struct {
 
 	nudge     chan struct{} // holds one: there may be something to claim
 	wake      chan struct{} // holds one: settings changed
+	probe     chan struct{} // holds one: an operator wants a held lane probed
 	unwritten chan struct{} // a place per result that is not written yet
 	lane      atomic.Pointer[LaneStatus]
 	width     atomic.Pointer[width]
@@ -68,6 +79,12 @@ type Queue struct {
 	fill      filling
 	trimming  sync.Mutex // held while surplus captured messages are removed
 	count     counters
+	meter     meter
+
+	hands  hands
+	edits  atomic.Uint64 // grows after each change that an operator made to a message
+	pauses pauses
+	hub    events.Hub[Event]
 }
 
 type counters struct {
@@ -75,7 +92,7 @@ type counters struct {
 	handing                                         atomic.Int64 // messages being handed over now
 }
 
-// New makes a queue on s that delivers with next. It starts nothing and reads nothing. With cfg.Capture next is never used
+// New makes a queue on s that delivers with next. It starts nothing, and reads nothing but the notes of s. With cfg.Capture next is never used
 // and may be nil.
 func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 	q := &Queue{
@@ -85,13 +102,16 @@ func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 		log:       log,
 		nudge:     make(chan struct{}, 1),
 		wake:      make(chan struct{}, 1),
+		probe:     make(chan struct{}, 1),
 		unwritten: make(chan struct{}, MaxUnwritten),
+		hands:     hands{of: make(map[ID]hand)},
 	}
 	q.lane.Store(&LaneStatus{Name: laneName})
 	q.width.Store(newWidth(q.cfg.Workers))
 	if q.cfg.Capture {
 		q.lane.Store(&LaneStatus{Name: laneName, Held: true, Kind: kindDevelopment, Reason: reasonDevelopment})
 	}
+	q.recallPauses()
 	return q
 }
 
@@ -112,25 +132,42 @@ func (q *Queue) List(ctx context.Context, f Filter, after ID, limit int) ([]Mess
 	return q.store.List(f, after, limit)
 }
 
-// State is the message's state as an operator should see it: Message.State, but held, with the reason, while the message
-// waits and its lane or the whole queue stands still. The reason is empty otherwise.
+// State is the message's state as an operator should see it: Message.State, but active while it is being handed over, and held,
+// with the reason, while it or its lane or the whole queue is. The reason is empty otherwise.
 func (q *Queue) State(m *Message) (State, string) {
 	s := m.State()
-	if s != StateQueued && s != StateDeferred {
+	if s != StateQueued && s != StateDeferred && s != StateHeld {
 		return s, ""
+	}
+	if q.Active(m.ID) {
+		return StateActive, ""
+	}
+	if s == StateHeld {
+		return s, m.Held
 	}
 	if err := q.sick.err(); err != nil {
 		return StateHeld, err.Error()
 	}
-	if l := q.lane.Load(); l.Held {
+	if l := q.laneNow(); l.Held {
 		return StateHeld, l.Reason
 	}
 	return s, ""
 }
 
+// Active reports whether a message is being handed over now, or was, and the result is not written yet.
+func (q *Queue) Active(id ID) bool { return q.hands.attempted(id) }
+
+// Lane is the name of the lane that the message takes, or took; captured mail has none.
+func (q *Queue) Lane(m *Message) string {
+	if m.Captured {
+		return ""
+	}
+	return laneName
+}
+
 // Status is the queue's health now. It reads no disk.
 func (q *Queue) Status() Status {
-	l := *q.lane.Load()
+	l := q.laneNow()
 	l.InFlight = int(q.count.handing.Load())
 	l.Concurrency = q.width.Load().limit
 	return Status{
@@ -142,6 +179,7 @@ func (q *Queue) Status() Status {
 		Failed:    q.count.failed.Load(),
 		Deferred:  q.count.deferred.Load(),
 		Bounces:   q.count.bounces.Load(),
+		Paused:    slices.Clone(q.pauses.all()),
 	}
 }
 

@@ -15,6 +15,7 @@ const lease = time.Hour
 // their results, and returns nil with nothing left running. What an attempt cut off by then had not settled stays deferred as
 // if it had not been tried. Run is called once.
 func (q *Queue) Run(ctx context.Context) error {
+	q.warnOfPauses()
 	// Attempts outlive ctx: a delivery cut off after DATA would be repeated.
 	attempts, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
@@ -49,6 +50,7 @@ type job struct {
 	m     Message
 	era   int
 	probe bool
+	edits uint64 // Queue.edits when it was claimed
 }
 
 // event tells the dispatcher what became of a message in flight.
@@ -98,7 +100,15 @@ func (c *crew) work(ctx, attempts context.Context, n int) {
 func (c *crew) try(ctx, attempts context.Context, j job) {
 	e := event{id: j.m.ID, ended: true, heard: hearing{era: j.era, probe: j.probe, cuts: c.q.width.Load().cuts}}
 	stale := !j.probe && int64(j.era) <= c.spoiled.Load()
-	if stale || ctx.Err() != nil || c.q.sick.on.Load() {
+	if stale || ctx.Err() != nil || c.q.sick.on.Load() || c.q.lanePaused() {
+		e.settled, e.release = true, true
+		c.events <- e
+		return
+	}
+	c.q.hands.take(j.m.ID, true, nil)
+	edits, ok := c.q.refresh(&j)
+	if !ok {
+		c.q.hands.let(j.m.ID)
 		e.settled, e.release = true, true
 		c.events <- e
 		return
@@ -116,10 +126,28 @@ func (c *crew) try(ctx, attempts context.Context, j job) {
 	if e.heard.pause != NoPause && e.heard.pause != PauseBusy {
 		c.spoil(int64(j.era))
 	}
-	if !e.settled {
+	if e.settled {
+		c.q.hands.let(j.m.ID)
+	} else {
+		a.edits = edits
 		c.hand(attempts, a)
 	}
 	c.events <- e
+}
+
+// refresh looks again at a message that an operator may have changed since it was claimed, and reports whether it is still to be
+// tried. It returns up to which change it looked.
+func (q *Queue) refresh(j *job) (edits uint64, ok bool) {
+	edits = q.edits.Load()
+	if edits == j.edits {
+		return edits, true
+	}
+	m, err := q.store.Get(j.m.ID)
+	if err != nil || m.waits() != nil || m.Held != "" || m.NextAttempt.After(time.Now()) {
+		return edits, false // what cannot be read now can when it is claimed again, or that says why
+	}
+	j.m = m
+	return edits, true
 }
 
 func (c *crew) spoil(era int64) {
@@ -127,11 +155,12 @@ func (c *crew) spoil(era int64) {
 	}
 }
 
-// hand has an attempt's result written without waiting for it, unless MaxUnwritten are waiting already.
+// hand has an attempt's result written without waiting for it, unless MaxUnwritten are waiting already. The message is let go then.
 func (c *crew) hand(ctx context.Context, a *attempt) {
 	c.q.unwritten <- struct{}{}
 	c.settlers.Go(func() {
 		c.q.settle(ctx, a)
+		c.q.hands.let(a.m.ID)
 		<-c.q.unwritten
 		c.events <- event{id: a.m.ID, settled: true}
 	})

@@ -20,12 +20,18 @@ const statusExpired = "4.4.7"
 func (q *Queue) settle(ctx context.Context, a *attempt) {
 	a.ended = time.Now()
 	a.next = q.cfg.retryAt(&a.m, a.m.Tries+1, a.ended)
-	q.expire(a)
+	switch held, removed := q.withdrawn(a); {
+	case removed:
+		a.spare()
+	case !held:
+		q.expire(a)
+	}
 	q.notify(ctx, a)
 	m, ok := q.write(ctx, a)
 	if !ok {
 		return
 	}
+	q.meter.settled(a)
 	for i := range a.results {
 		switch r := &a.results[i]; {
 		case r.Pause != NoPause:
@@ -38,6 +44,28 @@ func (q *Queue) settle(ctx context.Context, a *attempt) {
 		}
 	}
 	q.logAttempt(ctx, a, &m)
+	q.tellAttempt(a, &m)
+	if a.late {
+		q.log.Info("removed too late: the next hop had taken it", "id", m.ID)
+	}
+}
+
+// withdrawn reports whether an operator held or removed the message while it was tried.
+func (q *Queue) withdrawn(a *attempt) (held, removed bool) {
+	if a.edits == q.edits.Load() {
+		return false, false
+	}
+	m, err := q.store.Get(a.m.ID)
+	return err == nil && m.Held != "", err == nil && !m.Removed.IsZero()
+}
+
+// spare leaves open what failed: nobody is to hear of a message that was removed, and one that is restored is tried again.
+func (a *attempt) spare() {
+	for i := range a.results {
+		if a.results[i].Outcome == Failed {
+			a.results[i].Outcome = Deferred
+		}
+	}
 }
 
 // expire fails what the attempt left deferred beyond the message's lifetime.

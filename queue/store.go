@@ -24,6 +24,14 @@ var (
 	ErrBroken = errors.New("the queue's disk failed; restart once it is mended")
 	// ErrClosed: the store is shut.
 	ErrClosed = errors.New("queue is shut down")
+	// ErrPaused: an operator paused taking mail in. Try again later.
+	ErrPaused = errors.New("taking mail in is paused by the operator")
+	// ErrActive: the message is being handed over at this moment. Try again when that is done.
+	ErrActive = errors.New("message is being delivered at this moment")
+	// ErrSettled: all recipients of the message are settled, so there is nothing to do.
+	ErrSettled = errors.New("message is settled already")
+	// ErrSelection: a filter of a Selection makes no sense, or an unknown lane was named. The error says which.
+	ErrSelection = errors.New("bad selection")
 )
 
 // Store keeps messages. A nil error means: it is on the disk and survives kill -9 and power loss. All methods may be called
@@ -35,16 +43,18 @@ type Store interface {
 	// fresh ID (else ErrExists). An error from body or describe is returned as it is and nothing is kept. It may take less
 	// memory than the body has bytes: large ones stream to the disk.
 	Put(body io.Reader, describe func(size int64) (Message, error)) (Message, error)
-	// Get returns the record of a message, waiting, captured or finished; ErrNotFound otherwise.
+	// Get returns the record of a message, waiting, captured, finished or removed; ErrNotFound otherwise.
 	Get(id ID) (Message, error)
 	// Body opens a message's body. Finished messages have none (ErrNotFound), captured ones do.
 	Body(id ID) (io.ReadSeekCloser, error)
 	// Update changes a record on the disk and gives the claim on it back. The change function sees the record as it is now,
-	// and may be called more than once. A record whose Finished becomes non-zero loses its body, unless it is Captured.
+	// and may be called more than once. A record whose Finished becomes non-zero loses its body, unless it is Captured. One whose
+	// Removed is set keeps it, and is in the trash: it counts as neither waiting, finished nor captured until Removed is zero.
 	Update(id ID, change func(*Message)) (Message, error)
 	// Remove deletes a message and every trace of it. ErrNotFound if it is not there.
 	Remove(id ID) error
-	// Claim returns at most limit messages whose NextAttempt is not after now, and fewer only when there are no more. Those of
+	// Claim returns at most limit messages whose NextAttempt is not after now, and fewer only when there are no more. Held and
+	// removed ones are not among them, whatever their NextAttempt, and NextDue does not speak of them. Those of
 	// one Message.Sender come soonest first, by ID where that is the same. The senders take turns: one of whom few messages are
 	// due waits for a few of the others, not for all of them; of those with many, each gets the like of the others, and never
 	// nothing. It costs about the same however many wait. Nobody else gets what was claimed until it is updated, released, or
@@ -58,9 +68,14 @@ type Store interface {
 	// List returns a page of at most limit messages that pass filter, in the order of their IDs, beginning behind after ("" for
 	// the start).
 	List(filter Filter, after ID, limit int) ([]Message, error)
-	// Expire removes at most limit finished messages that finished before t, and captured ones accepted before t. It returns
-	// how many it removed.
-	Expire(t time.Time, limit int) (int, error)
+	// Expire removes at most limit messages: finished ones that finished before old, captured ones accepted before old, and those
+	// in the trash that were removed before trash. It returns how many it removed.
+	Expire(old, trash time.Time, limit int) (int, error)
+	// SetNote keeps a short text under a name, in place of the one that was there; an empty one deletes it. It is for what seldom
+	// changes.
+	SetNote(name, text string) error
+	// Notes returns all notes. It reads no disk.
+	Notes() map[string]string
 	// Stats counts what is kept. It is cheap: a scrape may call it.
 	Stats() Stats
 	// Check proves that the store can be written, by writing.
@@ -69,18 +84,22 @@ type Store interface {
 
 // Filter selects messages for List. The zero value selects all.
 type Filter struct {
-	Waiting  bool // not finished and not captured
+	Waiting  bool // not finished, captured or removed
 	Finished bool
-	Captured bool // none of the three set: all of them
+	Captured bool
+	Removed  bool // in the trash, whatever it was before; none of the four set: all of them
 	Newest   bool // newest first: after is then the upper bound
 }
 
 // Stats counts what a Store keeps.
 type Stats struct {
-	Waiting  int   // messages with a recipient that is not settled
+	Waiting  int   // messages with a recipient that is not settled, held ones included
 	Bytes    int64 // bytes of their bodies
 	Finished int
 	Captured int
+	Held     int       // of Waiting: by an operator
+	Removed  int       // in the trash
+	Trash    int64     // bytes of the bodies there
 	Oldest   time.Time // when the oldest waiting message was accepted; zero without one
 	Damaged  int       // records set aside because they could not be read
 }

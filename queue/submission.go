@@ -31,6 +31,7 @@ type Status struct {
 	// Counters since start.
 	Submitted, Delivered, Failed, Deferred uint64 // messages accepted from doors; recipients by outcome of an attempt
 	Bounces                                uint64 // notices queued
+	Paused                                 []PauseStatus
 }
 
 // LaneStatus is the state of the way to one next hop.

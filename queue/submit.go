@@ -19,7 +19,10 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
+	q.rewrite(&s)
 	switch n := len(s.Envelope.To); {
+	case q.pauses.get(Intake) != nil:
+		return "", ErrPaused
 	case n == 0:
 		return "", ErrNoRecipients
 	case n > q.cfg.MaxRecipients:
@@ -42,6 +45,7 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 		what = "captured"
 	}
 	q.logQueued(ctx, what, &m)
+	q.tell(EventQueued, &m, "")
 	if m.Captured {
 		q.trimCaptured()
 		return m.ID, nil

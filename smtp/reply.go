@@ -88,6 +88,7 @@ var replies = []struct {
 	{err: queue.ErrTooManyRecipients, code: 452, status: [3]int{4, 5, 3}},
 	{err: queue.ErrNoRecipients, code: 554, status: [3]int{5, 5, 1}},
 	{err: queue.ErrBroken, code: 451, status: [3]int{4, 3, 0}, text: "mail cannot be kept at the moment, try again later"},
+	{err: queue.ErrPaused, code: 451, status: [3]int{4, 3, 2}, text: "taking mail in is paused, try again later"},
 	{err: queue.ErrClosed, code: 421, status: [3]int{4, 3, 2}, text: "going down for a restart, try again in a moment"},
 	{err: message.ErrMalformed, code: 554, status: [3]int{5, 6, 0}, detail: true},
 	{err: message.ErrLoop, code: 554, status: [3]int{5, 4, 6}, text: "too many Received fields: this mail goes in circles"},

@@ -21,6 +21,13 @@
 //	reserve              space given up when the disk is full, so that results can still be recorded
 //	lock                 held while a process uses the directory; names its pid
 //
+// # What is kept
+//
+// A message is waiting, finished, captured or removed, and has a bucket of the index for each. A held one is a waiting one that is
+// in no order of time. Removed mail keeps its body, which compaction carries along, until Expire takes it. Notes are in the index
+// alone: SetNote waits for its next transaction. An index in which something is held, removed or noted is marked so that versions
+// that do not know of these refuse it; any other can be opened by them.
+//
 // # Who is next
 //
 // What is due stands in a line per sender (queue.Message.Sender), and the senders take turns. A sender's first few messages go

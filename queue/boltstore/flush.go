@@ -61,11 +61,23 @@ func (s *Store) beginFlush() *snapshot {
 		}
 		s.flushing = snapshot{
 			states: s.flush, live: maps.Clone(s.live),
-			to: progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Count: s.count},
+			to:    progress{Schema: s.schema(), Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Count: s.count},
+			noted: s.noted,
+		}
+		if s.noted != s.saved {
+			s.flushing.notes = maps.Clone(s.notes)
 		}
 	}
 	sn := s.flushing
 	return &sn
+}
+
+// schema is the oldest that has all there is. It is called with mu held.
+func (s *Store) schema() int {
+	if s.count.Held > 0 || s.count.Removed > 0 || len(s.notes) > 0 {
+		return schema
+	}
+	return schemaPlain
 }
 
 func (s *Store) endFlush(err error) {
@@ -74,6 +86,7 @@ func (s *Store) endFlush(err error) {
 	s.stuck = err
 	if err == nil {
 		s.oldest.flushed(s.flush, s.fresh)
+		s.saved = s.flushing.noted
 		s.flush, s.flushing = nil, snapshot{}
 	}
 	close(s.flushed)

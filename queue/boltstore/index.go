@@ -22,14 +22,22 @@ import (
 
 // The index is one bbolt file with a bucket per state (ID → place and record), the order in which things are due (time and
 // ID → nothing, or for what waits the sender), what is needed of each segment, and one value that says how far all of it goes.
-const schema = 1
+//
+// A store in which something is held, removed or noted has schema, which earlier versions refuse to open: they would deliver what
+// was removed. Any other has schemaPlain, and they may have it back.
+const (
+	schema      = 2
+	schemaPlain = 1
+)
 
 // bucketOf names the bucket of each state; orderOf the one with its order in time, and captured shares that of finished
 // mail, since both only wait to be forgotten.
 var (
-	bucketOf = [...][]byte{waiting: []byte("waiting"), finished: []byte("finished"), captured: []byte("captured")}
-	orderOf  = [...][]byte{waiting: []byte("due"), finished: []byte("expiry"), captured: []byte("expiry")}
+	bucketOf = [...][]byte{waiting: []byte("waiting"), finished: []byte("finished"), captured: []byte("captured"),
+		removed: []byte("removed")}
+	orderOf  = [...][]byte{waiting: []byte("due"), finished: []byte("expiry"), captured: []byte("expiry"), removed: []byte("trash")}
 	segments = []byte("segments")
+	notes    = []byte("notes") // name → text
 	meta     = []byte("meta")
 	stateKey = []byte("state")
 )
@@ -171,7 +179,7 @@ func (x *index) lookup(id queue.ID, read func(at place, record []byte) error) er
 	var raw []byte
 	var at place
 	err := x.view(func(tx *bolt.Tx) error {
-		for k := waiting; k <= captured; k++ {
+		for k := waiting; k <= removed; k++ {
 			v := tx.Bucket(bucketOf[k]).Get([]byte(id))
 			if v == nil {
 				continue
@@ -199,6 +207,8 @@ type snapshot struct {
 	states map[queue.ID]*state
 	to     progress
 	live   map[uint32]int64
+	notes  map[string]string // all there are; nil when none changed
+	noted  int               // how many changes of notes it has
 }
 
 // write brings the index to a snapshot in one transaction, or leaves it as it was.
@@ -226,7 +236,7 @@ func (x *index) write(sn *snapshot) (err error) {
 
 func (x *index) fill(tx *bolt.Tx, sn *snapshot) error {
 	b := buckets{}
-	for k := waiting; k <= captured; k++ {
+	for k := waiting; k <= removed; k++ {
 		b.records[k], b.order[k] = tx.Bucket(bucketOf[k]), tx.Bucket(orderOf[k])
 		b.records[k].FillPercent = 0.9 // keys come nearly in order
 		b.order[k].FillPercent = 0.9
@@ -237,6 +247,9 @@ func (x *index) fill(tx *bolt.Tx, sn *snapshot) error {
 		}
 	}
 	if err := x.fillSegments(tx, sn.live); err != nil {
+		return err
+	}
+	if err := fillNotes(tx, sn.notes); err != nil {
 		return err
 	}
 	return putProgress(tx, sn.to)
@@ -272,7 +285,7 @@ func (x *index) fillSegments(tx *bolt.Tx, live map[uint32]int64) error {
 }
 
 type buckets struct {
-	records, order [captured + 1]*bolt.Bucket
+	records, order [removed + 1]*bolt.Bucket
 }
 
 // move brings one message from where the index has it to where it is now.

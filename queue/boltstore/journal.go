@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"dinkymail/internal/measure"
 	"dinkymail/queue"
 )
 
@@ -59,7 +60,12 @@ type journal struct {
 	limit  int64 // where to begin a new segment
 	buf    []byte
 	zeros  []byte
+
+	syncs measure.Durations
 }
+
+// Syncs is how long the disk took to keep what was written; everything that was accepted waited for one of them.
+func (s *Store) Syncs() measure.Spread { return s.journal.syncs.Spread() }
 
 // submit hands changes over and waits until all are on the disk, or not. The first error is returned.
 func (j *journal) submit(changes ...*change) error {
@@ -232,7 +238,10 @@ func (j *journal) put(b []byte) error {
 		return err
 	}
 	j.filled = max(j.filled, j.end+int64(len(b)))
-	return j.active.Sync()
+	begun := time.Now()
+	err := j.active.Sync()
+	j.syncs.Observe(time.Since(begun))
+	return err
 }
 
 // undo takes a write that failed with err back. If that cannot be done, or the disk was not just full, the store is broken:

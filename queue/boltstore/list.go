@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -13,10 +12,10 @@ import (
 )
 
 func wanted(f queue.Filter, k kept) bool {
-	if !f.Waiting && !f.Finished && !f.Captured {
+	if !f.Waiting && !f.Finished && !f.Captured && !f.Removed {
 		return k != none
 	}
-	return f.Waiting && k == waiting || f.Finished && k == finished || f.Captured && k == captured
+	return f.Waiting && k == waiting || f.Finished && k == finished || f.Captured && k == captured || f.Removed && k == removed
 }
 
 // found is a message for a page: decoded, or as the index has it.
@@ -65,7 +64,7 @@ func (s *Store) page(filter queue.Filter, after queue.ID, limit int) ([]found, e
 		return nil, err
 	}
 	err = s.index.view(func(tx *bolt.Tx) error {
-		for k := waiting; k <= captured; k++ {
+		for k := waiting; k <= removed; k++ {
 			if !wanted(filter, k) {
 				continue
 			}
@@ -143,101 +142,4 @@ func records(b *bolt.Bucket, after queue.ID, newest bool) func(yield func(k, v [
 			}
 		}
 	}
-}
-
-// Expire implements queue.Store.
-func (s *Store) Expire(t time.Time, limit int) (int, error) {
-	if limit <= 0 {
-		return 0, nil
-	}
-	ids, err := s.expired(nanos(t), limit)
-	if err != nil {
-		return 0, err
-	}
-	var changes []*change
-	for _, id := range ids {
-		if !s.tryLockID(id) {
-			continue // it is being changed, so it is of interest
-		}
-		defer s.unlockID(id)
-		at, err := s.locate(id)
-		if err == nil && at.kept != waiting && at.key < nanos(t) {
-			changes = append(changes, &change{kind: kindRemove, id: id, was: at})
-		} else if err != nil && !errors.Is(err, queue.ErrNotFound) && !errors.Is(err, ErrDamaged) {
-			return 0, err
-		}
-	}
-	if len(changes) == 0 {
-		return 0, nil
-	}
-	if err := s.journal.submit(changes...); err != nil {
-		return 0, err
-	}
-	for _, c := range changes {
-		s.dropLarge(c)
-	}
-	return len(changes), nil
-}
-
-// expired finds what finished, or was captured, before t.
-func (s *Store) expired(t int64, limit int) ([]queue.ID, error) {
-	ids, shadowed, err := s.pendingExpired(t, limit)
-	if err != nil {
-		return nil, err
-	}
-	gone := make(map[queue.ID]int64) // in the order of time, but without a record
-	err = s.index.view(func(tx *bolt.Tx) error {
-		c := tx.Bucket(orderOf[finished]).Cursor()
-		for k, _ := c.First(); k != nil && len(ids) < limit; k, _ = c.Next() {
-			key, id, ok := splitKey(k)
-			switch {
-			case !ok || key >= t:
-				return nil
-			case shadowed[id]:
-			case tx.Bucket(bucketOf[finished]).Get([]byte(id)) == nil && tx.Bucket(bucketOf[captured]).Get([]byte(id)) == nil:
-				gone[id] = key
-			default:
-				ids = append(ids, id)
-			}
-		}
-		return nil
-	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, key := range gone {
-		s.forgetKey(finished, key, id)
-	}
-	return ids, err
-}
-
-// pendingExpired finds the same in what the index does not have yet, and all IDs for which the index is not to be believed.
-func (s *Store) pendingExpired(t int64, limit int) (ids []queue.ID, shadowed map[queue.ID]bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, nil, queue.ErrClosed
-	}
-	shadowed = make(map[queue.ID]bool)
-	for _, m := range []map[queue.ID]*state{s.fresh, s.flush} {
-		for id, st := range m {
-			if shadowed[id] {
-				continue
-			}
-			shadowed[id] = true
-			if (st.now.kept == finished || st.now.kept == captured) && st.now.key < t && len(ids) < limit {
-				ids = append(ids, id)
-			}
-		}
-	}
-	return ids, shadowed, nil
-}
-
-func (s *Store) tryLockID(id queue.ID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, taken := s.busy[id]; taken {
-		return false
-	}
-	s.busy[id] = nil
-	return true
 }

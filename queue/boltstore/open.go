@@ -166,6 +166,9 @@ func (s *Store) prepareIndex() error {
 		return nil
 	}
 	s.salt, s.count, s.pos = p.Salt, p.Count, position{seg: p.Seg, off: p.Off}
+	if err := s.index.db.Update(makeBuckets); err != nil { // an earlier version made fewer
+		return s.cannotWrite(err)
+	}
 	return nil
 }
 
@@ -194,13 +197,20 @@ func (s *Store) createIndex() error {
 		s.log.Warn("no index: it is made anew from the journal", "path", s.index.path, "n", len(numbers))
 	}
 	return s.index.db.Update(func(tx *bolt.Tx) error {
-		for _, name := range slices.Concat(bucketOf[waiting:], orderOf[waiting:], [][]byte{segments, meta}) {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+		if err := makeBuckets(tx); err != nil {
+			return err
 		}
-		return putProgress(tx, progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off})
+		return putProgress(tx, progress{Schema: schemaPlain, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off})
 	})
+}
+
+func makeBuckets(tx *bolt.Tx) error {
+	for _, name := range slices.Concat(bucketOf[waiting:], orderOf[waiting:], [][]byte{segments, meta, notes}) {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // load reads the schedule and what is needed of each segment. It decodes no record.
@@ -224,7 +234,12 @@ func (s *Store) load(tx *bolt.Tx) error {
 		}
 		return nil
 	})
-	for k := waiting; k <= captured; k++ {
+	s.notes = make(map[string]string)
+	err = errors.Join(err, tx.Bucket(notes).ForEach(func(k, v []byte) error {
+		s.notes[string(k)] = string(v)
+		return nil
+	}))
+	for k := waiting; k <= removed; k++ {
 		if last, _ := tx.Bucket(bucketOf[k]).Cursor().Last(); queue.ID(last) > s.maxID {
 			s.maxID = queue.ID(last)
 		}
@@ -268,7 +283,7 @@ func (s *Store) Close() error {
 func (s *Store) lastFlush() error {
 	for {
 		s.mu.Lock()
-		n := len(s.fresh) + len(s.flush)
+		n := len(s.fresh) + len(s.flush) + s.noted - s.saved
 		s.mu.Unlock()
 		if n == 0 || s.Broken() != nil {
 			return nil

@@ -161,7 +161,7 @@ func (f *powerFile) Sync() error {
 }
 
 // When the power goes at any moment, and of what was not yet synced any part is lost, the store opens and everything that was
-// acknowledged is there: bodies byte for byte, and what was recorded as finished is finished. POWER_SEEDS sets how many
+// acknowledged is there: bodies byte for byte, what was recorded as finished or removed is that, and notes. POWER_SEEDS sets how many
 // stores are tried, each with some dozens of outages; 3 without.
 func TestPowerLoss(t *testing.T) {
 	seeds := uint64(3)
@@ -176,10 +176,12 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
+const intoTrash = "removed "
+
 func powerLoss(t *testing.T, seed uint64) {
 	dir := t.TempDir()
 	var mu sync.Mutex
-	acked := map[queue.ID]string{} // to the body, or "finished"
+	acked := map[queue.ID]string{} // to the body, behind intoTrash if it was removed, or "finished"
 	d := &powerDisk{dir: dir, files: map[string]*image{}, rng: rand.New(rand.NewPCG(seed, 1)), every: 40}
 	d.acked = func() map[queue.ID]string {
 		mu.Lock()
@@ -202,6 +204,24 @@ func powerLoss(t *testing.T, seed uint64) {
 				mu.Lock()
 				acked[id] = text
 				mu.Unlock()
+				if g == 0 && rng.IntN(8) == 0 {
+					at := time.Now().UTC().Format("2006-01-02T15:04:05.000000000")
+					if err := s.SetNote("at", at); err != nil {
+						t.Errorf("SetNote: %v", err)
+					}
+					mu.Lock()
+					acked["note"] = at
+					mu.Unlock()
+				}
+				if rng.IntN(4) == 0 {
+					if _, err := s.Update(id, func(m *queue.Message) { m.Removed = time.Now() }); err != nil {
+						t.Errorf("Update: %v", err)
+					}
+					mu.Lock()
+					acked[id] = intoTrash + text
+					mu.Unlock()
+					continue
+				}
 				if rng.IntN(8) == 0 {
 					continue
 				}
@@ -243,11 +263,20 @@ func (o outage) restore(t *testing.T, from, dir string, n int) {
 	}
 	defer shut(t, s)
 	for id, want := range o.acked {
+		if id == "note" {
+			if got := s.Notes()["at"]; got < want {
+				t.Fatalf("outage %d: the note is %q, want %q or later", n, got, want)
+			}
+			continue
+		}
 		m, err := s.Get(id)
 		if err != nil {
 			t.Fatalf("outage %d: %s was acknowledged: %v", n, id, err)
 		}
+		want, trash := strings.CutPrefix(want, intoTrash)
 		switch {
+		case trash && m.Removed.IsZero():
+			t.Fatalf("outage %d: %s was recorded as removed, and is not", n, id)
 		case want == "finished" && m.Finished.IsZero():
 			t.Fatalf("outage %d: %s was recorded as finished, and is not", n, id)
 		case want != "finished" && want != "either":

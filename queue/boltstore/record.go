@@ -46,6 +46,8 @@ type record struct {
 	Tags     []string          `cbor:"24,keyasint,omitempty"`
 	Metadata map[string]string `cbor:"25,keyasint,omitempty"`
 	Before   int64             `cbor:"26,keyasint,omitempty"` // NotBefore
+	Held     string            `cbor:"27,keyasint,omitempty"`
+	Removed  int64             `cbor:"28,keyasint,omitempty"`
 }
 
 type address struct {
@@ -76,6 +78,7 @@ type attempt struct {
 	At      int64    `cbor:"1,keyasint,omitempty"`
 	Took    int64    `cbor:"2,keyasint,omitempty"`
 	Answers []answer `cbor:"3,keyasint,omitempty"`
+	Said    string   `cbor:"4,keyasint,omitempty"`
 }
 
 type answer struct {
@@ -120,6 +123,7 @@ func toRecord(m *queue.Message) *record {
 		Longest: m.Facts.LongestLine, Header: m.Facts.HeaderSize, Size: m.Size,
 		Accepted: nanos(m.Accepted), Next: nanos(m.NextAttempt), Tries: m.Tries, Finished: nanos(m.Finished),
 		Captured: m.Captured, Tags: m.Tags, Metadata: m.Metadata, Before: nanos(m.NotBefore),
+		Held: m.Held, Removed: nanos(m.Removed),
 		To: make([]recipient, len(m.Envelope.To)), Results: make([]result, len(m.Results)), History: make([]attempt, len(m.History)),
 	}
 	for i, to := range m.Envelope.To {
@@ -129,7 +133,7 @@ func toRecord(m *queue.Message) *record {
 		r.Results[i] = toResult(res)
 	}
 	for i, a := range m.History {
-		r.History[i] = attempt{At: nanos(a.At), Took: int64(a.Took), Answers: make([]answer, len(a.Answers))}
+		r.History[i] = attempt{At: nanos(a.At), Took: int64(a.Took), Answers: make([]answer, len(a.Answers)), Said: a.Dialogue}
 		for j, an := range a.Answers {
 			r.History[i].Answers[j] = answer{Result: toResult(an.Result), To: an.To}
 		}
@@ -147,6 +151,7 @@ func (r *record) message() *queue.Message {
 			LongestLine: r.Longest, HeaderSize: r.Header},
 		Size: r.Size, Accepted: moment(r.Accepted), NextAttempt: moment(r.Next), Tries: r.Tries, Finished: moment(r.Finished),
 		Captured: r.Captured, Tags: r.Tags, Metadata: r.Metadata, NotBefore: moment(r.Before),
+		Held: r.Held, Removed: moment(r.Removed),
 	}
 	if len(r.To) > 0 {
 		m.Envelope.To = make([]message.Recipient, len(r.To))
@@ -165,7 +170,7 @@ func (r *record) message() *queue.Message {
 		m.History = make([]queue.Attempt, len(r.History))
 	}
 	for i, a := range r.History {
-		m.History[i] = queue.Attempt{At: moment(a.At), Took: time.Duration(a.Took)}
+		m.History[i] = queue.Attempt{At: moment(a.At), Took: time.Duration(a.Took), Dialogue: a.Said}
 		for _, an := range a.Answers {
 			m.History[i].Answers = append(m.History[i].Answers, queue.Answer{Result: an.Result.result(), To: an.To})
 		}
@@ -198,7 +203,7 @@ func clone(m *queue.Message) *queue.Message {
 		}
 	}
 	c.Accepted, c.NextAttempt, c.Finished = moment(nanos(m.Accepted)), moment(nanos(m.NextAttempt)), moment(nanos(m.Finished))
-	c.NotBefore = moment(nanos(m.NotBefore))
+	c.NotBefore, c.Removed = moment(nanos(m.NotBefore)), moment(nanos(m.Removed))
 	c.Tags = copied(m.Tags)
 	c.Metadata = nil
 	if len(m.Metadata) > 0 {
@@ -242,6 +247,7 @@ const (
 	waiting
 	finished
 	captured
+	removed
 )
 
 // where says how a body is kept.
@@ -265,7 +271,7 @@ type location struct {
 // place is all that the store itself needs of a message: what the index is keyed by, and where the body is.
 type place struct {
 	kept     kept
-	key      int64 // waiting: NextAttempt; finished: Finished; captured: Accepted; 0: not in that index
+	key      int64 // waiting: NextAttempt unless held; finished: Finished; captured: Accepted; removed: Removed; 0: not in that index
 	accepted int64
 	sender   uint32 // of waiting mail; 0: not known here
 	body     location
@@ -273,11 +279,18 @@ type place struct {
 
 func placeOf(m *queue.Message, body location) place {
 	p := place{accepted: nanos(m.Accepted), body: body}
+	if !m.Captured && !m.Finished.IsZero() {
+		p.body = location{}
+	}
 	switch {
+	case !m.Removed.IsZero():
+		p.kept, p.key = removed, nanos(m.Removed)
 	case m.Captured:
 		p.kept, p.key = captured, p.accepted
 	case !m.Finished.IsZero():
-		p.kept, p.key, p.body = finished, nanos(m.Finished), location{}
+		p.kept, p.key = finished, nanos(m.Finished)
+	case m.Held != "":
+		p.kept, p.sender = waiting, m.Sender()
 	default:
 		p.kept, p.key, p.sender = waiting, nanos(m.NextAttempt), m.Sender()
 	}

@@ -27,8 +27,10 @@ func sample() queue.Message {
 		Origin: queue.Origin{Door: "smtp", Client: "127.0.0.1:5", User: "site"},
 		Facts:  message.Facts{Subject: "Grüße", MessageID: "<a@b>", EightBit: true, UTF8Header: true, LongestLine: 78, HeaderSize: 300},
 		Size:   4711, Accepted: at, NextAttempt: at.Add(time.Hour), Tries: 3, Finished: at.Add(2 * time.Hour), Captured: true,
-		History: []queue.Attempt{{At: at, Took: time.Second, Answers: []queue.Answer{{Result: queue.Result{Code: 451}, To: []int{0, 1}}}}},
-		Tags:    []string{"a"}, Metadata: map[string]string{"k": "v"}, NotBefore: at.Add(-time.Hour),
+		History: []queue.Attempt{{At: at, Took: time.Second, Dialogue: "C: DATA\nS: 451 \xff\n",
+			Answers: []queue.Answer{{Result: queue.Result{Code: 451}, To: []int{0, 1}}}}},
+		Tags: []string{"a"}, Metadata: map[string]string{"k": "v"}, NotBefore: at.Add(-time.Hour),
+		Held: "a reason \xff", Removed: at.Add(3 * time.Hour),
 	}
 }
 
@@ -69,6 +71,30 @@ func TestRecordFormat(t *testing.T) {
 	}
 }
 
+// A record of the first version, which knew of nothing held, removed or said, is read as one where there is none of that.
+func TestFirstRecordFormat(t *testing.T) {
+	m := sample()
+	m.Held, m.Removed, m.History[0].Dialogue = "", time.Time{}, ""
+	golden, err := os.ReadFile(filepath.Join("testdata", "record-1.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := hex.DecodeString(strings.TrimSpace(string(golden)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(*got, m) {
+		t.Errorf("read back:\n got %+v\nwant %+v", *got, m)
+	}
+	if b, err := encode(&m); err != nil || string(b) != string(old) {
+		t.Errorf("what needs nothing new is written differently:\n got %x\nwant %x (%v)", b, old, err)
+	}
+}
+
 // Every field of queue.Message is in sample, so that a field added there and forgotten here is noticed.
 func TestSampleIsComplete(t *testing.T) {
 	m := sample()
@@ -106,6 +132,11 @@ func TestFarTimes(t *testing.T) {
 func FuzzJournal(f *testing.F) {
 	m := sample()
 	m.Finished, m.Captured = time.Time{}, false
+	trash, err := encode(&m)
+	if err != nil {
+		f.Fatal(err)
+	}
+	m.Held, m.Removed = "", time.Time{}
 	meta, err := encode(&m)
 	if err != nil {
 		f.Fatal(err)
@@ -113,11 +144,13 @@ func FuzzJournal(f *testing.F) {
 	body := []byte("body")
 	put := appendRecord(nil, entryHead{kind: kindPut, id: m.ID, meta: len(meta), body: 4, crc: checksum(body)}, 1, 7, meta, body)
 	set := appendRecord(nil, entryHead{kind: kindSet, id: m.ID}, 1, 7, meta, nil)
+	away := appendRecord(nil, entryHead{kind: kindSet, id: m.ID, meta: len(trash)}, 1, 7, trash, nil)
 	remove := appendRecord(nil, entryHead{kind: kindRemove, id: m.ID}, 1, 7, nil, nil)
 	f.Add([]byte{})
 	f.Add(put)
 	f.Add(append(put[:len(put):len(put)], set...))
 	f.Add(append(append([]byte("rubbish!"), put...), remove...))
+	f.Add(append(append(put[:len(put):len(put)], away...), set...))
 	f.Add(put[:100])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dir := t.TempDir()

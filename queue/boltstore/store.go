@@ -89,6 +89,9 @@ type Store struct {
 	oldest   oldest
 	maxID    queue.ID // the greatest ID the index may have
 	damaged  int
+	notes    map[string]string
+	noted    int // changes of notes
+	saved    int // those of them that the index has
 }
 
 // position is a place in the journal.
@@ -110,6 +113,9 @@ type counters struct {
 	Bytes    int64 `cbor:"2,keyasint"`
 	Finished int   `cbor:"3,keyasint"`
 	Captured int   `cbor:"4,keyasint"`
+	Removed  int   `cbor:"5,keyasint,omitempty"`
+	Trash    int64 `cbor:"6,keyasint,omitempty"`
+	Held     int   `cbor:"7,keyasint,omitempty"` // of Waiting: those without a next attempt
 }
 
 func (c *counters) add(p place, n int) {
@@ -117,6 +123,12 @@ func (c *counters) add(p place, n int) {
 	case waiting:
 		c.Waiting += n
 		c.Bytes += int64(n) * p.body.n
+		if p.key == 0 {
+			c.Held += n
+		}
+	case removed:
+		c.Removed += n
+		c.Trash += int64(n) * p.body.n
 	case finished:
 		c.Finished += n
 	case captured:
@@ -195,7 +207,10 @@ func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message,
 	}
 	m := clone(st.msg)
 	modify(m)
-	m.ID, m.Size = id, st.msg.Size
+	m.ID = id
+	if placeOf(m, st.now.body).body != (location{}) { // of a mail without its body, what is said of it is all there is
+		m.Size = st.msg.Size
+	}
 	m = clone(m) // nothing of it is the caller's
 	meta, err := encode(m)
 	if err != nil {
@@ -232,7 +247,7 @@ func (s *Store) Remove(id queue.ID) error {
 func (s *Store) Stats() queue.Stats {
 	s.mu.Lock()
 	st := queue.Stats{Waiting: s.count.Waiting, Bytes: s.count.Bytes, Finished: s.count.Finished, Captured: s.count.Captured,
-		Damaged: s.damaged}
+		Held: s.count.Held, Removed: s.count.Removed, Trash: s.count.Trash, Damaged: s.damaged}
 	s.mu.Unlock()
 	if st.Waiting > 0 {
 		st.Oldest = s.oldestWaiting()

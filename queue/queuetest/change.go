@@ -127,8 +127,8 @@ func removeLeavesNoTrace(t *testing.T, open Open) {
 	close()
 }
 
-// Expire takes finished mail by when it finished and captured mail by when it was accepted, never waiting mail, and no more
-// than it was told to.
+// Expire takes finished mail by when it finished, captured mail by when it was accepted and removed mail by when it was removed,
+// whatever it was before; never waiting mail, held or not, and no more than it was told to.
 func expireForgets(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
@@ -151,8 +151,19 @@ func expireForgets(t *testing.T, open Open) {
 	waiting := Message("bob")
 	waiting.Accepted = accepted
 	put(t, s, waiting, "x")
-	for i, want := range []struct{ limit, n int }{{0, 0}, {1, 1}, {2, 2}, {10, 1}, {10, 0}} {
-		n, err := s.Expire(now.Add(-7*time.Minute), want.limit)
+	held := waiting
+	held.ID, held.Held = queue.NewID(), "wait"
+	put(t, s, held, "x")
+	for _, was := range []queue.ID{done[2], old.ID, waiting.ID, held.ID} {
+		m := get(t, s, was)
+		m.ID, m.Removed = queue.NewID(), now.Add(-5*time.Minute-1)
+		put(t, s, m, string(make([]byte, 1<<20)))
+	}
+	trash := waiting
+	trash.ID, trash.Removed = queue.NewID(), now.Add(-5*time.Minute)
+	put(t, s, trash, "x")
+	for i, want := range []struct{ limit, n int }{{0, 0}, {1, 1}, {2, 2}, {10, 5}, {10, 0}} {
+		n, err := s.Expire(now.Add(-7*time.Minute), now.Add(-5*time.Minute), want.limit)
 		if err != nil || n != want.n {
 			t.Fatalf("step %d: removed %d, %v, want %d", i, n, err, want.n)
 		}
@@ -161,7 +172,7 @@ func expireForgets(t *testing.T, open Open) {
 		}
 	}
 	defer func() { close() }()
-	expect(t, "left", list(t, s, queue.Filter{}, "", 100), []queue.ID{done[3], done[4], done[5], young.ID, waiting.ID})
+	expect(t, "left", list(t, s, queue.Filter{}, "", 100), []queue.ID{done[3], done[4], done[5], young.ID, waiting.ID, held.ID, trash.ID})
 	_, err := s.Get(old.ID)
 	expectError(t, "expired", err, queue.ErrNotFound)
 }
@@ -224,7 +235,7 @@ func closedSaysSo(t *testing.T, open Open) {
 	expectError(t, "Claim", err, queue.ErrClosed)
 	_, err = s.List(queue.Filter{}, "", 1)
 	expectError(t, "List", err, queue.ErrClosed)
-	_, err = s.Expire(time.Now(), 1)
+	_, err = s.Expire(time.Now(), time.Now(), 1)
 	expectError(t, "Expire", err, queue.ErrClosed)
 	expectError(t, "Remove", s.Remove(m.ID), queue.ErrClosed)
 	expectError(t, "Check", s.Check(), queue.ErrClosed)

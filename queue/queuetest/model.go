@@ -177,7 +177,8 @@ func model(t *testing.T, open Open) {
 				}
 				m.forget(id)
 			},
-			"claim": func(rt *rapid.T) { m.claim(rt, s) },
+			"withhold": func(rt *rapid.T) { m.withhold(rt, s, pick(rt)) },
+			"claim":    func(rt *rapid.T) { m.claim(rt, s) },
 			"release": func(rt *rapid.T) {
 				id := pick(rt)
 				s.Release(id)
@@ -234,12 +235,26 @@ func (m *modelled) update(rt *rapid.T, s queue.Store, id queue.ID) {
 	}
 }
 
+// withhold holds or removes a message, or takes that back.
+func (m *modelled) withhold(rt *rapid.T, s queue.Store, id queue.ID) {
+	held := rapid.SampledFrom([]string{"", "wait"}).Draw(rt, "held")
+	gone := rapid.Bool().Draw(rt, "removed")
+	m.messages[id] = update(rt, s, id, func(msg *queue.Message) {
+		msg.Held, msg.Removed = held, time.Time{}
+		if gone {
+			msg.Removed = time.Now()
+		}
+	})
+	delete(m.claimed, id)
+}
+
 // claim compares what is claimed with what is due: as many as may be, and each sender's soonest first.
 func (m *modelled) claim(rt *rapid.T, s queue.Store) {
 	limit := rapid.IntRange(1, 4).Draw(rt, "limit")
 	due, n := map[string][]queue.Message{}, 0
 	for id, msg := range m.messages {
-		if !msg.Captured && msg.Finished.IsZero() && !m.claimed[id] && !msg.NextAttempt.After(time.Now()) {
+		if msg.State() != queue.StateRemoved && msg.Held == "" && !msg.Captured && msg.Finished.IsZero() && !m.claimed[id] &&
+			!msg.NextAttempt.After(time.Now()) {
 			due[msg.Origin.User] = append(due[msg.Origin.User], msg)
 			n++
 		}
@@ -266,13 +281,20 @@ func (m *modelled) claim(rt *rapid.T, s queue.Store) {
 
 func (m *modelled) expire(rt *rapid.T, s queue.Store) {
 	t := time.Now().Add(time.Duration(rapid.SampledFrom([]int{-1, 1}).Draw(rt, "before")) * time.Minute)
-	n, err := s.Expire(t, 1000)
+	n, err := s.Expire(t, t, 1000)
 	if err != nil {
 		rt.Fatalf("Expire: %v", err)
 	}
 	want := 0
 	for id, msg := range m.messages {
-		if msg.Captured && msg.Accepted.Before(t) || !msg.Captured && !msg.Finished.IsZero() && msg.Finished.Before(t) {
+		at := msg.Finished
+		if msg.Captured {
+			at = msg.Accepted
+		}
+		if !msg.Removed.IsZero() {
+			at = msg.Removed
+		}
+		if !at.IsZero() && at.Before(t) {
 			want++
 			m.forget(id)
 		}
@@ -293,6 +315,9 @@ func (m *modelled) compare(rt *rapid.T, s queue.Store) {
 			rt.Fatalf("Body of a finished message: %v", err)
 		}
 		switch {
+		case !msg.Removed.IsZero():
+			want.Removed++
+			want.Trash += int64(len(m.bodies[id]))
 		case msg.Captured:
 			want.Captured++
 		case !msg.Finished.IsZero():

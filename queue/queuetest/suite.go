@@ -46,6 +46,9 @@ func Suite(t *testing.T, open func(t *testing.T, dir string) (store queue.Store,
 		"FinishedLosesBody":        finishedLosesBody,
 		"CapturedKeepsBody":        capturedKeepsBody,
 		"RemoveLeavesNoTrace":      removeLeavesNoTrace,
+		"TrashKeepsAll":            trashKeepsAll,
+		"HeldIsNotClaimed":         heldIsNotClaimed,
+		"NotesAreKept":             notesAreKept,
 		"ClaimInOrder":             claimInOrder,
 		"ClaimTakesTurns":          claimTakesTurns,
 		"ClaimIsExclusive":         claimIsExclusive,
@@ -77,7 +80,8 @@ func Message(to string) queue.Message {
 		Facts:    message.Facts{Subject: "Grüße", MessageID: "<a@b>", EightBit: true, UTF8Header: true, LongestLine: 78, HeaderSize: 12},
 		Accepted: now, NextAttempt: now, NotBefore: now, Tries: 1,
 		History: []queue.Attempt{{At: now.Add(-time.Minute), Took: time.Second,
-			Answers: []queue.Answer{{Result: queue.Result{Code: 451, Text: "later"}, To: []int{0}}}}},
+			Answers:  []queue.Answer{{Result: queue.Result{Code: 451, Text: "later"}, To: []int{0}}},
+			Dialogue: "C: DATA\nS: 451 later\n"}},
 		Tags: []string{"a", "b"}, Metadata: map[string]string{"order": "17"},
 	}
 }
@@ -192,7 +196,7 @@ func same(a, b queue.Message) bool {
 }
 
 func plain(m queue.Message) queue.Message {
-	for _, t := range []*time.Time{&m.Accepted, &m.NextAttempt, &m.Finished, &m.NotBefore} {
+	for _, t := range []*time.Time{&m.Accepted, &m.NextAttempt, &m.Finished, &m.NotBefore, &m.Removed} {
 		*t = t.Round(0).UTC()
 	}
 	m.History = slices.Clone(m.History)

@@ -1,0 +1,157 @@
+package queue
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// pauses is what an operator paused. It is kept in the store's notes.
+type pauses struct {
+	changing sync.Mutex                    // held while list is replaced
+	list     atomic.Pointer[[]PauseStatus] // never changed
+}
+
+// notePause begins the name of the note of each pause.
+const notePause = "pause "
+
+// get is the pause of what, or nil.
+func (p *pauses) get(what string) *PauseStatus {
+	list := p.all()
+	for i := range list {
+		if list[i].What == what {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+func (p *pauses) all() []PauseStatus {
+	if list := p.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// set replaces or, with nil, ends the pause of what.
+func (p *pauses) set(what string, s *PauseStatus) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	list := slices.DeleteFunc(slices.Clone(p.all()), func(s PauseStatus) bool { return s.What == what })
+	if s != nil {
+		list = append(list, *s)
+	}
+	slices.SortFunc(list, func(a, b PauseStatus) int { return strings.Compare(a.What, b.What) })
+	p.list.Store(&list)
+}
+
+// Pause stops taking mail in (Intake), delivering on a lane, by its name, or both (Everything), until Resume; a restart does not
+// end it. While intake is paused Submit returns ErrPaused; notices of the queue itself are taken in all the same. On a paused
+// lane nothing is tried, not even a probe, and nothing expires; attempts that go on come to their end. Pausing again changes the
+// reason. The error of an unknown name wraps ErrSelection.
+func (q *Queue) Pause(what, reason string) error {
+	names, err := pausable(what)
+	for _, name := range names {
+		s := PauseStatus{What: name, Reason: reason, Since: time.Now().UTC()}
+		if old := q.pauses.get(name); old != nil {
+			s.Since = old.Since
+		}
+		note, err := json.Marshal(s)
+		if err == nil {
+			err = q.store.SetNote(notePause+name, string(note))
+		}
+		if err != nil {
+			return fmt.Errorf("pause %s: %w", name, err)
+		}
+		q.pauses.set(name, &s)
+		q.log.Warn("paused", "lane", name, "reason", cmp.Or(reason, reasonPaused))
+		q.tellLane(EventPaused, name, reason)
+	}
+	return err
+}
+
+// Resume ends what Pause began. What is not paused stays as it is.
+func (q *Queue) Resume(what string) error {
+	names, err := pausable(what)
+	for _, name := range names {
+		if q.pauses.get(name) == nil {
+			continue
+		}
+		if err := q.store.SetNote(notePause+name, ""); err != nil {
+			return fmt.Errorf("resume %s: %w", name, err)
+		}
+		q.pauses.set(name, nil)
+		if name == laneName {
+			poke(q.wake)
+		}
+		q.log.Info("resumed", "lane", name)
+		q.tellLane(EventResumed, name, "")
+	}
+	return err
+}
+
+// pausable is the names that what stands for.
+func pausable(what string) ([]string, error) {
+	switch what {
+	case Everything:
+		return []string{Intake, laneName}, nil
+	case Intake, laneName:
+		return []string{what}, nil
+	default:
+		return nil, unknownLane(what)
+	}
+}
+
+func unknownLane(name string) error {
+	return fmt.Errorf("%w: there is no lane %q; the lanes are: %s", ErrSelection, name, laneName)
+}
+
+// recallPauses reads what was paused before the start.
+func (q *Queue) recallPauses() {
+	for name, note := range q.store.Notes() {
+		what, ours := strings.CutPrefix(name, notePause)
+		if !ours {
+			continue
+		}
+		s := PauseStatus{}
+		if err := json.Unmarshal([]byte(note), &s); err != nil {
+			s.Reason = "" // a pause that cannot be read holds all the same
+		}
+		s.What = what
+		q.pauses.set(what, &s)
+	}
+}
+
+// warnOfPauses reminds the operator at the start.
+func (q *Queue) warnOfPauses() {
+	for _, p := range q.pauses.all() {
+		q.log.Warn("still paused", "lane", p.What, "reason", cmp.Or(p.Reason, reasonPaused), "since", p.Since,
+			"remedy", "dinkymail resume "+p.What)
+	}
+}
+
+// Kind and reason of a lane that an operator paused.
+const (
+	kindPaused   = "paused"
+	reasonPaused = "paused by the operator"
+)
+
+// laneNow is the state of the lane as an operator should see it.
+func (q *Queue) laneNow() LaneStatus {
+	l := *q.lane.Load()
+	if p := q.pauses.get(l.Name); p != nil {
+		l.Held, l.Kind, l.Reason, l.Since, l.NextProbe = true, kindPaused, reasonPaused, p.Since, time.Time{}
+		if p.Reason != "" {
+			l.Reason += ": " + p.Reason
+		}
+	}
+	return l
+}
+
+// lanePaused reports whether an operator paused the lane.
+func (q *Queue) lanePaused() bool { return q.pauses.get(laneName) != nil }
