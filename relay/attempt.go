@@ -24,7 +24,8 @@ type attempt struct {
 	eightBit bool
 	utf8     bool // MAIL needs SMTPUTF8
 
-	answered bool // the next hop said something to MAIL
+	answered bool   // the next hop said something to MAIL
+	talk     string // what was said, when something was not delivered
 }
 
 func newAttempt(d queue.Delivery) *attempt {
@@ -38,6 +39,7 @@ func newAttempt(d queue.Delivery) *attempt {
 // over makes the attempt on this connection. It returns a fault when the connection is of no more use; recipients without a
 // result are then the caller's.
 func (a *attempt) over(ctx context.Context, c *conn) *fault {
+	c.said.begin()
 	if !a.prepare(c) {
 		return nil
 	}

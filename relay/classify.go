@@ -19,6 +19,7 @@ type fault struct {
 	midst    bool          // the message's end was not sent
 	remote   string        // set where the connection is not at hand
 	secrets  *Config       // its password must not show in a Text
+	talk     string        // what was said, where the connection was never ready
 }
 
 // hangup reports whether the next hop was merely gone: what a connection that idled for too long looks like.

@@ -22,6 +22,8 @@ type Config struct {
 	VerifyTLS bool
 	RootCAs   *x509.CertPool // nil: the system's
 
+	Resolver *net.Resolver // finds Host's addresses; nil: the system's
+
 	Username, Password string // no Username: no AUTH
 
 	Hostname string // for EHLO; empty means localhost

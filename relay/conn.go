@@ -31,6 +31,7 @@ type conn struct {
 	since time.Time // idle
 	used  int       // messages it carried
 	dirty bool      // a transaction was left open: RSET before the next
+	said  dialogue  // of the attempt at hand
 	chunk []byte    // to read bodies into
 }
 
@@ -83,6 +84,7 @@ func (c *conn) guard(ctx context.Context) (stop func() bool) {
 func (c *conn) command(stage, line string, patience time.Duration) (reply, *fault) {
 	c.w.WriteString(line)
 	c.w.WriteString("\r\n")
+	c.said.send(step{stage: stage}, line)
 	if err := c.w.Flush(); err != nil {
 		return reply{}, &fault{stage: stage, err: err}
 	}

@@ -17,8 +17,11 @@ func (f *fault) explain() string {
 		authority x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
+		unread    readError
 	)
 	switch {
+	case errors.Is(f.err, errBareLine), errors.As(f.err, &unread):
+		return f.err.Error()
 	case errors.As(f.err, &name):
 		return "wrong certificate: " + name.Error() +
 			"; set SMTP_RELAY_HOST to a name in it, or TLS_VERIFY=no to take any certificate"

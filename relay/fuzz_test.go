@@ -35,6 +35,7 @@ func (t *tape) Read(p []byte) (int, error) {
 
 func (t *tape) Write(p []byte) (int, error)      { return t.heard.Write(p) }
 func (t *tape) Close() error                     { return nil }
+func (t *tape) RemoteAddr() net.Addr             { return nil }
 func (t *tape) SetDeadline(time.Time) error      { return nil }
 func (t *tape) SetReadDeadline(time.Time) error  { return nil }
 func (t *tape) SetWriteDeadline(time.Time) error { return nil }
@@ -66,8 +67,11 @@ func FuzzReplies(f *testing.F) {
 				tapes = append(tapes, &tape{says: says})
 				return tapes[len(tapes)-1], nil
 			}
-			results := r.Deliver(context.Background(), mail(t, letter, "bob@example.net", "carol@example.net"))
+			d, said := mail(t, letter, "bob@example.net", "carol@example.net"), ""
+			d.Dialogue = func(lines string) { said = lines }
+			results := r.Deliver(context.Background(), d)
 			r.Close()
+			checkDialogue(t, said, results)
 			if says == goodDay && user == "" && outcomes(results) != "delivered delivered" {
 				t.Errorf("a good next hop, and got %+v", results)
 			}
@@ -84,6 +88,21 @@ func FuzzReplies(f *testing.F) {
 			}
 		}
 	})
+}
+
+// dialogueLine matches a line of a dialogue: whose it is, and nothing that steers a terminal.
+var dialogueLine = regexp.MustCompile(`^(C:|S:|--) [\pL\pM\pN\pP\pS ]*$`)
+
+func checkDialogue(t *testing.T, said string, results []queue.Result) {
+	t.Helper()
+	if (said == "") != (outcomes(results) == "delivered delivered") || len(said) > queue.MaxDialogue {
+		t.Errorf("%d bytes of dialogue with %+v", len(said), results)
+	}
+	for line := range strings.SplitSeq(said, "\n") {
+		if said != "" && (!dialogueLine.MatchString(line) || strings.Contains(line, "secret")) {
+			t.Errorf("the dialogue has %q", line)
+		}
+	}
 }
 
 // What the dotWriter writes, two readers that are not ours read back as the message, and find nothing behind it. What it refuses

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,9 @@ type pool struct {
 	tls   *tls.Config
 	log   *slog.Logger
 	dial  func(context.Context) (net.Conn, error)
-	slots chan struct{} // one token per connection in use
+	watch func(c *conn, stage string) // called when a stage before the first MAIL was passed; nil but in a probe
+	slots chan struct{}               // one token per connection in use
+	ends  atomic.Int64                // when the certificate that was seen last ends, in seconds since 1970; 0: none was
 
 	mu     sync.Mutex // guards what follows
 	idle   []*conn    // longest idle first
@@ -28,7 +31,7 @@ type pool struct {
 
 func newPool(cfg Config, log *slog.Logger) *pool {
 	p := &pool{cfg: cfg, tls: cfg.tls(), log: log, slots: make(chan struct{}, cfg.Connections)}
-	dialer := &net.Dialer{Timeout: cfg.ConnectTimeout}
+	dialer := &net.Dialer{Timeout: cfg.ConnectTimeout, Resolver: cfg.Resolver}
 	p.dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", cfg.address()) }
 	return p
 }
@@ -51,6 +54,9 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, *fault) {
 	if f != nil {
 		<-p.slots
 		return nil, f
+	}
+	if t, ok := c.tls(); ok {
+		p.ends.Store(t.ConnectionState().PeerCertificates[0].NotAfter.Unix())
 	}
 	return c, nil
 }

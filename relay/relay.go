@@ -36,6 +36,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"dinkymail/queue"
 )
@@ -55,6 +56,17 @@ type Relay struct {
 // New makes a Relay; it connects when there is mail.
 func New(cfg Config, log *slog.Logger) *Relay {
 	return &Relay{log: log, pool: newPool(cfg.withDefaults(), log)}
+}
+
+// CertificateEnds is when the certificate ends that the upstream showed last; the zero time before a connection with TLS was made.
+func (r *Relay) CertificateEnds() time.Time {
+	r.mu.Lock()
+	ends := r.pool.ends.Load()
+	r.mu.Unlock()
+	if ends == 0 {
+		return time.Time{}
+	}
+	return time.Unix(ends, 0)
 }
 
 // Use replaces the settings. Attempts under way finish with the old ones; the next one uses the new ones. It takes up to
@@ -93,27 +105,37 @@ func (r *Relay) current() *pool {
 // message was answered, is no answer: the attempt goes over a fresh one, once.
 func (r *Relay) Deliver(ctx context.Context, d queue.Delivery) []queue.Result {
 	a := newAttempt(d)
+	r.attempt(ctx, a)
+	if a.talk != "" && d.Dialogue != nil {
+		d.Dialogue(a.talk)
+	}
+	return a.results
+}
+
+func (r *Relay) attempt(ctx context.Context, a *attempt) {
 	p := r.current()
 	if p.cfg.Host == "" {
 		a.fill(classify(&fault{stage: stageConnect, err: errNoUpstream}, ""))
-		return a.results
+		return
 	}
 	for fresh := false; ; fresh = true {
 		c, f := p.get(ctx, fresh)
 		if f != nil {
+			a.talk = f.talk
 			a.fill(classify(f, ""))
-			return a.results
+			return
 		}
 		stale := c.used > 0
 		f = a.over(ctx, c)
+		a.tell(c, f)
 		p.put(c, f == nil)
 		if f == nil {
-			return a.results
+			return
 		}
 		if stale && !fresh && !a.answered && f.hangup() {
 			continue
 		}
 		a.fill(classify(f, c.remote))
-		return a.results
+		return
 	}
 }

@@ -49,6 +49,7 @@ func (c *conn) reply(stage string, patience time.Duration) (reply, *fault) {
 			r.text += "\n" + text
 		}
 		if !more {
+			c.said.hear(stage, r)
 			return r, nil
 		}
 	}

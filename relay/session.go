@@ -30,9 +30,12 @@ var (
 func (p *pool) open(ctx context.Context) (*conn, *fault) {
 	nc, err := p.dial(ctx)
 	if err != nil {
-		return nil, &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
+		f := &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
+		f.talk = unreached(&p.cfg, f)
+		return nil, f
 	}
 	c := newConn(&p.cfg, nc)
+	p.passed(c, stageConnect)
 	stop := c.guard(ctx)
 	f := p.begin(ctx, c)
 	if !stop() && f == nil {
@@ -43,7 +46,7 @@ func (p *pool) open(ctx context.Context) (*conn, *fault) {
 		if ctx.Err() != nil {
 			f.err, f.gone = context.Cause(ctx), true
 		}
-		f.remote = c.remote
+		f.remote, f.talk = c.remote, c.told(nil, f)
 		return nil, f
 	}
 	p.log.Debug("connected", "remote", c.remote, "tls", c.secure(), "user", p.cfg.Username)
@@ -55,6 +58,7 @@ func (p *pool) begin(ctx context.Context, c *conn) *fault {
 		if f := c.startTLS(ctx, p.tls, stageConnect); f != nil {
 			return f
 		}
+		p.passed(c, stageTLS)
 	}
 	greeting, f := c.reply(stageGreeting, p.cfg.GreetingTimeout)
 	if f != nil {
@@ -63,18 +67,31 @@ func (p *pool) begin(ctx context.Context, c *conn) *fault {
 	if greeting.code != 220 {
 		return &fault{stage: stageGreeting, reply: greeting}
 	}
+	p.passed(c, stageGreeting)
 	if f := c.hello(); f != nil {
 		return f
 	}
+	p.passed(c, stageEhlo)
 	if p.cfg.UseTLS && !c.secure() {
 		if f := c.upgrade(ctx, p.tls); f != nil {
 			return f
 		}
+		p.passed(c, stageStartTLS)
 	}
 	if p.cfg.Username == "" {
 		return nil
 	}
-	return c.authenticate()
+	if f := c.authenticate(); f != nil {
+		return f
+	}
+	p.passed(c, stageAuth)
+	return nil
+}
+
+func (p *pool) passed(c *conn, stage string) {
+	if p.watch != nil {
+		p.watch(c, stage)
+	}
 }
 
 // hello says EHLO, and HELO to those who do not know it.
@@ -129,11 +146,17 @@ func (c *conn) startTLS(ctx context.Context, config *tls.Config, stage string) *
 		return &fault{stage: stage, err: err, patience: c.cfg.ConnectTimeout}
 	}
 	c.wire.Conn = t
+	c.said.remark(c.protection())
 	return nil
 }
 
 // secure reports whether TLS protects the connection.
 func (c *conn) secure() bool {
-	_, ok := c.wire.Conn.(*tls.Conn)
+	_, ok := c.tls()
 	return ok
+}
+
+func (c *conn) tls() (*tls.Conn, bool) {
+	t, ok := c.wire.Conn.(*tls.Conn)
+	return t, ok
 }

@@ -91,6 +91,7 @@ func (t *transact) write(s step) {
 		b = append(b, "DATA\r\n"...)
 	}
 	t.c.w.Write(b)
+	t.c.said.send(s, "")
 }
 
 // listen reads the replies that are due, in the order of the commands.
@@ -180,6 +181,7 @@ func (t *transact) empty() *fault {
 
 // message sends the body and reads the answer that counts.
 func (t *transact) message() *fault {
+	t.c.said.send(step{stage: stageBody}, "")
 	if err := t.copy(); err != nil {
 		return t.broken(err)
 	}
@@ -249,7 +251,7 @@ func (t *transact) broken(err error) *fault {
 		}
 		return f
 	}
-	return &fault{stage: stageBody, err: err}
+	return &fault{stage: stageBody, err: err, midst: true}
 }
 
 // early reads the reply of a next hop that did not wait for the end of the message: it may say why. A yes is none there.

@@ -67,6 +67,11 @@ func (ca *CA) Certificate(names ...string) tls.Certificate {
 	return ca.issue(time.Now().Add(24*time.Hour), names)
 }
 
+// Lasting issues a certificate that is good from now for d.
+func (ca *CA) Lasting(d time.Duration, names ...string) tls.Certificate {
+	return ca.issue(time.Now().Add(d), names)
+}
+
 // Expired issues a certificate that was good until an hour ago.
 func (ca *CA) Expired(names ...string) tls.Certificate {
 	return ca.issue(time.Now().Add(-time.Hour), names)
@@ -77,7 +82,7 @@ func (ca *CA) issue(until time.Time, names []string) tls.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: "smtptest"},
-		NotBefore:    until.Add(-48 * time.Hour),
+		NotBefore:    earlier(until.Add(-48*time.Hour), time.Now().Add(-time.Hour)),
 		NotAfter:     until,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -95,6 +100,13 @@ func (ca *CA) issue(until time.Time, names []string) tls.Certificate {
 		ca.t.Fatalf("smtptest: %v", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // PEMFiles returns a certificate and its key in PEM, for servers that read them from files.
