@@ -22,14 +22,17 @@ const (
 	visitor     rank = iota
 	program          // runs on this machine, or in a network the owner trusts
 	application      // showed a key
+	localUser        // a user of this machine, at the submit socket
+	operator         // at the control socket: may do everything
 )
 
 // caller is who made a request.
 type caller struct {
 	rank    rank
 	key     *key       // of an application
+	user    string     // of this machine, at a Unix socket
 	client  netip.Addr // may be invalid
-	address string     // for the log and the record: host:port, or the address alone when it came through a proxy
+	address string     // for the log and the record: host:port, the address alone when it came through a proxy, or "unix:UID"
 	why     string     // why it is only a visitor, for the answer when that matters
 }
 
@@ -38,7 +41,7 @@ func (c caller) name() string {
 	if c.key != nil {
 		return c.key.Name
 	}
-	return ""
+	return c.user
 }
 
 // door is how the queue remembers the way a mail came in. Visitors have their own, so that a mailing of the owner's, which has
@@ -114,6 +117,9 @@ func forwarded(proxies []netip.Prefix) func(http.Handler) http.Handler {
 // identify finds out who made a request. The error is a key that is not ours: whoever shows a key means to be known by it,
 // and is never taken for somebody else instead.
 func (c *callers) identify(r *http.Request) (caller, error) {
+	if who, ok := r.Context().Value(callerKey{}).(caller); ok {
+		return who, nil
+	}
 	peer := addrOf(r.RemoteAddr)
 	passed := passedOn(r.Header)
 	var who caller
@@ -246,6 +252,9 @@ func (c *callers) checkRate(w http.ResponseWriter, r *http.Request, who caller) 
 // clientOf is who made the request: the peer, or the client that a trusted proxy names. The text is host:port, or the
 // address alone when it came through a proxy.
 func clientOf(r *http.Request) (netip.Addr, string) {
+	if who, ok := r.Context().Value(callerKey{}).(caller); ok {
+		return who.client, who.address
+	}
 	peer := addrOf(r.RemoteAddr)
 	if a := middleware.GetClientIPAddr(r.Context()).Unmap().WithZone(""); a.IsValid() && a != peer {
 		return a, a.String()

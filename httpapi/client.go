@@ -15,6 +15,7 @@ import (
 // Client asks a running appliance over its API. Its methods may be called from any goroutine.
 type Client struct {
 	base, key string
+	place     string // for people: base, or where the socket is
 	http      http.Client
 }
 
@@ -22,7 +23,8 @@ type Client struct {
 // place it calls from makes of it: a program on the appliance's machine, or a visitor. It uses no proxy, follows no redirect,
 // and gives every call 30 seconds at most.
 func NewClient(baseURL, key string) *Client {
-	return &Client{base: strings.TrimSuffix(baseURL, "/"), key: key, http: http.Client{
+	base := strings.TrimSuffix(baseURL, "/")
+	return &Client{base: base, place: base, key: key, http: http.Client{
 		Timeout:   30 * time.Second,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -119,7 +121,7 @@ const largestAnswer = 8 << 20
 func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("ask the appliance at %s: %w", c.base, err)
+		return fmt.Errorf("ask the appliance at %s: %w", c.place, err)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	if c.key != "" {
@@ -127,20 +129,16 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, int
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return fmt.Errorf("ask the appliance at %s: %w", c.base, err)
+		return fmt.Errorf("ask the appliance at %s: %w", c.place, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
 	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+		return fmt.Errorf("read the answer of %s: %w", c.place, err)
 	}
 	parsed := json.Unmarshal(text, into)
 	if resp.StatusCode == http.StatusOK && parsed == nil {
 		return nil
 	}
-	var refused errorBody
-	if json.Unmarshal(text, &refused) != nil || refused.Message == "" {
-		refused.Message = fmt.Sprintf("%s answered %s, which is no answer of Dinkymail", c.base, resp.Status)
-	}
-	return &Error{Status: resp.StatusCode, Code: refused.Code, Message: refused.Message}
+	return c.refused(resp, text)
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -47,6 +49,10 @@ var codes = []struct {
 	{codeField, 403, "A visitor may not use this field."},
 	{codeLocal, 403, "Only a program on this machine, in TRUSTED_NETWORKS, may read this."},
 	{codeRate, 429, "The client sent more than FORM_RATE_LIMIT allows; Retry-After says when to try again."},
+	{codeSelection, 400, "A filter makes no sense, or there is no such lane; the message says which."},
+	{codeActive, 409, "The mail is being handed over at this moment; try again when that is done."},
+	{codeSettled, 409, "The mail has no recipient left for whom this could be done."},
+	{codePaused, 503, "The operator has paused taking mail in; try again after Retry-After."},
 	{codeBusy, 503, "Too many large requests are being read; try again after Retry-After."},
 	{codeFull, 503, "The disk is full, or QUEUE_MAX_BYTES or QUEUE_MAX_MESSAGES is reached; try again after Retry-After."},
 	{codeUnavailable, 503, "Mail cannot be stored now: the disk failed or the appliance is shutting down."},
@@ -77,6 +83,10 @@ const (
 	codeField          Code = "field_not_allowed"
 	codeLocal          Code = "local_only"
 	codeRate           Code = "rate_limited"
+	codeSelection      Code = "bad_selection"
+	codeActive         Code = "active"
+	codeSettled        Code = "settled"
+	codePaused         Code = "paused"
 	codeBusy           Code = "busy"
 	codeFull           Code = "queue_full"
 	codeUnavailable    Code = "unavailable"
@@ -154,6 +164,14 @@ func translate(err error) *refusal {
 		return refuse(codeMissingTo, "Recipient (to) is required")
 	case errors.Is(err, message.ErrMalformed), errors.Is(err, message.ErrLoop):
 		return refuse(codeMessage, "The mail cannot be composed: "+err.Error()+".")
+	case errors.Is(err, queue.ErrPaused):
+		return unsent(codePaused, "taking mail in is paused by the operator.", time.Minute, nil)
+	case errors.Is(err, queue.ErrSelection):
+		return refuse(codeSelection, sentence(err))
+	case errors.Is(err, queue.ErrActive):
+		return refuse(codeActive, sentence(err))
+	case errors.Is(err, queue.ErrSettled):
+		return refuse(codeSettled, sentence(err))
 	case errors.Is(err, queue.ErrNoSpace):
 		return unsent(codeFull, "the disk is full.", time.Minute, err)
 	case errors.Is(err, queue.ErrFull):
@@ -165,6 +183,13 @@ func translate(err error) *refusal {
 	default:
 		return unsent(codeInternal, "something went wrong here; the log has the reason.", 0, err)
 	}
+}
+
+// sentence makes a sentence of an error that says what an operator asked for in vain.
+func sentence(err error) string {
+	text := err.Error()
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[size:], ".") + "."
 }
 
 func unsent(code Code, reason string, retry time.Duration, cause error) *refusal {

@@ -1,5 +1,6 @@
 // Package httpapi takes mail in over HTTP: from a website's contact form, from applications with a key and from programs on
 // this machine. It also answers what became of a mail, whether the appliance is well, and shows captured mail in development.
+// Over a Unix socket it is the operator's way to the queue too, and the way in for sendmail; its Client is what the commands use.
 //
 // # What it promises
 //
@@ -7,13 +8,16 @@
 // only write to the owner of the appliance: to FormRecipients, from DefaultFrom, a few times a minute. A page of a foreign
 // origin is refused before its request is read; hiding the answer, which is all that CORS does, would not stop the mail. A
 // name that somebody else points at this machine (DNS rebinding) does not make a caller a program on this machine, and
-// neither does a reverse proxy that runs on it. What an upstream server said is never shown to a visitor. The zero Config
-// trusts nobody and lets nobody send.
+// neither does a reverse proxy that runs on it. What an upstream server said is never shown to a visitor. The operator's part
+// exists on the control socket alone, and whoever may open that socket may do everything; the submit socket only takes mail in,
+// from whom the kernel says it is. On TCP neither is there. The zero Config trusts nobody and lets nobody send.
 //
 // # Limits
 //
 // Every request has a time, a header size and a body size within which it must stay, and all bodies together stay within
-// Config.MaxBuffered. Connections are limited in all and per client. A panic costs its own request only.
+// Config.MaxBuffered. Connections are limited in all and per client. A panic costs its own request only. Over a Unix socket an
+// answer may take as long as it likes; there the limits are connections per user, a header of 1 MiB, which is room for the
+// recipients of some 15,000 addresses, and the bodies named in the handlers.
 //
 // # Who runs where
 //
@@ -36,15 +40,37 @@ import (
 	"dinkymail/queue"
 )
 
-// Queue is what the API needs of *queue.Queue.
+// Queue is what the API needs of *queue.Queue. The operator's part is needed by the control socket alone.
 type Queue interface {
+	Operations
 	Submit(ctx context.Context, s queue.Submission) (queue.ID, error)
 	Get(id queue.ID) (queue.Message, error)
 	List(ctx context.Context, filter queue.Filter, after queue.ID, limit int) ([]queue.Message, error)
 	Body(id queue.ID) (io.ReadSeekCloser, error)
 	State(m *queue.Message) (queue.State, string)
 	Status() queue.Status
+	Meters() queue.Meters
 	Check() error
+}
+
+// Operations are what an operator does to the queue and sees of it.
+type Operations interface {
+	Select(ctx context.Context, sel queue.Selection, after queue.ID, limit int) (queue.Page, error)
+	Lane(m *queue.Message) string
+	Expires(m *queue.Message) time.Time
+	Watch(ctx context.Context) <-chan queue.Event
+
+	Hold(id queue.ID, reason string) error
+	Release(id queue.ID) error
+	Retry(id queue.ID) error
+	Remove(id queue.ID, at time.Time) error
+	Restore(id queue.ID) error
+	LastRemoved(ctx context.Context) ([]queue.ID, error)
+	Bounce(id queue.ID, reason string) error
+	Redirect(id queue.ID, to message.Address) error
+	EditRecipients(id queue.ID, add, drop []message.Address) error
+	Pause(what, reason string) error
+	Resume(what string) error
 }
 
 // Config says who may do what, and how much. The zero value lets nobody send.
@@ -66,6 +92,15 @@ type Config struct {
 	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
 	Keys            []Key
 
+	// Machine is this machine's own name, which a sender over a Unix socket without a domain belongs to.
+	Machine string
+	// Log writes the kept log lines that name a message; nil: none are kept.
+	Log func(ctx context.Context, id string, w io.Writer) error
+	// Backup writes a copy of the whole queue; nil: there is no such route.
+	Backup func(ctx context.Context, w io.Writer) error
+	// Vitals is what the metrics tell of the machine; nil: nothing.
+	Vitals func() Vitals
+
 	// What callers may use up. Zero means the default that is named here.
 	MaxBody                 int64         // HTTP_MAX_BODY, bytes of one request body: 35 MiB
 	MaxBuffered             int64         // bytes of memory for all request bodies at one time: 256 MiB, and never less than one takes
@@ -77,6 +112,12 @@ type Config struct {
 	WriteTimeout            time.Duration // from the end of the header to the end of the answer: 4 min
 	IdleTimeout             time.Duration // between requests: 2 min
 	Grace                   time.Duration // for requests in flight once Serve is told to end: 10 s
+}
+
+// Vitals is what a queue needs besides itself.
+type Vitals struct {
+	Free, Size   int64                // bytes of the disk with the queue; Size zero: not known
+	Certificates map[string]time.Time // when each ends, by whose it is: "own", "upstream"
 }
 
 // Key lets one application send.
@@ -95,56 +136,75 @@ type Rate struct {
 
 // Server is the API over one queue. Make it with New.
 type Server struct {
-	queue   Queue
-	cfg     Config
-	log     *slog.Logger
-	callers *callers
-	health  health
-	noise   noise
-	bodies  bodies
-	metrics *metrics
-	handler http.Handler
+	queue      Queue
+	cfg        Config
+	log        *slog.Logger
+	callers    *callers
+	health     health
+	noise      noise
+	bodies     bodies
+	metrics    *metrics
+	handler    http.Handler
+	control    http.Handler
+	submitOnly http.Handler
+	started    time.Time
 }
 
 // New makes a Server. It opens and starts nothing. Entries of AllowedHosts, FormRecipients and Key.From that make no sense
 // match nothing; ParseOrigins and ParseSenders tell which those are.
 func New(q Queue, cfg Config, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{queue: q, cfg: cfg, log: log, callers: newCallers(cfg), metrics: newMetrics(q, cfg.Version)}
+	s := &Server{queue: q, cfg: cfg, log: log, callers: newCallers(cfg), metrics: newMetrics(q, cfg), started: time.Now()}
 	s.health.queue = q
 	s.noise.init()
 	s.bodies.left.Store(cfg.MaxBuffered)
 	s.handler = s.routes()
+	s.control = s.controlRoutes()
+	s.submitOnly = s.submitRoutes()
 	return s
 }
 
-// Handler is the whole API, without the limits that belong to a listener.
+// Handler is the API as it is served on TCP, without the limits that belong to a listener.
 func (s *Server) Handler() http.Handler { return s.handler }
 
+// Control is the API with the operator's part. Whoever may call it may do everything.
+func (s *Server) Control() http.Handler { return s.control }
+
 func (s *Server) routes() http.Handler {
+	r := s.router(forwarded(s.cfg.TrustedProxies))
+	s.mail(r)
+	return r
+}
+
+// router has no routes yet and tells what it does not know.
+func (s *Server) router(first func(http.Handler) http.Handler) chi.Router {
 	r := chi.NewRouter()
-	r.Use(forwarded(s.cfg.TrustedProxies), s.watch)
+	r.Use(first, s.watch)
 	r.NotFound(s.serve(s.unknown))
 	r.MethodNotAllowed(s.serve(s.wrongMethod))
+	return r
+}
 
+// mail mounts what is there on TCP and on the control socket.
+func (s *Server) mail(r chi.Router) {
 	s.cross(r, "/send", http.MethodPost, s.send)
 	s.cross(r, "/api/v1/email/send", http.MethodPost, s.sendEmail)
 	s.cross(r, "/api/v1/email/status/{messageId}", http.MethodGet, s.status)
 	s.cross(r, "/api/health", http.MethodGet, s.showHealth)
-	get := func(pattern string, h handler) {
-		r.Get(pattern, s.serve(h))
-		r.Head(pattern, s.serve(h))
-	}
-	get("/health", s.showHealth)
-	get("/metrics", s.showMetrics)
-	get("/", s.home)
+	s.get(r, "/health", s.showHealth)
+	s.get(r, "/metrics", s.showMetrics)
+	s.get(r, "/", s.home)
 	if s.cfg.Development {
-		get("/captured", s.listCaptured)
-		get("/captured/{id}", s.showCaptured)
-		get("/captured/{id}/raw", s.rawCaptured)
-		get("/captured/{id}/html", s.htmlCaptured)
+		s.get(r, "/captured", s.listCaptured)
+		s.get(r, "/captured/{id}", s.showCaptured)
+		s.get(r, "/captured/{id}/raw", s.rawCaptured)
+		s.get(r, "/captured/{id}/html", s.htmlCaptured)
 	}
-	return r
+}
+
+func (s *Server) get(r chi.Router, pattern string, h handler) {
+	r.Get(pattern, s.serve(h))
+	r.Head(pattern, s.serve(h))
 }
 
 // withDefaults replaces every limit that is zero by its default.

@@ -25,8 +25,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a Queue that keeps what it is given and fails when it is told to.
+// memory is a Queue that keeps what it is given and fails when it is told to. It has no operator.
 type memory struct {
+	Operations
 	mu     sync.Mutex
 	mail   []queue.Message
 	bodies map[queue.ID][]byte
@@ -34,6 +35,7 @@ type memory struct {
 	sick   error // of Check
 	checks int
 	state  queue.Status
+	meters queue.Meters
 	hook   func()
 }
 
@@ -269,3 +271,5 @@ func serveOne(s *Server, method, path, body string, headers ...string) *httptest
 	s.Handler().ServeHTTP(w, r)
 	return w
 }
+
+func (q *memory) Meters() queue.Meters { return q.meters }

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"dinkymail/internal/measure"
 )
 
 // metrics is what GET /metrics tells: the queue as it is when asked, our own requests, and the process.
@@ -17,7 +19,7 @@ type metrics struct {
 	handler  http.Handler
 }
 
-func newMetrics(q Queue, version string) *metrics {
+func newMetrics(q Queue, cfg Config) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "dinkymail_http_requests_total", Help: "HTTP requests answered.",
@@ -29,11 +31,11 @@ func newMetrics(q Queue, version string) *metrics {
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "dinkymail_build_info", Help: "1; the version is the label.",
-		ConstLabels: prometheus.Labels{"version": version},
+		ConstLabels: prometheus.Labels{"version": cfg.Version},
 	})
 	build.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.seconds, build, queueCollector{q},
+	registry.MustRegister(m.requests, m.seconds, build, queueCollector{q, cfg.Vitals},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return m
@@ -64,7 +66,10 @@ func localOnly(who caller) *refusal {
 }
 
 // queueCollector turns the queue's status into metrics when it is asked.
-type queueCollector struct{ queue Queue }
+type queueCollector struct {
+	queue  Queue
+	vitals func() Vitals // may be nil
+}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("dinkymail_"+name, help, labels, nil)
@@ -82,12 +87,22 @@ var (
 	descBounces  = describe("bounces_total", "Bounces written since the start.")
 	descHeld     = describe("lane_held", "1 while the lane waits for its next hop.", "lane")
 	descInFlight = describe("lane_in_flight", "Messages that are being handed over.", "lane")
+	descWidth    = describe("lane_concurrency", "Messages that may be handed over at a time, as the next hop was found to take them.", "lane")
+	descPaused   = describe("paused", "1 while an operator has this paused: intake or a lane.", "what")
+	descResults  = describe("attempts_total", "Results of attempts since the start, one for each recipient tried, by outcome and by what "+
+		"was behind it: 2xx, 4xx, 5xx, network, local, unreachable, credentials, quota or busy.", "outcome", "class")
+	descDelivery = describe("delivery_seconds", "From a message's acceptance to the delivery to each of its recipients.")
+	descAttempt  = describe("attempt_seconds", "How long attempts took.")
+	descSync     = describe("store_sync_seconds", "How long the disk took to keep what was written; accepted mail waits for that.")
+	descFree     = describe("data_dir_free_bytes", "Free on the disk of DATA_DIR.")
+	descEnds     = describe("certificate_end_seconds", "When the certificate ends, in seconds since 1970.", "whose")
 )
 
 // Describe sends every description.
 func (queueCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{descMessages, descBytes, descOldest, descDamaged, descBroken, descSubmitted,
-		descRecipients, descBounces, descHeld, descInFlight} {
+		descRecipients, descBounces, descHeld, descInFlight, descWidth, descPaused, descResults, descDelivery, descAttempt, descSync,
+		descFree, descEnds} {
 		out <- d
 	}
 }
@@ -104,6 +119,8 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(descMessages, float64(s.Store.Waiting), "waiting")
 	gauge(descMessages, float64(s.Store.Finished), "finished")
 	gauge(descMessages, float64(s.Store.Captured), "captured")
+	gauge(descMessages, float64(s.Store.Held), "held")
+	gauge(descMessages, float64(s.Store.Removed), "removed")
 	gauge(descBytes, float64(s.Store.Bytes))
 	gauge(descOldest, age(s.Store.Oldest))
 	gauge(descDamaged, float64(s.Store.Damaged))
@@ -116,6 +133,27 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	for _, l := range s.Lanes {
 		gauge(descHeld, flag(l.Held), l.Name)
 		gauge(descInFlight, float64(l.InFlight), l.Name)
+		gauge(descWidth, float64(l.Concurrency), l.Name)
+	}
+	for _, p := range s.Paused {
+		gauge(descPaused, 1, p.What)
+	}
+	m := c.queue.Meters()
+	for _, r := range m.Results {
+		counter(descResults, r.N, r.Outcome.String(), r.Class)
+	}
+	for desc, spread := range map[*prometheus.Desc]measure.Spread{descDelivery: m.Delivery, descAttempt: m.Attempt, descSync: m.Sync} {
+		out <- prometheus.MustNewConstHistogram(desc, spread.Count, spread.Sum, spread.UpTo)
+	}
+	if c.vitals == nil {
+		return
+	}
+	v := c.vitals()
+	if v.Size > 0 {
+		gauge(descFree, float64(v.Free))
+	}
+	for whose, end := range v.Certificates {
+		gauge(descEnds, float64(end.Unix()), whose)
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *Server) permit(d *message.Draft, from *message.Mailbox, q *request, who
 	switch {
 	case d.From.Address.IsNull():
 		return refuse(codeMissingFrom, "Sender (from) is required, because DEFAULT_FROM is not set.")
-	case senders.Has(d.From.Address):
+	case who.rank == operator || senders.Has(d.From.Address):
 		return nil
 	case who.key != nil && from == nil:
 		return refuse(codeSender, fmt.Sprintf("The key %q may not send from DEFAULT_FROM (%s): "+

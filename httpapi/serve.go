@@ -24,10 +24,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		// What net/http has to say is about broken clients: port scanners, resets, bad TLS.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	return s.run(ctx, server, ln, s.limited(ln))
+}
+
+// run serves limited, which is ln with limits, until ctx ends.
+func (s *Server) run(ctx context.Context, server *http.Server, ln, limited net.Listener) error {
 	served, failed := make(chan struct{}), error(nil)
 	go func() {
 		defer close(served)
-		failed = server.Serve(s.limited(ln))
+		failed = server.Serve(limited)
 	}()
 	select {
 	case <-served:

@@ -104,8 +104,13 @@ func TestVisitorsShareHealthChecks(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	q := new(memory)
 	q.state = queue.Status{Store: queue.Stats{Waiting: 3, Oldest: time.Now().Add(-time.Minute)}, Submitted: 7, Delivered: 4,
-		Lanes: []queue.LaneStatus{{Name: "upstream", Held: true}}}
-	s := New(q, config(t), discard)
+		Lanes: []queue.LaneStatus{{Name: "upstream", Held: true, Concurrency: 4}}, Paused: []queue.PauseStatus{{What: queue.Intake}}}
+	q.meters = queue.Meters{Results: []queue.ResultCount{{Outcome: queue.Deferred, Class: "4xx", N: 5}}}
+	cfg := config(t)
+	cfg.Vitals = func() Vitals {
+		return Vitals{Free: 1 << 30, Size: 1 << 40, Certificates: map[string]time.Time{"own": time.Unix(1_800_000_000, 0)}}
+	}
+	s := New(q, cfg, discard)
 	serveOne(s, "GET", "/health", "")
 	serveOne(s, "GET", "/made/up", "")
 	w := serveOne(s, "GET", "/metrics", "")
@@ -131,7 +136,9 @@ func TestMetrics(t *testing.T) {
 		`dinkymail_recipients_total{outcome="delivered"} 4`,
 		`dinkymail_lane_held{lane="upstream"} 1`, `dinkymail_http_requests_total{route="/health",status="200"} 1`,
 		`dinkymail_http_requests_total{route="other",status="404"} 1`, `go_goroutines `, `process_resident_memory_bytes `,
-		`dinkymail_build_info{version="1.2.3"} 1`,
+		`dinkymail_build_info{version="1.2.3"} 1`, `dinkymail_lane_concurrency{lane="upstream"} 4`, `dinkymail_paused{what="intake"} 1`,
+		`dinkymail_attempts_total{class="4xx",outcome="deferred"} 5`, `dinkymail_data_dir_free_bytes 1.073741824e+09`,
+		`dinkymail_certificate_end_seconds{whose="own"} 1.8e+09`, `dinkymail_delivery_seconds_count 0`,
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("no %s in\n%s", line, text)

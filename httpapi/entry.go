@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"time"
+
+	"dinkymail/queue"
+)
+
+// entryOf is a message as a list shows it.
+func (s *Server) entryOf(m *queue.Message) Entry {
+	e := Entry{
+		ID: m.ID, From: m.Envelope.From.String(), Recipients: make([]Recipient, 0, len(m.Envelope.To)),
+		Subject: m.Facts.Subject, MessageID: m.Facts.MessageID, Size: m.Size, Accepted: m.Accepted,
+		Next: given(m.NextAttempt), Finished: given(m.Finished), Removed: given(m.Removed),
+		Attempts: m.Tries, Lane: s.queue.Lane(m), Held: m.Held,
+	}
+	e.State, e.Reason = s.queue.State(m)
+	for i, to := range m.Envelope.To {
+		one := Recipient{Address: to.Address.String(), Outcome: queue.Deferred.String(), Notify: notifyWords(to.Notify),
+			Origin: to.Original}
+		if i < len(m.Results) {
+			res := m.Results[i]
+			one.Outcome, one.Code, one.Status, one.Text, one.Remote = res.Outcome.String(), res.Code, res.Status, res.Text, res.Remote
+		}
+		e.Recipients = append(e.Recipients, one)
+	}
+	return e
+}
+
+// detailOf is all that is known of a message but whether its body is there.
+func (s *Server) detailOf(m *queue.Message) Detail {
+	d := Detail{
+		Entry: s.entryOf(m), Origin: OriginDetail(m.Origin), NotBefore: given(m.NotBefore), EnvID: m.Envelope.ID,
+		Ret: m.Envelope.Ret, UTF8: m.Envelope.UTF8, History: make([]AttemptDetail, 0, len(m.History)), Tags: m.Tags,
+		Metadata: m.Metadata,
+	}
+	if m.Finished.IsZero() && !m.Captured && m.Held == "" && m.Removed.IsZero() {
+		d.Expires = given(s.queue.Expires(m))
+	}
+	for i := range m.History {
+		d.History = append(d.History, attemptOf(m, &m.History[i]))
+	}
+	return d
+}
+
+func attemptOf(m *queue.Message, a *queue.Attempt) AttemptDetail {
+	d := AttemptDetail{At: a.At, Took: a.Took, Dialogue: a.Dialogue, Answers: make([]AnswerDetail, 0, len(a.Answers))}
+	for _, one := range a.Answers {
+		detail := AnswerDetail{Recipients: make([]string, 0, len(one.To)), Outcome: one.Outcome.String(), Stage: one.Stage,
+			Code: one.Code, Status: one.Status, Text: one.Text, Remote: one.Remote}
+		for _, i := range one.To {
+			if i >= 0 && i < len(m.Envelope.To) {
+				detail.Recipients = append(detail.Recipients, m.Envelope.To[i].Address.String())
+			}
+		}
+		d.Answers = append(d.Answers, detail)
+	}
+	return d
+}
+
+// given is a time that may not be there.
+func given(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,46 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// lifeSign is how often a watcher who sees nothing is shown that the connection is alive.
+const lifeSign = 15 * time.Second
+
+// events is GET /api/v1/events: what happens from now on, one JSON object a line, and an empty line now and then. It ends when the
+// client leaves or the appliance stops.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	happened := s.queue.Watch(ctx)
+	out := &begun{ResponseWriter: w, kind: "application/x-ndjson"}
+	out.start()
+	flush := http.NewResponseController(w).Flush
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	tick := time.NewTicker(lifeSign)
+	defer tick.Stop()
+	for {
+		if len(happened) == 0 && flush() != nil {
+			return nil // the client went away
+		}
+		var err error
+		select {
+		case <-stopping(r):
+			return nil
+		case e, more := <-happened:
+			if !more {
+				return nil
+			}
+			err = lines.Encode(e)
+		case <-tick.C:
+			_, err = out.Write([]byte("\n"))
+		}
+		if err != nil {
+			return nil // the client went away
+		}
+	}
+}
