@@ -51,6 +51,9 @@ func (c *Certificate) TLSConfig() *tls.Config {
 	}
 }
 
+// Ends is when the certificate that is in use ends.
+func (c *Certificate) Ends() time.Time { return c.now.Load().Leaf.NotAfter }
+
 // Complaint says why clients that verify would refuse the certificate at a time and under a host name; "" when it is fine.
 func (c *Certificate) Complaint(hostname string, at time.Time) string {
 	leaf := c.now.Load().Leaf

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"dinkymail/aliases"
+	"dinkymail/maildrop"
 	"dinkymail/message"
 )
 
@@ -27,6 +31,7 @@ func (s *Settings) check(src *sources, host string) []error {
 	if dir, ok := src.lookup("STATE_DIRECTORY"); ok && !src.set("DATA_DIR") {
 		s.DataDir, _, _ = strings.Cut(dir.text, ":") // systemd separates several with colons
 	}
+	s.anchorDataDir(src)
 	s.identity(host, src.set("MAIL_DOMAIN") && !s.placeholders["MAIL_DOMAIN"])
 	problems := s.checkUpstream(src)
 	problems = append(problems, s.certificate()...)
@@ -37,7 +42,17 @@ func (s *Settings) check(src *sources, host string) []error {
 			Remedy: "raise it, or lower MESSAGE_MAX_BYTES"})
 	}
 	s.fill()
-	return problems
+	s.checkAliases(host)
+	s.Alert.Hostname = s.Hostname
+	return append(problems, s.checkMaildrop(src, host)...)
+}
+
+// anchorDataDir makes a relative DATA_DIR count from the directory of the settings file, so that it is the same directory from
+// wherever a command is typed. One out of the environment counts from the working directory.
+func (s *Settings) anchorDataDir(src *sources) {
+	if dir, _ := src.lookup("DATA_DIR"); src.hasFile && dir.source != "environment" && !filepath.IsAbs(s.DataDir) {
+		s.DataDir = filepath.Join(filepath.Dir(src.path), s.DataDir)
+	}
 }
 
 // identity settles domain, host name and the default sender. A domain that was given and refused has been complained about.
@@ -213,6 +228,42 @@ func (s *Settings) checkDoors() []error {
 		}
 	}
 	return problems
+}
+
+// checkAliases says what the files of aliases have wrong. That stops nothing: the rest of them is used.
+func (s *Settings) checkAliases(host string) {
+	a := &s.Aliases
+	a.Domain, a.Catch, a.From = s.Domain, s.defaultTo.Address, s.defaultFrom.Address
+	short, _, _ := strings.Cut(host, ".")
+	a.Hosts = []string{host, short}
+	if _, err := aliases.Load(*a); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			s.Warnings = append(s.Warnings, strings.TrimSpace(line))
+		}
+	}
+}
+
+// checkMaildrop completes the maildrop's Config and looks whether its group is there.
+func (s *Settings) checkMaildrop(src *sources, host string) []error {
+	m := &s.Maildrop
+	m.Machine = host
+	m.About = maildrop.About{Domain: s.Domain, MaxMessageBytes: s.Queue.MaxMessageBytes, MaxRecipients: s.Queue.MaxRecipients}
+	if !filepath.IsAbs(m.Dir) {
+		m.Dir = filepath.Join(s.DataDir, m.Dir)
+	}
+	if m.Group == "" {
+		return nil
+	}
+	gid, err := maildrop.Group(m.Group)
+	if err != nil {
+		return []error{&Problem{Variable: "SUBMIT_GROUP", Value: m.Group, Source: src.where("SUBMIT_GROUP"),
+			Reason: "is no group of this machine", Remedy: "make it with: groupadd --system " + m.Group + "; or correct the name"}}
+	}
+	if mine, err := os.Getgroups(); err == nil && os.Geteuid() != 0 && os.Getegid() != gid && !slices.Contains(mine, gid) {
+		s.Warnings = append(s.Warnings, "SUBMIT_GROUP="+m.Group+": you are no member of it. If dinkymail runs as you it will not start: "+
+			"run usermod -aG "+m.Group+" YOU, or set SupplementaryGroups="+m.Group+" in its systemd unit.")
+	}
+	return nil
 }
 
 // fill completes the packages' Configs with what is shared.

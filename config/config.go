@@ -20,8 +20,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
+	"dinkymail/alert"
+	"dinkymail/aliases"
 	"dinkymail/httpapi"
+	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/queue"
 	"dinkymail/relay"
@@ -47,13 +51,19 @@ type Settings struct {
 	DataDir   string
 	LogFormat string // "text" or "json"
 	LogLevel  slog.Level
+	LogKeep   int64 // bytes
 
 	Certificate *Certificate // nil without TLS_CERT_FILE
 
-	Queue queue.Config
-	SMTP  smtp.Config
-	Relay relay.Config // Host is empty while no upstream is configured
-	HTTP  httpapi.Config
+	Queue   queue.Config
+	Aliases aliases.Config
+	Alert   alert.Config
+	Stuck   time.Duration // ALERT_AFTER
+	SMTP    smtp.Config
+	Relay   relay.Config // Host is empty while no upstream is configured
+	HTTP    httpapi.Config
+
+	Maildrop maildrop.Config
 
 	Notices  []string // facts worth a line at the start
 	Warnings []string // what somebody should look at, though it works
@@ -107,6 +117,7 @@ func load(environ []string, dotenv, host string) (*Settings, error) {
 	}
 	s.warnUnknown(src)
 	s.chooseMode(src)
+	s.HTTP.Machine = host
 	problems = append(problems, s.check(src, host)...)
 	s.rows = s.show(read)
 	s.warnSources(src, read)
@@ -149,12 +160,13 @@ func (s *Settings) show(read []value) []Row {
 		"ALLOWED_HOSTS":   strings.Join(s.HTTP.AllowedHosts, ","),
 		"FORM_RECIPIENTS": strings.Join(s.HTTP.FormRecipients, ","),
 		"DATA_DIR":        s.DataDir,
+		"SUBMIT_DIR":      s.Maildrop.Dir,
 		"ENVIRONMENT":     s.environment(),
 	}
 	rows := make([]Row, 0, len(read))
 	for _, v := range read {
 		r := Row{Name: v.setting.Name, Value: v.setting.mask(v.text), Source: v.source, Secret: v.setting.Secret}
-		if d, ok := derived[r.Name]; ok && v.source == "default" {
+		if d, ok := derived[r.Name]; ok && (v.source == "default" || r.Name == "DATA_DIR") {
 			r.Value = d
 		}
 		rows = append(rows, r)

@@ -137,6 +137,29 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// A relative DATA_DIR is the same directory from wherever the settings file is read; one out of the environment is relative to the
+// working directory, as every path there.
+func TestRelativeDataDir(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, filepath.Join(dir, "mail.env"), "MAIL_DOMAIN=example.com\nDATA_DIR=queue\n")
+	bare := write(t, filepath.Join(dir, "bare.env"), "MAIL_DOMAIN=example.com\n")
+	for _, c := range []struct {
+		path    string
+		environ []string
+		want    string
+	}{
+		{path, nil, filepath.Join(dir, "queue")},
+		{path, []string{"DATA_DIR=here"}, "here"},
+		{path, []string{"DATA_DIR=/srv/mail"}, "/srv/mail"},
+		{bare, nil, filepath.Join(dir, "data")},
+		{filepath.Join(dir, "none.env"), []string{"MAIL_DOMAIN=example.com"}, "data"},
+	} {
+		if s, err := load(c.environ, c.path, "box.example.org"); err != nil || s.DataDir != c.want {
+			t.Errorf("%s %v: got %s, %v, want %s", c.path, c.environ, s.DataDir, err, c.want)
+		}
+	}
+}
+
 // A full .env of an installation that is taken over keeps its meaning.
 func TestExistingFile(t *testing.T) {
 	s := with(t, `

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/alert"
 	"dinkymail/httpapi"
 	"dinkymail/message"
 )
@@ -17,6 +18,29 @@ import (
 func text(to *string) func(string) error {
 	return func(text string) error {
 		*to = text
+		return nil
+	}
+}
+
+// webhook reads where alerts go.
+func webhook(to *string) func(string) error {
+	return func(text string) error {
+		if _, err := alert.ParseWebhook(text); err != nil {
+			return bad(err.Error(), "give a URL such as https://ntfy.sh/your-topic or slack:https://chat.example.com/hooks/x")
+		}
+		*to = text
+		return nil
+	}
+}
+
+// files reads a comma-separated list of file names.
+func files(to *[]string) func(string) error {
+	return func(text string) error {
+		for name := range strings.SplitSeq(text, ",") {
+			if name = strings.TrimSpace(name); name != "" {
+				*to = append(*to, name)
+			}
+		}
 		return nil
 	}
 }
@@ -142,14 +166,15 @@ func parseDuration(text string) (time.Duration, error) {
 	return sum, nil
 }
 
-func duration(to *time.Duration, low time.Duration) func(string) error {
+// duration reads a span of time of a second at least.
+func duration(to *time.Duration) func(string) error {
 	return func(text string) error {
 		d, err := parseDuration(text)
 		if err != nil {
 			return err
 		}
-		if d < low {
-			return bad("is too short", "write at least "+low.String())
+		if d < time.Second {
+			return bad("is too short", "write at least 1s")
 		}
 		*to = d
 		return nil

@@ -2,7 +2,6 @@ package config
 
 import (
 	"log/slog"
-	"time"
 )
 
 // Group is one chapter of the settings.
@@ -30,7 +29,7 @@ func Groups() []Group { return new(Settings).groups() }
 
 func (s *Settings) groups() []Group {
 	return []Group{
-		s.mail(), s.upstream(), s.web(), s.doors(), s.submission(), s.queue(), s.operation(),
+		s.mail(), s.upstream(), s.web(), s.doors(), s.submission(), s.addresses(), s.queue(), s.operation(),
 		{Title: "Docker compose", Intro: "Read by docker-compose.yml for its labels, not by the appliance.", Settings: []Setting{
 			{Name: "TRAEFIK_ENTRYPOINT", Default: "https", Doc: "Traefik's entry point for the HTTP API."},
 			{Name: "ENABLE_TLS", Default: "true", Doc: "Whether Traefik's router speaks TLS."},
@@ -123,6 +122,15 @@ func (s *Settings) doors() Group {
 			{Name: "TRUSTED_PROXIES", Example: "172.18.0.0/16",
 				Doc: "Reverse proxies whose X-Forwarded-For is believed: addresses or CIDR.",
 				set: networks(&s.HTTP.TrustedProxies)},
+			{Name: "SUBMIT_GROUP", Example: "dinkymail",
+				Doc: "The group whose members may send with the program sendmail, by name or number: www-data for PHP and the users whose " +
+					"cron jobs send mail belong into it. The appliance's own user must be a member, too. Without it only root and that user may.",
+				set: text(&s.Maildrop.Group)},
+			{Name: "SUBMIT_DIR", Default: "submit",
+				Doc: "Where sendmail hands mail in, and leaves it while the appliance is down. A relative one counts from DATA_DIR. " +
+					"sendmail finds submit in a DATA_DIR of data beside the binary or of /var/lib/dinkymail by itself; elsewhere those who " +
+					"may not read the settings need DINKYMAIL_SUBMIT_DIR in their environment.",
+				set: text(&s.Maildrop.Dir)},
 			{Name: "TLS_CERT_FILE", Example: "/etc/letsencrypt/live/mail.example.com/fullchain.pem",
 				Doc: "Your certificate chain in PEM, read again on SIGHUP.", set: text(&s.certFile)},
 			{Name: "TLS_KEY_FILE", Example: "/etc/letsencrypt/live/mail.example.com/privkey.pem",
@@ -146,18 +154,37 @@ func (s *Settings) submission() Group {
 	}}
 }
 
+func (s *Settings) addresses() Group {
+	return Group{"Aliases", "Who an address really is. The files are read again within a second of a change.", []Setting{
+		{Name: "ALIASES_FILE", Example: "/etc/aliases",
+			Doc: "Files in the form of aliases(5), comma separated: who gets mail to a name at MAIL_DOMAIN or on this machine. " +
+				"Lists and :include: are followed; programs and files as targets are refused. Mail to a mailbox on this machine " +
+				"(root@localhost) without an alias goes to DEFAULT_TO.",
+			set: files(&s.Aliases.Aliases)},
+		{Name: "VIRTUAL_FILE", Example: "/etc/dinkymail/virtual",
+			Doc: "Files of lines such as \"info@example.com ada@example.net, bob@example.net\" or \"@old.example @new.example\", " +
+				"comma separated. They come before ALIASES_FILE.",
+			set: files(&s.Aliases.Virtual)},
+		{Name: "SENDERS_FILE", Example: "/etc/dinkymail/senders",
+			Doc: "A file of lines such as \"www-data@web1 shop@example.com\": whom local senders go out as. Those it does not name " +
+				"(root, www-data@web1) go out as DEFAULT_FROM. What it was is kept in X-Original-From.",
+			set: text(&s.Aliases.Senders)},
+	}}
+}
+
 func (s *Settings) queue() Group {
 	return Group{"Queue", "Durations are such as 30s, 10m, 12h, 5d. Sizes are bytes or 25MiB, 10GiB (M and MB mean MiB).",
 		[]Setting{
 			{Name: "DATA_DIR", Default: "data", Derived: "data, or what systemd gives as STATE_DIRECTORY",
-				Doc: "Where accepted mail is kept. Back it up; never share it between two appliances.",
+				Doc: "Where accepted mail is kept. Back it up; never share it between two appliances. A relative one in a file counts from " +
+					"that file's directory.",
 				set: text(&s.DataDir)},
 			{Name: "QUEUE_RETRY", Default: "1m,2m,5m,10m,20m,40m,1h",
 				Doc: "How long to wait after each attempt that was deferred; the last repeats.",
 				set: durations(&s.Queue.Retry)},
 			{Name: "QUEUE_LIFETIME", Default: "5d",
 				Doc: "How long to keep trying before the sender is told that it failed.",
-				set: duration(&s.Queue.Lifetime, time.Second)},
+				set: duration(&s.Queue.Lifetime)},
 			{Name: "QUEUE_MAX_BYTES", Default: "10GiB",
 				Doc: "The most bytes of waiting mail; beyond, mail is refused for the time being.",
 				set: size(&s.Queue.MaxBytes, 1<<20)},
@@ -166,7 +193,10 @@ func (s *Settings) queue() Group {
 				set: integer(&s.Queue.MaxMessages, 1_000_000_000)},
 			{Name: "HISTORY_RETENTION", Default: "30d",
 				Doc: "How long the record of finished mail stays, without its body.",
-				set: duration(&s.Queue.HistoryRetention, time.Second)},
+				set: duration(&s.Queue.HistoryRetention)},
+			{Name: "TRASH_RETENTION", Default: "24h",
+				Doc: "How long removed mail can be brought back with `dinkymail undo`.",
+				set: duration(&s.Queue.TrashRetention)},
 			{Name: "CAPTURED_MAX", Default: "1000",
 				Doc: "Captured messages kept in development mode; the oldest make room.",
 				set: integer(&s.Queue.MaxCaptured, 1_000_000)},
@@ -177,9 +207,18 @@ func (s *Settings) operation() Group {
 	return Group{"Operation", "", []Setting{
 		{Name: "LOG_FORMAT", Default: "text", Doc: "text or json.", set: choice(&s.LogFormat, "text", "json")},
 		{Name: "LOG_LEVEL", Default: "info", Doc: "debug, info, warn or error.", set: level(&s.LogLevel)},
+		{Name: "LOG_KEEP", Default: "32MiB",
+			Doc: "How much of the newest log is kept in DATA_DIR/log besides, for `dinkymail log ID`. 0 keeps none.",
+			set: size(&s.LogKeep, 0)},
+		{Name: "ALERT_WEBHOOK", Secret: true, Example: "https://ntfy.sh/your-topic",
+			Doc: "Where to tell that mail is stuck or held, that the disk fills up or a certificate ends: once when it begins and once when " +
+				"it is over. A URL of ntfy or Slack, or any other, which gets JSON; slack:, ntfy: or json: before it says which form.",
+			set: webhook(&s.Alert.Webhook)},
+		{Name: "ALERT_AFTER", Default: "1h", Doc: "How old the oldest waiting mail must be to be called stuck.",
+			set: duration(&s.Stuck)},
 		{Name: "SHUTDOWN_GRACE", Default: "30s",
 			Doc: "How long transactions in flight may take to finish when the appliance is stopped.",
-			set: duration(&s.Queue.Grace, time.Second)},
+			set: duration(&s.Queue.Grace)},
 	}}
 }
 

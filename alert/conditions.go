@@ -1,0 +1,89 @@
+package alert
+
+import (
+	"fmt"
+	"time"
+
+	"dinkymail/queue"
+)
+
+// Thresholds say from when on something is a condition. Zero means the default named here.
+type Thresholds struct {
+	Stuck       time.Duration // age of the oldest waiting message: 1 h
+	Unreachable time.Duration // how long nobody may answer upstream: 10 min
+	Expiry      time.Duration // left of a certificate: 14 days
+	FreeShare   float64       // free of the disk: 0.05
+	FreeBytes   int64         // and in any case this much: 256 MiB
+}
+
+// Facts is what conditions are made of.
+type Facts struct {
+	Queue queue.Status
+	// Oldest is when the oldest message was accepted that waits and that no operator holds; zero without one.
+	Oldest time.Time
+	// Free and Size are those of the disk with the queue, in bytes; Size zero: not known.
+	Free, Size int64
+	// Certificates is when each ends, by whose it is: "upstream", "own".
+	Certificates map[string]time.Time
+}
+
+// Conditions is what needs a hand. Refused credentials, a used up quota and a failed disk are so at once; an upstream that does not
+// answer and mail that waits, after a time.
+func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
+	t = t.withDefaults()
+	add := func(key, fix string, since time.Time, format string, args ...any) {
+		all = append(all, Condition{Key: key, Text: fmt.Sprintf(format, args...), Fix: fix, Since: since})
+	}
+	if err := f.Queue.Broken; err != nil {
+		add("store", "Look at the disk; mail that was accepted is kept.", now, "mail is neither taken nor delivered: %v", err)
+	}
+	for _, l := range f.Queue.Lanes {
+		switch {
+		case !l.Held || l.Kind == "development" || l.Kind == "paused":
+		case (l.Kind == "unreachable" || l.Kind == "busy") && now.Sub(l.Since) < t.Unreachable:
+		default:
+			add(l.Kind, "", l.Since, "mail is held: %s", l.Reason)
+		}
+	}
+	if s := f.Queue.Store; !f.Oldest.IsZero() && now.Sub(f.Oldest) >= t.Stuck {
+		add("stuck", "dinkymail queue says why each waits.", f.Oldest.Add(t.Stuck),
+			"%d messages wait, the oldest since %s", s.Waiting-s.Held, f.Oldest.Format(time.RFC3339))
+	}
+	if n := f.Queue.Store.Damaged; n > 0 {
+		add("damaged", "What could not be read lies in DATA_DIR/damaged; look at the disk.", now, "%d records of the queue were damaged", n)
+	}
+	if f.Size > 0 && (f.Free < t.FreeBytes || float64(f.Free) < t.FreeShare*float64(f.Size)) {
+		add("disk", "Make room in DATA_DIR; mail is refused when it is full.", now, "the queue's disk has %d MiB left of %d", f.Free>>20, f.Size>>20)
+	}
+	for _, whose := range []string{"own", "upstream"} {
+		end, known := f.Certificates[whose]
+		if !known || end.IsZero() || end.Sub(now) >= t.Expiry {
+			continue
+		}
+		fix := "Renew TLS_CERT_FILE and send SIGHUP."
+		if whose == "upstream" {
+			fix = "Whoever runs the upstream must renew it; mail is held once it has ended."
+		}
+		add("certificate "+whose, fix, end.Add(-t.Expiry), "the certificate (%s) ends on %s", whose, end.Format(time.DateOnly))
+	}
+	return all
+}
+
+func (t Thresholds) withDefaults() Thresholds {
+	if t.Stuck <= 0 {
+		t.Stuck = time.Hour
+	}
+	if t.Unreachable <= 0 {
+		t.Unreachable = 10 * time.Minute
+	}
+	if t.Expiry <= 0 {
+		t.Expiry = 14 * 24 * time.Hour
+	}
+	if t.FreeShare <= 0 {
+		t.FreeShare = 0.05
+	}
+	if t.FreeBytes <= 0 {
+		t.FreeBytes = 256 << 20
+	}
+	return t
+}

@@ -1,0 +1,262 @@
+package maildrop
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dinkymail/message"
+	"dinkymail/queue"
+)
+
+// Bounds of what is picked up.
+const (
+	batch       = 256            // names read at a time
+	maxEnvelope = 8 << 20        // bytes of the first line
+	maxExtra    = 1 << 20        // bytes that a mail may be longer than MaxMessageBytes before it is not even opened
+	forgotten   = 24 * time.Hour // age of a file that nobody will finish writing
+	keptAside   = 100            // files in rejected/
+)
+
+// errNoMail is what is wrong with a file that will never be a mail.
+var errNoMail = errors.New("it is no mail that sendmail wrote")
+
+// round picks up what is there.
+func (d *Drop) round(ctx context.Context) {
+	d.seen = map[string]bool{}
+	err := d.walk(ctx)
+	d.said = d.seen
+	switch {
+	case err == nil:
+		d.stopAt = ""
+	case ctx.Err() == nil && err.Error() != d.stopAt:
+		d.stopAt = err.Error()
+		d.log.Warn("mail waits in the maildrop", "dir", d.cfg.Dir, "err", err)
+	}
+}
+
+// walk goes through the directory once. An error means that nothing is accepted now.
+func (d *Drop) walk(ctx context.Context) error {
+	dir, err := os.Open(filepath.Join(d.cfg.Dir, dropDir))
+	if err != nil {
+		return fmt.Errorf("look for mail: %w", err)
+	}
+	defer dir.Close()
+	for ctx.Err() == nil {
+		entries, err := dir.ReadDir(batch)
+		slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+		for _, e := range entries {
+			if err := d.take(ctx, e.Name()); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for mail: %w", err)
+		}
+	}
+	return ctx.Err()
+}
+
+// take does what is to be done with one name.
+func (d *Drop) take(ctx context.Context, name string) error {
+	path := filepath.Join(d.cfg.Dir, dropDir, name)
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return nil //nolint:nilerr // whoever put it there took it away again
+	case !info.Mode().IsRegular():
+		d.drop(path, info, errors.New("it is no plain file"))
+		return nil
+	case strings.HasPrefix(name, "."):
+		if time.Since(info.ModTime()) > forgotten {
+			d.drop(path, info, errors.New("nobody finished writing it"))
+		}
+		return nil
+	}
+	err = errNoMail
+	if queue.ID(name).Valid() {
+		err = d.submit(ctx, path, queue.ID(name))
+	}
+	switch {
+	case err == nil, errors.Is(err, queue.ErrExists):
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove %s, which is accepted: %w", path, err)
+		}
+	case final(err):
+		d.drop(path, info, err)
+	case later(err) || ctx.Err() != nil:
+		return err
+	default:
+		d.say(path, err)
+	}
+	return nil
+}
+
+// final reports whether a mail with this error will never be accepted.
+func final(err error) bool {
+	for _, e := range []error{errNoMail, queue.ErrTooLarge, queue.ErrTooManyRecipients, queue.ErrNoRecipients,
+		message.ErrMalformed, message.ErrLoop} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// later reports whether no mail at all is accepted now.
+func later(err error) bool {
+	for _, e := range []error{queue.ErrFull, queue.ErrNoSpace, queue.ErrBroken, queue.ErrClosed, queue.ErrPaused} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// submit hands in the mail at path.
+func (d *Drop) submit(ctx context.Context, path string, id queue.ID) error {
+	f, err := openPlain(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w", errNoMail, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || links(info) != 1:
+		return fmt.Errorf("%w: it has another name somewhere else", errNoMail)
+	case info.Size() > d.cfg.About.MaxMessageBytes+maxExtra+maxEnvelope:
+		return queue.ErrTooLarge
+	}
+	in := bufio.NewReaderSize(f, 64<<10)
+	e, err := readEnvelope(in)
+	if err != nil {
+		return err
+	}
+	d.complete(&e)
+	uid := owner(info)
+	who := d.user(uid)
+	if time.Until(id.Time()) > time.Minute {
+		id = "" // written while the clock was ahead; a later ID than any other's would not do
+	}
+	s := queue.Submission{
+		ID: id, Envelope: e, Body: in,
+		Trace:  message.Trace{User: who},
+		Origin: queue.Origin{Door: "sendmail", Client: "unix:" + strconv.FormatUint(uint64(uid), 10), User: who},
+	}
+	if len(e.To) == 1 {
+		s.Trace.For = e.To[0].Address
+	}
+	_, err = d.next.Submit(ctx, s)
+	return err
+}
+
+// complete gives addresses without a domain the one they are at.
+func (d *Drop) complete(e *message.Envelope) {
+	if !e.From.IsNull() && e.From.Domain == "" {
+		e.From.Domain = "localhost"
+		if machine, err := message.ParseDomain(d.cfg.Machine); err == nil {
+			e.From.Domain = machine
+		}
+	}
+	for i := range e.To {
+		if e.To[i].Domain == "" {
+			e.To[i].Domain = d.cfg.About.Domain
+		}
+	}
+}
+
+// readEnvelope reads the first line.
+func readEnvelope(in *bufio.Reader) (message.Envelope, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			e, err := message.UnmarshalEnvelope(line)
+			if err != nil {
+				err = fmt.Errorf("%w: %w", errNoMail, err)
+			}
+			return e, err
+		case errors.Is(err, bufio.ErrBufferFull) && len(line) <= maxEnvelope:
+		case errors.Is(err, io.EOF), errors.Is(err, bufio.ErrBufferFull):
+			return message.Envelope{}, errNoMail
+		default:
+			return message.Envelope{}, err
+		}
+	}
+}
+
+// user is the name of a user of this machine, or the number of one without.
+func (d *Drop) user(uid uint32) string {
+	if name, known := d.users[uid]; known {
+		return name
+	}
+	name := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(name); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	d.users[uid] = name
+	return name
+}
+
+// drop takes away what is no mail: into rejected/ where it has something in it.
+func (d *Drop) drop(path string, info fs.FileInfo, why error) {
+	var aside string
+	var err error
+	if info.Mode().IsRegular() && info.Size() > 0 {
+		aside = filepath.Join(d.cfg.Dir, rejectedDir, string(queue.NewID()))
+		err = os.Rename(path, aside)
+	} else {
+		err = os.Remove(path)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		d.say(path, errors.Join(why, err))
+	default:
+		d.log.Warn("no mail, set aside", "file", path, "aside", aside, "user", d.user(owner(info)), "err", why)
+		d.thin()
+	}
+}
+
+// thin removes the oldest files of rejected/ beyond keptAside.
+func (d *Drop) thin() {
+	dir := filepath.Join(d.cfg.Dir, rejectedDir)
+	entries, err := os.ReadDir(dir) // sorted, and the names begin with the time
+	if err != nil {
+		return
+	}
+	for _, e := range entries[:max(0, len(entries)-keptAside)] {
+		_ = os.Remove(filepath.Join(dir, e.Name()))
+	}
+}
+
+// say logs what stands in the way of one file, once.
+func (d *Drop) say(path string, err error) {
+	const most = 1000 // names remembered
+	if !d.said[path] && len(d.seen) < most {
+		d.log.Warn("cannot pick up", "file", path, "err", err)
+	}
+	if len(d.seen) < most {
+		d.seen[path] = true
+	}
+}
