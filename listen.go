@@ -15,6 +15,8 @@ import (
 // doors are the open listeners.
 type doors struct {
 	smtp, smtps, http []net.Listener
+	control           []net.Listener // the operator's socket
+	submit            []net.Listener // that of the members of SUBMIT_GROUP
 	notices           []string
 }
 
@@ -24,7 +26,7 @@ type doorway struct {
 }
 
 func (d *doors) all() []doorway {
-	return []doorway{{"smtp", d.smtp}, {"smtps", d.smtps}, {"http", d.http}}
+	return []doorway{{"control", d.control}, {"submit", d.submit}, {"smtp", d.smtp}, {"smtps", d.smtps}, {"http", d.http}}
 }
 
 // close closes what nobody serves any more.
@@ -34,7 +36,7 @@ func (d *doors) close() {
 	}
 }
 
-// openDoors opens every listener, or none. Development mode takes other ports where the standard ones may not be bound and
+// openDoors opens every listener on TCP, or none. Development mode takes other ports where the standard ones may not be bound and
 // nobody asked for them.
 func openDoors(ctx context.Context, s *config.Settings) (*doors, error) {
 	d := &doors{}

@@ -1,5 +1,6 @@
 // Dinkymail is a mail appliance in one binary: it takes mail in over SMTP and HTTP, keeps it in a queue on disk, and hands it
-// to the next hop until every recipient is settled. Read this file first: it says what is made, what runs, and how it stops.
+// to the next hop until every recipient is settled. Whoever runs it asks and commands it over a socket in its directory. Read this
+// file first: it says what is made, what runs, and how it stops.
 package main
 
 import (
@@ -8,13 +9,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
+	"dinkymail/aliases"
 	"dinkymail/cli"
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/maildrop"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 	"dinkymail/relay"
@@ -25,21 +30,27 @@ import (
 var version string
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+	os.Exit(run(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 
-// run is the whole program; its result is the exit status.
+// run is the whole program under the name that args begin with; its result is the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
 	program := cli.Program{In: stdin, Out: stdout, Err: stderr, Environ: environ, Version: cli.Version(version)}
+	if len(args) > 0 {
+		program.Name, args = filepath.Base(args[0]), args[1:]
+	}
+	program.Offline = func(_ context.Context, s *config.Settings) (http.Handler, func() error, error) {
+		return offline(s, newLog(stderr, &config.Settings{LogLevel: slog.LevelWarn}))
+	}
 	program.Serve = func(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error)) error {
-		return serve(ctx, s, reload, newLog(stderr, s))
+		return serve(ctx, s, reload, stderr)
 	}
 	return program.Run(ctx, args)
 }
 
 // serve is the appliance. Every listener is open before anything runs. SIGTERM and SIGINT close the listeners and let what is
 // in flight finish; the store closes last.
-func serve(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error), log *slog.Logger) (err error) {
+func serve(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error), stderr io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -52,20 +63,31 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		return err
 	}
 	defer doors.close()
+	log, kept := openLog(stderr, s)
+	defer func() { err = errors.Join(err, kept.Close()) }()
 	store, err := boltstore.Open(s.DataDir, boltstore.Config{}, log)
 	if err != nil {
 		return &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("open the queue in DATA_DIR=%s: %w", s.DataDir, err)}
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := doors.openControl(ctx, s); err != nil {
+		return err
+	}
+	if err := doors.openSubmit(ctx, s); err != nil {
+		return err
+	}
 
 	s.HTTP.Version = cli.Version(version)
 	next := relay.New(s.Relay, log)
+	s.Queue.Rewriter = aliases.NewLive(s.Aliases, log)
 	q := queue.New(store, next, s.Queue, log)
 	submission := smtp.New(q, s.SMTP, log)
+	operations(s, q, next, kept)
 	api := httpapi.New(q, s.HTTP, log)
 
 	announce(log, s, doors)
-	work := []task{q.Run, rereads{s, reload, next, q, log, hangup}.run}
+	work := []task{q.Run, maildrop.New(q, s.Maildrop, log).Run, alerts(s, q, log).Run, kept.Run,
+		rereads{s, reload, next, q, log, hangup}.run}
 	for _, ln := range doors.smtp {
 		work = append(work, func(ctx context.Context) error { return submission.Serve(ctx, ln) })
 	}
@@ -75,18 +97,15 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	for _, ln := range doors.http {
 		work = append(work, func(ctx context.Context) error { return api.Serve(ctx, ln) })
 	}
+	for _, ln := range doors.submit {
+		work = append(work, func(ctx context.Context) error { return api.ServeSubmit(ctx, ln) })
+	}
+	for _, ln := range doors.control {
+		work = append(work, func(ctx context.Context) error { return api.ServeControl(ctx, ln) })
+	}
 	err = errors.Join(together(ctx, work...), next.Close())
 	log.Info("stopped")
 	return err
-}
-
-// newLog writes to w as LOG_FORMAT and LOG_LEVEL say.
-func newLog(w io.Writer, s *config.Settings) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.LogLevel}
-	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // announce says what was started, and what an operator should know about the settings.

@@ -48,7 +48,7 @@ func start(t *testing.T, dir string, settings ...string) *appliance {
 		"SMTP_LISTEN=127.0.0.1:0", "HTTP_LISTEN=127.0.0.1:0",
 	}, settings...)
 	go func() {
-		a.status <- run(ctx, []string{"--env-file", filepath.Join(dir, ".env")}, strings.NewReader(""), io.Discard, a.log, environ)
+		a.status <- run(ctx, []string{"dinkymail", "--env-file", filepath.Join(dir, ".env")}, strings.NewReader(""), io.Discard, a.log, environ)
 	}()
 	t.Cleanup(a.end)
 	for {
@@ -467,7 +467,7 @@ func TestStartRefusals(t *testing.T) {
 			environ := append([]string{"DATA_DIR=" + filepath.Join(t.TempDir(), "data"), "MAIL_DOMAIN=example.org",
 				"SMTP_LISTEN=127.0.0.1:0", "HTTP_LISTEN=127.0.0.1:0"}, c.settings...)
 			var stderr bytes.Buffer
-			status := run(t.Context(), []string{"--env-file", filepath.Join(t.TempDir(), ".env")}, strings.NewReader(""), io.Discard, &stderr, environ)
+			status := run(t.Context(), []string{"dinkymail", "--env-file", filepath.Join(t.TempDir(), ".env")}, strings.NewReader(""), io.Discard, &stderr, environ)
 			if status != c.status {
 				t.Errorf("exit status %d, want %d", status, c.status)
 			}

@@ -128,7 +128,7 @@ func readFile(name string) (string, error) {
 	case info.Size() > MaxFile:
 		return "", fmt.Errorf("%s: larger than %d bytes", name, MaxFile)
 	}
-	text, err := os.ReadFile(name) //nolint:gosec // the operator names the file
+	text, err := os.ReadFile(name)
 	return string(text), err
 }
 

@@ -3,13 +3,31 @@
 // # What it promises
 //
 // A command that did its work exits 0. Otherwise one sentence on standard error says what is wrong and what to do, and the
-// exit status is one of sysexits.h: 64 wrong usage, 66 nothing to read, 69 the appliance or its next hop cannot do it, 70 a mistake
-// of this program, 73 a file cannot be made, 75 try later, 77 no right to, 78 wrong settings. Only health exits 1, as health checks want it.
-// A password is read from the terminal without echo or from standard input, never from the command line.
+// exit status is one of sysexits.h:
+//
+//	64  wrong usage; a verb that was told neither messages nor filters
+//	65  a backup that is not whole
+//	66  there is no such message, or nothing to read
+//	69  the appliance or its next hop cannot do it
+//	70  a mistake of this program
+//	73  a file cannot be made
+//	75  not now: try later
+//	77  no right to
+//	78  wrong settings
+//
+// health exits 1, as health checks want it, and so does alias for an address without one; what is run under the name of another
+// program exits as that does. A verb for several messages does what it can, names on standard error each message it could not be
+// done to, and does not exit 0 then.
+//
+// Tables fit a terminal. Where the output is no terminal nothing is cut, nothing is coloured, and the columns stay; NO_COLOR is
+// honoured. With --json a list is one object a line, everything else one indented object: the API's own. What strangers wrote into
+// a mail or a reply is shown without control characters. A password is read from the terminal without echo or from standard input,
+// never from the command line.
 //
 // # Limits
 //
-// The commands about mail ask the running appliance over HTTP; none of them opens the queue's files, which it has locked.
+// The commands about mail ask the running appliance over its control socket. While it does not run they open the queue themselves,
+// as the user its files belong to.
 package cli
 
 import (
@@ -17,7 +35,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -36,14 +57,19 @@ const (
 	ExitConfig       = 78
 )
 
-// Exit is an error with the exit status it means.
+// Exit is an error with the exit status it means. Without Err all has been said already.
 type Exit struct {
 	Code int
 	Err  error
 }
 
 // Error is the text of Err.
-func (e *Exit) Error() string { return e.Err.Error() }
+func (e *Exit) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit status %d", e.Code)
+	}
+	return e.Err.Error()
+}
 
 // Unwrap gives Err.
 func (e *Exit) Unwrap() error { return e.Err }
@@ -58,17 +84,30 @@ type Program struct {
 	Environ  []string // as os.Environ gives it
 	Version  string   // see Version
 	Serve    Serve
+
+	// Name is the base name that the program was started under; one of Guises makes it that program. Empty: dinkymail.
+	Name string
+	// Now is the time; nil: time.Now. Times are shown in its location.
+	Now func() time.Time
+	// Offline opens the queue of an appliance that does not run, and answers as its control socket would, until close. Nil: the
+	// commands about mail need a running appliance.
+	Offline func(ctx context.Context, s *config.Settings) (h http.Handler, close func() error, err error)
 }
 
 // program is what every command is given.
 type program struct {
 	Program
-	dotenv string
+	given  string // --env-file
+	dotenv string // the settings file that is used
+	quiet  bool   // nothing is printed that the program played would not print
 }
+
+// disguised reports whether the program was started under the name of another.
+func (w Program) disguised() bool { return slices.Contains(Guises, w.Name) }
 
 // commands is the whole command line.
 type commands struct {
-	EnvFile string `name:"env-file" placeholder:"FILE" default:".env" help:"File with settings; it may be missing. The environment wins."`
+	EnvFile string `name:"env-file" placeholder:"FILE" help:"File with settings; it may be missing. The environment wins. Default: .env here or beside the program, or /etc/dinkymail/dinkymail.env."`
 
 	Serve   serveCommand   `cmd:"" default:"1" help:"Run the appliance. This is what happens without a command."`
 	Init    initCommand    `cmd:"" help:"Write a commented .env to start from."`
@@ -76,20 +115,50 @@ type commands struct {
 	User    userCommands   `cmd:"" help:"Accounts for SMTP clients."`
 	Test    testCommand    `cmd:"" name:"send-test" help:"Send a test mail through the running appliance."`
 	Health  healthCommand  `cmd:"" help:"Ask the running appliance whether it is well; for health checks."`
+	Doctor  doctorCommand  `cmd:"" help:"Look at everything that mail has to pass on its way out, and say what to change."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Queue queueCommand `cmd:"" group:"See the queue:" help:"List what waits, and why."`
+	Show  showMessage  `cmd:"" group:"See the queue:" help:"Tell all about a message: recipients, attempts, what was said."`
+	Cat   catCommand   `cmd:"" group:"See the queue:" help:"Print a message."`
+	Log   logCommand   `cmd:"" group:"See the queue:" help:"Print the log lines about a message."`
+	Watch watchCommand `cmd:"" group:"See the queue:" help:"Follow what happens."`
+	Stats statsCommand `cmd:"" group:"See the queue:" help:"Count what waits, by state, lane, domain and age."`
+
+	Retry    retryCommand    `cmd:"" group:"Act on mail:" help:"Try messages now."`
+	Hold     holdCommand     `cmd:"" group:"Act on mail:" help:"Keep messages back."`
+	Release  releaseCommand  `cmd:"" group:"Act on mail:" help:"Let go what was held."`
+	Remove   removeCommand   `cmd:"" group:"Act on mail:" help:"Put messages into the trash."`
+	Purge    purgeCommand    `cmd:"" group:"Act on mail:" help:"Show what matches, ask, and put it into the trash."`
+	Undo     undoCommand     `cmd:"" group:"Act on mail:" help:"Bring removed messages back."`
+	Bounce   bounceCommand   `cmd:"" group:"Act on mail:" help:"Give up now and tell the sender."`
+	Redirect redirectCommand `cmd:"" group:"Act on mail:" help:"Send messages to another address."`
+	Edit     editCommand     `cmd:"" group:"Act on mail:" name:"edit-recipients" help:"Change to whom messages go."`
+	Pause    pauseCommand    `cmd:"" group:"Act on mail:" help:"Stop taking mail in, a lane, or everything."`
+	Resume   resumeCommand   `cmd:"" group:"Act on mail:" help:"End a pause."`
+
+	guises
+
+	Links      linksCommand      `cmd:"" name:"install-links" group:"Setting up:" help:"Make links under the names of sendmail, Postfix's and Exim's programs."`
+	Completion completionCommand `cmd:"" group:"Setting up:" help:"Print completion for bash, zsh or fish."`
+	Man        manCommand        `cmd:"" group:"Setting up:" help:"Print the manual page."`
+	Complete   completeCommand   `cmd:"" hidden:"" passthrough:"" help:"What may follow the words given."`
+
+	Backup  backupCommand  `cmd:"" group:"Keep it:" help:"Write the whole queue to a file, while it runs."`
+	Verify  verifyCommand  `cmd:"" group:"Keep it:" help:"Read a backup and compare its checksums."`
+	Restore restoreCommand `cmd:"" group:"Keep it:" help:"Make a queue of a backup."`
+	Alias   aliasCommand   `cmd:"" group:"Look things up:" help:"Say who gets mail to an address."`
 }
 
 // Run does what args say, which do not have the program's name, and returns the exit status.
 func (w Program) Run(ctx context.Context, args []string) int {
+	if w.disguised() {
+		p := &program{Program: w, dotenv: w.settingsFile("")}
+		return p.play(ctx, w.Name, args)
+	}
 	var c commands
 	ended, status := false, 0
-	parser, err := kong.New(&c, kong.Name("dinkymail"),
-		kong.Description("Dinkymail takes mail in over SMTP and HTTP, keeps it in a queue on disk, and hands it to your provider until every "+
-			"recipient is settled.\n\nExample: dinkymail init, then dinkymail config check, then dinkymail."),
-		kong.Writers(w.Out, w.Err),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Exit(func(code int) { ended, status = true, code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
+	parser, err := w.parser(ctx, &c, func(code int) { ended, status = true, code })
 	if err != nil {
 		return report(w.Err, err)
 	}
@@ -101,7 +170,18 @@ func (w Program) Run(ctx context.Context, args []string) int {
 		fmt.Fprintf(w.Err, "dinkymail: %s; dinkymail --help lists the commands\n", strings.TrimSuffix(err.Error(), "."))
 		return ExitUsage
 	}
-	return report(w.Err, parsed.Run(&program{Program: w, dotenv: c.EnvFile}))
+	return report(w.Err, parsed.Run(&program{Program: w, given: c.EnvFile, dotenv: w.settingsFile(c.EnvFile)}))
+}
+
+// parser reads the command line into c. exit is called when --help has been printed.
+func (w Program) parser(ctx context.Context, c *commands, exit func(int)) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("dinkymail"),
+		kong.Description("Dinkymail takes mail in over SMTP and HTTP, keeps it in a queue on disk, and hands it to your provider until every "+
+			"recipient is settled.\n\nExample: dinkymail init, then dinkymail config check, then dinkymail."),
+		kong.Writers(w.Out, w.Err),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 }
 
 // report prints an error as sentences, one line for each that is joined in it, and returns its exit status.
@@ -109,11 +189,14 @@ func report(w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
+	var exit *Exit
+	if errors.As(err, &exit) && exit.Err == nil { // it has been said
+		return exit.Code
+	}
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(w, "dinkymail: %s\n", strings.TrimRight(line, "\r\n"))
 	}
-	var exit *Exit
-	if errors.As(err, &exit) {
+	if exit != nil {
 		return exit.Code
 	}
 	return ExitSoftware
@@ -132,8 +215,9 @@ type serveCommand struct{}
 
 // Help is shown by dinkymail serve --help.
 func (serveCommand) Help() string {
-	return `Settings come from the environment and from .env. Without any, the appliance starts in development mode: mail is captured and
-shown under http://127.0.0.1:20001/captured, and nothing leaves the machine. SIGTERM stops it, SIGHUP reads certificates and
+	return `Settings come from the environment and from a file: --env-file, else .env here or beside the program, else
+/etc/dinkymail/dinkymail.env. Without any, the appliance starts in development mode: mail is captured and shown under
+http://127.0.0.1:20001/captured, and nothing leaves the machine. SIGTERM stops it, SIGHUP reads certificates and
 upstream settings again.
 
 Example:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"time"
@@ -13,16 +14,22 @@ import (
 	"dinkymail/queue"
 )
 
-// appliance is the running appliance's HTTP API, as the settings say or at a given address.
-func (p *program) appliance(url string) (*httpapi.Client, error) {
-	s, err := config.Load(p.Environ, p.dotenv)
-	if url == "" {
-		if err != nil {
-			return nil, &Exit{ExitConfig, err}
-		}
-		if url = apiURL(s); url == "" {
-			return nil, &Exit{ExitConfig, errors.New("HTTP_LISTEN is off, so the appliance cannot be asked; set it")}
-		}
+// appliance is the running appliance: at a given address, else over its control socket, else where HTTP_LISTEN says.
+func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, error) {
+	if url != "" {
+		s, _ := config.Load(p.Environ, p.dotenv) // for a key, where there is one
+		return httpapi.NewClient(url, widestKey(s)), nil
+	}
+	client, s, err := p.running(ctx)
+	if err == nil {
+		return client, nil
+	}
+	var absent *absentError
+	if !errors.As(err, &absent) && !errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	if url = apiURL(s); url == "" {
+		return nil, err
 	}
 	return httpapi.NewClient(url, widestKey(s)), nil
 }
@@ -56,7 +63,7 @@ func widestKey(s *config.Settings) string {
 }
 
 type healthCommand struct {
-	URL string `name:"url" help:"Where the appliance is, such as http://127.0.0.1:20001; from HTTP_LISTEN when not given."`
+	URL string `name:"url" placeholder:"URL" help:"Where the appliance is, such as http://mail-api:20001; the one on this machine when not given."`
 }
 
 // Help is shown by dinkymail health --help.
@@ -73,7 +80,7 @@ const healthTimeout = 8 * time.Second
 
 // Run asks for /health.
 func (c healthCommand) Run(ctx context.Context, p *program) error {
-	client, err := p.appliance(c.URL)
+	client, err := p.appliance(ctx, c.URL)
 	if err != nil {
 		return &Exit{1, err}
 	}
@@ -96,12 +103,12 @@ type testCommand struct {
 	Address string        `arg:"" help:"To whom."`
 	Wait    bool          `help:"Follow the mail until it is delivered, failed or held."`
 	Timeout time.Duration `default:"2m" help:"How long to follow it."`
-	URL     string        `name:"url" help:"Where the appliance is; from HTTP_LISTEN when not given."`
+	URL     string        `name:"url" placeholder:"URL" help:"Where the appliance is; the one on this machine when not given."`
 }
 
 // Help is shown by dinkymail send-test --help.
 func (testCommand) Help() string {
-	return `The mail goes the way of all mail: accepted by the HTTP API of the running appliance, queued, handed to the upstream. With --wait the
+	return `The mail goes the way of all mail: accepted by the running appliance, queued, handed to the upstream. With --wait the
 exit status is 0 when it was delivered (or captured, in development mode), 69 when it failed, 75 when it is held or still waits.
 
 Example:
@@ -111,7 +118,7 @@ Example:
 
 // Run sends the mail and follows it.
 func (c testCommand) Run(ctx context.Context, p *program) error {
-	client, err := p.appliance(c.URL)
+	client, err := p.appliance(ctx, c.URL)
 	if err != nil {
 		return err
 	}
@@ -121,7 +128,7 @@ func (c testCommand) Run(ctx context.Context, p *program) error {
 		To:      []string{c.Address},
 		Subject: "Test mail from Dinkymail",
 		Body: "This mail was sent with dinkymail send-test on " + start.Format(time.RFC1123Z) + ".\n\n" +
-			"That you can read it shows that the whole way works: the HTTP API, the queue, and your upstream.\n",
+			"That you can read it shows that the whole way works: the appliance, its queue, and your upstream.\n",
 	})
 	if err != nil {
 		return &Exit{ExitUnavailable, fmt.Errorf("send the test mail: %w", err)}

@@ -98,18 +98,19 @@ func (initCommand) Help() string {
 
 // Run writes the example settings.
 func (initCommand) Run(p *program) error {
-	f, err := os.OpenFile(p.dotenv, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	path := p.newSettingsFile(p.given)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return &Exit{ExitCantCreate, fmt.Errorf("%s exists and stays as it is; remove it or name another file with --env-file", p.dotenv)}
+		return &Exit{ExitCantCreate, fmt.Errorf("%s exists and stays as it is; remove it or name another file with --env-file", path)}
 	}
 	if err != nil {
 		return &Exit{ExitCantCreate, fmt.Errorf("write settings: %w", err)}
 	}
 	_, err = f.WriteString(config.Example())
 	if err = errors.Join(err, f.Close()); err != nil {
-		err = errors.Join(err, os.Remove(p.dotenv)) // half a file would be taken for a whole one
+		err = errors.Join(err, os.Remove(path)) // half a file would be taken for a whole one
 		return &Exit{ExitCantCreate, fmt.Errorf("write settings: %w", err)}
 	}
-	_, err = fmt.Fprintf(p.Out, "Wrote %s. Edit it, then try: dinkymail config check\n", p.dotenv)
+	_, err = fmt.Fprintf(p.Out, "Wrote %s. Edit it, then try: dinkymail config check\n", path)
 	return err
 }

@@ -8,3 +8,5 @@ import "os"
 func isTerminal(*os.File) bool { return false }
 
 func withoutEcho(_ *os.File, read func() (string, error)) (string, error) { return read() }
+
+func terminalWidth(*os.File) int { return 0 }

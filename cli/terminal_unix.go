@@ -48,3 +48,12 @@ func withoutEcho(f *os.File, read func() (string, error)) (string, error) {
 		return "", &Exit{130, errors.New("interrupted")}
 	}
 }
+
+// terminalWidth is how many characters a line of the terminal has; 0 where it does not know.
+func terminalWidth(f *os.File) int {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}

@@ -17,5 +17,6 @@ for _ in {1..30}; do
 	fi
 	sleep 1
 done
+"$here/scripts/dinkymail" doctor >&2 || true
 echo "the appliance was restarted and is not well after 30 seconds; its log says why" >&2
 exit 1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests everything an operator can test from outside: settings, health, and with --mail a message to ADDRESS (DEFAULT_TO if none
-# is given) that is followed until the upstream has taken it.
+# Tests everything an operator can test from outside: settings, health, all that the doctor looks at (disk, doors, DNS, upstream),
+# and with --mail a message to ADDRESS (DEFAULT_TO if none is given) that is followed until the upstream has taken it.
 #   scripts/test-all-components.sh [--mail [ADDRESS]]
 set -euo pipefail
 here=$(dirname "$0")
@@ -19,6 +19,7 @@ step() {
 }
 step "settings" "$here/dinkymail" config check
 step "health" "$here/dinkymail" health
+step "doctor" "$here/dinkymail" doctor
 if [ "${1:-}" = "--mail" ]; then
 	address=${2:-$("$here/dinkymail" config show 2>/dev/null | sed -n 's/^DEFAULT_TO .*[ <]\([^ <>]*@[^ <>]*\).*/\1/p')}
 	if [ -z "$address" ]; then

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"dinkymail/aliases"
+	"dinkymail/message"
+)
+
+type aliasCommand struct {
+	Address []string `arg:"" help:"Addresses, or names at MAIL_DOMAIN."`
+}
+
+// Help is shown by dinkymail alias --help.
+func (aliasCommand) Help() string {
+	return `Says who gets mail to an address, after VIRTUAL_FILE and ALIASES_FILE with all lists followed, one to a line. Exits 1 when it has no
+alias; mail to it goes to the address itself.
+
+Examples:
+
+    dinkymail alias root
+    dinkymail alias info@example.com postmaster`
+}
+
+// Run prints whom each address stands for.
+func (c aliasCommand) Run(p *program) error {
+	s, err := p.settings()
+	if err != nil {
+		return err
+	}
+	book, err := aliases.Load(s.Aliases)
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(p.Err, "dinkymail: %s\n", strings.TrimSpace(line))
+		}
+	}
+	var none []string
+	for _, text := range c.Address {
+		if !strings.Contains(text, "@") {
+			text += "@" + s.Domain
+		}
+		a, err := message.ParseAddress(text)
+		if err != nil {
+			return usage("%w", err)
+		}
+		targets, ok := book.Expand(a)
+		if !ok {
+			none = append(none, text)
+			continue
+		}
+		for _, t := range targets {
+			if _, err := fmt.Fprintln(p.Out, t); err != nil {
+				return err
+			}
+		}
+	}
+	if len(none) > 0 {
+		return &Exit{1, fmt.Errorf("no alias: %s", strings.Join(none, ", "))}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"dinkymail/httpapi"
+	"dinkymail/queue"
+)
+
+// next is in how long a message is tried next, in a word.
+func (p *program) next(e httpapi.Entry) string {
+	if e.Next == nil || e.State != queue.StateQueued && e.State != queue.StateDeferred {
+		return "-"
+	}
+	if !e.Next.After(p.now()) {
+		return "now"
+	}
+	return span(e.Next.Sub(p.now()))
+}
+
+func sender(from string) string {
+	if from == "" {
+		return "<>"
+	}
+	return plain(from)
+}
+
+// recipients are whom a list shows: the first who is not settled, and how many more there are.
+func recipients(e httpapi.Entry) string {
+	if len(e.Recipients) == 0 {
+		return ""
+	}
+	first := e.Recipients[0]
+	for _, r := range e.Recipients {
+		if r.Outcome == queue.Deferred.String() {
+			first = r
+			break
+		}
+	}
+	if more := len(e.Recipients) - 1; more > 0 {
+		return fmt.Sprintf("%s(+%d)", plain(first.Address), more)
+	}
+	return plain(first.Address)
+}
+
+// heldByDefault is the reason of a hold for which none was given.
+const heldByDefault = "held by the operator"
+
+// why says in one line why a message is not delivered, or what became of it.
+func why(e httpapi.Entry) string {
+	switch e.State {
+	case queue.StateHeld:
+		if e.Held != "" && e.Held != heldByDefault {
+			return "held by an operator: " + plain(e.Held)
+		}
+		return plain(e.Reason)
+	case queue.StateActive:
+		return "being handed over now"
+	case queue.StateCaptured:
+		return "development mode: it never leaves this machine"
+	case queue.StateQueued:
+		if e.Next != nil && e.Next.Sub(e.Accepted) > time.Second {
+			return "not to be sent earlier"
+		}
+		return "not tried yet"
+	case queue.StateRemoved:
+		return "removed; dinkymail undo " + string(e.ID) + " brings it back"
+	}
+	wanted := queue.Deferred
+	switch e.State {
+	case queue.StateFailed, queue.StatePartial:
+		wanted = queue.Failed
+	case queue.StateDelivered:
+		wanted = queue.Delivered
+	}
+	for _, r := range e.Recipients {
+		if r.Outcome == wanted.String() && (r.Code != 0 || r.Text != "") {
+			return reply(r.Code, r.Status, r.Text)
+		}
+	}
+	return plain(e.Reason)
+}
+
+// reply is what a next hop answered: "451 4.3.0 try later".
+func reply(code int, status, text string) string {
+	var words []string
+	if code != 0 {
+		words = append(words, fmt.Sprint(code))
+	}
+	if status != "" && !strings.HasPrefix(text, status) {
+		words = append(words, plain(status))
+	}
+	if text != "" {
+		words = append(words, plain(text))
+	}
+	return strings.Join(words, " ")
+}
+
+func stateColor(s queue.State) color {
+	switch s {
+	case queue.StateFailed, queue.StatePartial:
+		return red
+	case queue.StateHeld, queue.StateDeferred:
+		return yellow
+	case queue.StateDelivered:
+		return green
+	case queue.StateActive:
+		return blue
+	case queue.StateRemoved:
+		return gray
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// systemFile is where an installed appliance has its settings.
+const systemFile = "/etc/dinkymail/dinkymail.env"
+
+// getenv looks a variable up in Environ. The last one wins, as in a shell.
+func (w Program) getenv(name string) string {
+	for i := len(w.Environ) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(w.Environ[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// settingsFile is the file that holds the settings: the one given, else the one that DINKYMAIL_ENV_FILE names, else the first of
+// .env in the working directory, .env beside the binary, links resolved, and systemFile that is there. Of the last two one that
+// may not be read counts as missing: systemd reads it for the appliance and hands it over in the environment. Under the name of
+// another program the working directory does not count: anybody may have put a file there.
+func (w Program) settingsFile(given string) string {
+	if given != "" {
+		return given
+	}
+	if named := w.getenv("DINKYMAIL_ENV_FILE"); named != "" {
+		return named
+	}
+	const here = ".env"
+	if !w.disguised() {
+		if _, err := os.Stat(here); !errors.Is(err, fs.ErrNotExist) {
+			return here
+		}
+	}
+	if binary, err := resolvedBinary(); err == nil {
+		if path := filepath.Join(filepath.Dir(binary), ".env"); readable(path) {
+			return path
+		}
+	}
+	if readable(systemFile) || w.disguised() {
+		return systemFile
+	}
+	return here
+}
+
+func readable(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+// newSettingsFile is where init writes: what was given or named, or .env here.
+func (w Program) newSettingsFile(given string) string {
+	if given != "" {
+		return given
+	}
+	if named := w.getenv("DINKYMAIL_ENV_FILE"); named != "" {
+		return named
+	}
+	return ".env"
+}
+
+// resolvedBinary is the path of this program's file, whatever links led to it.
+func resolvedBinary() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}

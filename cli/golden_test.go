@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+)
+
+// What each command prints about the stocked queue where no terminal is.
+func TestOutput(t *testing.T) {
+	c := stocked(t)
+	for _, test := range []struct {
+		name string
+		args string
+	}{
+		{"queue.txt", "queue"},
+		{"queue-all.txt", "queue --all --newest"},
+		{"queue.json", "queue --json --state deferred --from ada"},
+		{"queue-none.txt", "queue --to nobody"},
+		{"show-deferred.txt", "show 0cagh3h68onkmkg0"},
+		{"show-held.txt", "show 0cagh3h68onkmkg1"},
+		{"show-queued.txt", "show 0cagh3h68onkmkg2"},
+		{"show-failed.txt", "show 0cagh3h68onkmkg4"},
+		{"show-removed.txt", "show 0cagh3h68onkmkg5"},
+		{"show.json", "show --json 0cagh3h68onkmkg0"},
+		{"purge.txt", "purge --domain example.org"},
+	} {
+		code, out, errs := c.run("", strings.Fields(test.args)...)
+		if code != 0 || errs != "" {
+			t.Errorf("%s: exit status %d: %s", test.args, code, errs)
+		}
+		golden(t, test.name, out)
+	}
+}

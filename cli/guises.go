@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/alecthomas/kong"
+
+	"dinkymail/cli/exim"
+	"dinkymail/cli/postfix"
+	"dinkymail/cli/sendmail"
+)
+
+// Guises are the names of other programs under which this one does what they do.
+var Guises = []string{"sendmail", "mailq", "newaliases", "postqueue", "postcat", "postsuper", "postconf", "postmap", "postfix", "exim", "exim4",
+	"exiqgrep"}
+
+// guises are the same names as commands: dinkymail postqueue -p.
+type guises struct {
+	Sendmail   guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"Hand mail in, as sendmail -t does."`
+	Mailq      guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"List the queue as Postfix does."`
+	Newaliases guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"Check ALIASES_FILE; there is nothing to build."`
+	Postqueue  guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"postqueue -p, -j, -f, -i ID, -s SITE."`
+	Postcat    guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"postcat -q ID, with -h, -b or -e."`
+	Postsuper  guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"postsuper -d, -h, -H, -r ID, ALL or -."`
+	Postconf   guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"Settings under Postfix's names."`
+	Postmap    guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"postmap -q KEY TABLE."`
+	Postfix    guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"postfix check, status, flush, reload."`
+	Exim       guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"exim -bp, -bpc, -Mvh, -Mrm, -Mf, -Mt, -M, -q and others."`
+	Exiqgrep   guise `cmd:"" passthrough:"" group:"Postfix and Exim:" help:"Search the queue as Exim's exiqgrep does."`
+}
+
+// guise is another program: which one, kong knows.
+type guise struct {
+	Args []string `arg:"" optional:"" help:"What that program is given."`
+}
+
+// Run does what that program does.
+func (g guise) Run(ctx context.Context, p *program, parsed *kong.Context) error {
+	if status := p.play(ctx, parsed.Selected().Name, g.Args); status != 0 {
+		return &Exit{Code: status}
+	}
+	return nil
+}
+
+// play is one of Guises with its own arguments. It prints what is wrong itself, and returns the exit status.
+func (p *program) play(ctx context.Context, name string, args []string) int {
+	p.quiet = true
+	switch name {
+	case "sendmail":
+		return sendmail.Run(ctx, name, args, sendmail.World{In: p.In, Out: p.Out, Err: p.Err, Environ: p.Environ, Settings: p.settings,
+			Postfix: func(ctx context.Context, name string, args ...string) int { return p.play(ctx, name, args) }})
+	case "exim", "exim4", "exiqgrep":
+		return exim.Run(ctx, name, args, exim.World{In: p.In, Out: p.Out, Err: p.Err, Environ: p.Environ, Now: p.now,
+			Location: p.now().Location(), Version: p.Version, Settings: p.settings, Client: p.operator,
+			Sendmail: func(ctx context.Context, args []string) int { return p.play(ctx, "sendmail", args) }})
+	default:
+		return postfix.Run(ctx, name, args, postfix.World{In: p.In, Out: p.Out, Err: p.Err, Environ: p.Environ, Now: p.now,
+			Location: p.now().Location(), Version: p.Version, Settings: p.settings, Client: p.operator,
+			Running: func(ctx context.Context) error {
+				client, _, err := p.running(ctx)
+				if err == nil {
+					client.Close()
+				}
+				return err
+			}})
+	}
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"dinkymail/internal/smtptest"
+	"dinkymail/queue"
+	"dinkymail/relay"
+)
+
+// running is a console for an appliance that delivers to a next hop which follows a script.
+func running(t *testing.T, rules ...smtptest.Rule) console {
+	t.Helper()
+	hop := smtptest.New(t, smtptest.Config{})
+	hop.Script(rules...)
+	dir := t.TempDir()
+	next := relay.New(relay.Config{Host: hop.Host(), Port: hop.Port(), Hostname: "mail.example.com"}, slog.New(slog.DiscardHandler))
+	q, api, closeStore, err := control(dir, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlisten, err := listen(dir, api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- q.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := errors.Join(unlisten(), <-ended, next.Close(), closeStore()); err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	return console{t, dir}
+}
+
+// watcher is a dinkymail watch that runs.
+type watcher struct {
+	t     *testing.T
+	lines chan string
+}
+
+// watch runs dinkymail watch. It returns once it has seen an event.
+func (c console) watch(args ...string) *watcher {
+	c.t.Helper()
+	out, in := io.Pipe()
+	var errs strings.Builder
+	w := worldOf(nil, in, &errs, []string{"MAIL_DOMAIN=example.com", "DATA_DIR=" + c.dir})
+	ctx, cancel := context.WithCancel(c.t.Context())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- w.Run(ctx, append([]string{"watch"}, args...))
+		_ = in.Close()
+	}()
+	seen := &watcher{c.t, make(chan string, 100)}
+	go func() {
+		defer close(seen.lines)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			seen.lines <- lines.Text()
+		}
+	}()
+	c.t.Cleanup(func() {
+		cancel()
+		if code := <-ended; code != 0 {
+			c.t.Errorf("watch ended with %d: %s", code, errs.String())
+		}
+	})
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		c.run("", "pause", "intake")
+		c.run("", "resume", "intake")
+		select {
+		case <-seen.lines:
+			tick.Stop()
+			return seen
+		default:
+		}
+	}
+}
+
+// until waits for a line that matches.
+func (w *watcher) until(pattern string) string {
+	w.t.Helper()
+	wanted := regexp.MustCompile(pattern)
+	var seen []string
+	for patience := time.After(20 * time.Second); ; {
+		select {
+		case line, ok := <-w.lines:
+			if !ok {
+				w.t.Fatalf("watch ended before a line with %s", pattern)
+			}
+			if wanted.MatchString(line) {
+				return line
+			}
+			seen = append(seen, line)
+		case <-patience:
+			w.t.Fatalf("no line with %s came, but\n%s", pattern, strings.Join(seen, "\n"))
+		}
+	}
+}
+
+// A stuck mail is seen, understood and mended with the commands that each output names.
+func TestAStuckMailIsMended(t *testing.T) {
+	c := running(t, smtptest.Rule{Stage: smtptest.Rcpt, Answer: smtptest.Reply("451 4.7.1 greylisted"), Times: 1})
+	w := c.watch()
+	code, out, errs := c.run("", "send-test", "bob@example.net")
+	if code != 0 {
+		t.Fatalf("send-test: %d %s", code, errs)
+	}
+	id := regexp.MustCompile("[0-9a-v]{16}").FindString(out)
+	w.until("queued +" + id + "  noreply@example.com → bob@example.net  [0-9.]+ k?B$")
+	w.until("deferred +" + id + "  .*451 4.7.1 greylisted; again in [0-9]+[sm]$")
+	if _, out, _ = c.run("", "queue"); !regexp.MustCompile(id + " .* bob@example.net +451 4.7.1 greylisted\n$").MatchString(out) {
+		t.Errorf("queue says\n%s", out)
+	}
+	_, out, _ = c.run("", "show", id)
+	for _, want := range []string{"said: 451 4.7.1 greylisted\n", "deferred at rcpt: 451", "C: RCPT TO:<bob@example.net>", "dinkymail retry " + id} {
+		if !strings.Contains(out, want) {
+			t.Errorf("show does not say %q:\n%s", want, out)
+		}
+	}
+	if code, _, errs := c.run("", "retry", id); code != 0 {
+		t.Errorf("retry: %d %s", code, errs)
+	}
+	w.until("delivered +" + id)
+	if _, out, _ = c.run("", "show", id); !strings.HasPrefix(out, id+"  delivered\n") {
+		t.Errorf("show says\n%s", out)
+	}
+	if code, out, errs := c.run("", "health"); code != 0 || out != "ok\n" {
+		t.Errorf("health: %d %s%s", code, out, errs)
+	}
+}
+
+// With --json every event is an object on a line of its own.
+func TestWatchJSON(t *testing.T) {
+	c := running(t)
+	w := c.watch("--json")
+	c.run("", "send-test", "bob@example.net")
+	var e queue.Event
+	line := w.until(`"kind":"delivered"`)
+	if err := json.Unmarshal([]byte(line), &e); err != nil || e.To != "bob@example.net" || !e.ID.Valid() {
+		t.Errorf("%s: %v", line, err)
+	}
+}

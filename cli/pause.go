@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"dinkymail/queue"
+)
+
+type pauseCommand struct {
+	What   string `arg:"" help:"intake, a lane such as upstream, or all."`
+	Reason string `placeholder:"TEXT" help:"Why; lists show it, and clients are told when intake is paused."`
+}
+
+// Help is shown by dinkymail pause --help.
+func (pauseCommand) Help() string {
+	return `Stops taking mail in (intake), delivering on a lane (its name, as dinkymail stats shows it), or both (all), until resume; restarts
+change nothing about it. While intake is paused clients are told to try again later.
+
+Examples:
+
+    dinkymail pause upstream --reason "the provider moves tonight"
+    dinkymail pause all`
+}
+
+// what is what is paused, in words.
+func what(name string) string {
+	switch name {
+	case queue.Intake:
+		return "taking mail in"
+	case queue.Everything:
+		return "taking mail in and delivering it"
+	default:
+		return "delivering on lane " + plain(name)
+	}
+}
+
+// Run pauses.
+func (c pauseCommand) Run(ctx context.Context, p *program) error {
+	client, done, err := p.operator(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := client.Pause(ctx, c.What, c.Reason); err != nil {
+		return refused(err)
+	}
+	_, err = fmt.Fprintf(p.Out, "Paused: %s. dinkymail resume %s ends it.\n", what(c.What), c.What)
+	return err
+}
+
+type resumeCommand struct {
+	What string `arg:"" help:"intake, a lane such as upstream, or all."`
+}
+
+// Help is shown by dinkymail resume --help.
+func (resumeCommand) Help() string {
+	return "Ends what pause began.\n\nExample:\n\n    dinkymail resume upstream"
+}
+
+// Run resumes.
+func (c resumeCommand) Run(ctx context.Context, p *program) error {
+	client, done, err := p.operator(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := client.Resume(ctx, c.What); err != nil {
+		return refused(err)
+	}
+	_, err = fmt.Fprintf(p.Out, "Resumed: %s.\n", what(c.What))
+	return err
+}

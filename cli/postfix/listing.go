@@ -1,0 +1,172 @@
+package postfix
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"dinkymail/httpapi"
+	"dinkymail/internal/plain"
+	"dinkymail/queue"
+)
+
+// Names of Postfix's queues.
+const (
+	incoming = "incoming"
+	active   = "active"
+	deferred = "deferred"
+	hold     = "hold"
+)
+
+// queueOf is the queue of Postfix in which a message would be.
+func queueOf(e *httpapi.Entry) string {
+	switch {
+	case e.State == queue.StateActive:
+		return active
+	case e.Held != "" || e.State == queue.StateCaptured:
+		return hold
+	case e.State == queue.StateQueued:
+		return incoming
+	default:
+		return deferred
+	}
+}
+
+// noSender is what stands for the null reverse-path.
+const noSender = "MAILER-DAEMON"
+
+func sender(e *httpapi.Entry) string {
+	if e.From == "" {
+		return noSender
+	}
+	return e.From
+}
+
+// waiting are the recipients that are not settled, and why each of them waits. Those that nothing is known of come first, so
+// that nobody takes the reason of others for theirs.
+func waiting(e *httpapi.Entry) (recipients []httpapi.Recipient, reasons []string) {
+	var known []httpapi.Recipient
+	var why []string
+	for _, r := range e.Recipients {
+		if r.Outcome != queue.Deferred.String() {
+			continue
+		}
+		if reason := reasonOf(e, &r); reason != "" {
+			known, why = append(known, r), append(why, reason)
+			continue
+		}
+		recipients, reasons = append(recipients, r), append(reasons, "")
+	}
+	return append(recipients, known...), append(reasons, why...)
+}
+
+// reasonOf is why a recipient waits: for its lane, or because of what the next hop said.
+func reasonOf(e *httpapi.Entry, r *httpapi.Recipient) string {
+	switch {
+	case e.State == queue.StateActive:
+		return ""
+	case e.State == queue.StateHeld && e.Held == "" && e.Reason != "":
+		return plain.Line(e.Reason)
+	case r.Code != 0:
+		reply := strconv.Itoa(r.Code)
+		if r.Status != "" {
+			reply += " " + r.Status
+		}
+		return plain.Line(fmt.Sprintf("host %s said: %s %s", r.Remote, reply, r.Text))
+	case r.Text != "":
+		return plain.Line(r.Text)
+	default:
+		return plain.Line(e.Held)
+	}
+}
+
+// columns is the report that people and most scripts read.
+type columns struct {
+	out      *bufio.Writer
+	location *time.Location
+	n        int
+	bytes    int64
+}
+
+// Widths of the report with long queue IDs. A reason ends at the same column wherever it is short enough.
+const (
+	heading       = "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------"
+	arrival       = "Mon Jan _2 15:04:05"
+	endOfReason   = 76
+	recipientsAt  = 47
+	bytesPerKbyte = 1024
+)
+
+func (l *columns) message(e httpapi.Entry) {
+	if l.n == 0 {
+		fmt.Fprintln(l.out, heading)
+	}
+	l.n++
+	l.bytes += e.Size
+	id := string(e.ID)
+	switch queueOf(&e) {
+	case active:
+		id += "*"
+	case hold:
+		id += "!"
+	}
+	fmt.Fprintf(l.out, "%-17s %8d %s %s\n", id, e.Size, e.Accepted.In(l.location).Format(arrival), sender(&e))
+	said := ""
+	recipients, reasons := waiting(&e)
+	for i, r := range recipients {
+		if reason := reasons[i]; reason != said {
+			fmt.Fprintf(l.out, "%*s(%s)\n", max(0, endOfReason-len(reason)), "", reason)
+			said = reason
+		}
+		fmt.Fprintf(l.out, "%*s%s\n", recipientsAt, "", r.Address)
+	}
+	fmt.Fprintln(l.out)
+}
+
+func (l *columns) end() {
+	switch l.n {
+	case 0:
+		fmt.Fprintln(l.out, "Mail queue is empty")
+	case 1:
+		fmt.Fprintf(l.out, "-- %d Kbytes in 1 Request.\n", l.bytes/bytesPerKbyte)
+	default:
+		fmt.Fprintf(l.out, "-- %d Kbytes in %d Requests.\n", l.bytes/bytesPerKbyte, l.n)
+	}
+}
+
+// objects is the report in JSON, one object a line, with blanks where postqueue has them.
+type objects struct{ out *bufio.Writer }
+
+func (l *objects) message(e httpapi.Entry) {
+	fmt.Fprintf(l.out, `{"queue_name": %s, "queue_id": %s, "arrival_time": %d, "message_size": %d, "forced_expire": false, `+
+		`"sender": %s, "recipients": [`, quote(queueOf(&e)), quote(string(e.ID)), e.Accepted.Unix(), e.Size, quote(sender(&e)))
+	recipients, reasons := waiting(&e)
+	for i, r := range recipients {
+		if i > 0 {
+			l.out.WriteString(", ")
+		}
+		fmt.Fprintf(l.out, `{"address": %s`, quote(r.Address))
+		if reasons[i] != "" {
+			fmt.Fprintf(l.out, `, "delay_reason": %s`, quote(reasons[i]))
+		}
+		l.out.WriteString("}")
+	}
+	l.out.WriteString("]}\n")
+}
+
+func (*objects) end() {}
+
+// quote is a JSON string in which < and > stand for themselves.
+func quote(text string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(text); err != nil { // a string can always be written
+		return `""`
+	}
+	return strings.TrimRight(b.String(), "\n")
+}

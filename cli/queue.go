@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+)
+
+type queueCommand struct {
+	filters
+	All    bool `group:"Filters:" help:"Finished and removed messages too."`
+	Newest bool `help:"The newest first."`
+	Limit  int  `default:"-1" placeholder:"N" help:"Show at most N; 0 for all. A terminal gets 100, everything else all."`
+	JSON   bool `name:"json" help:"One JSON object a line."`
+}
+
+// Help is shown by dinkymail queue --help.
+func (queueCommand) Help() string {
+	return `Lists what waits, the oldest first: since when, how it stands, when it is tried next, and why it was not delivered yet. The
+state "active" means that it is being handed over now, "held" that it waits for its lane or for you.
+
+Examples:
+
+    dinkymail queue
+    dinkymail queue --domain example.com --older 1h
+    dinkymail queue --error '/5\.7\.[0-9]/' --json | jq -r .id | dinkymail retry -
+    dinkymail queue --state failed,partial --younger 1d`
+}
+
+// terminalLimit is how many messages a terminal is shown without --limit.
+const terminalLimit = 100
+
+// stretch is how many rows a table gathers before it prints them.
+const stretch = 500
+
+// Run lists messages.
+func (c queueCommand) Run(ctx context.Context, p *program) error {
+	client, done, err := p.operator(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	sel := c.selection()
+	sel.All, sel.Newest = c.All, c.Newest
+	l := lister{p: p, screen: p.screen(), json: c.JSON}
+	l.limit = c.Limit
+	if l.limit < 0 {
+		l.limit = 0
+		if l.screen.terminal && !c.JSON {
+			l.limit = terminalLimit
+		}
+	}
+	if err := l.list(ctx, client, sel); err != nil || c.JSON {
+		return err
+	}
+	if l.shown == 0 {
+		_, err = fmt.Fprintln(p.Out, l.nothing(c.any() || c.All))
+	} else if l.screen.terminal {
+		err = l.footer()
+	}
+	if err != nil || !l.screen.terminal {
+		return err
+	}
+	return p.printTrouble(ctx, client)
+}

@@ -1,0 +1,146 @@
+package sendmail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"dinkymail/maildrop"
+	"dinkymail/message"
+)
+
+// send takes a mail from standard input and hands it in.
+func (w World) send(ctx context.Context, o *options) error {
+	if len(o.args) == 0 && !o.extract {
+		return failf(exitUsage, "there is no recipient: give some, or -t for those in the header")
+	}
+	places := w.places()
+	limits := about(places)
+	l, err := read(w.In, !o.ignoreDot, limits.MaxMessageBytes)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	e, err := w.envelope(o, l, limits)
+	kept := ""
+	if err == nil {
+		_, kept, err = handIn(ctx, places, e, l)
+	}
+	if err != nil && o.deadLetter {
+		return w.bury(err, e, l)
+	}
+	if err == nil && o.verbose {
+		_, err = fmt.Fprintln(w.Out, kept)
+	}
+	return err
+}
+
+// bury keeps a mail that could not be sent where its owner may find it.
+func (w World) bury(why error, e message.Envelope, l *letter) error {
+	home := w.getenv("HOME")
+	if u, err := w.user(); home == "" && err == nil {
+		home = u.HomeDir
+	}
+	path, err := deadLetter(home, e, l)
+	code := exitSoftware
+	var x *exit
+	if errors.As(why, &x) {
+		code = x.code
+	}
+	if err != nil {
+		return failf(code, "%w; and it is in no dead.letter: %w", why, err)
+	}
+	return failf(code, "%w; the mail is in %s", why, path)
+}
+
+// envelope says from whom the mail is and to whom it goes, and completes its header.
+func (w World) envelope(o *options, l *letter, limits maildrop.About) (e message.Envelope, err error) {
+	if e.From, err = w.sender(o); err != nil {
+		return e, err
+	}
+	e.Ret, e.ID = o.ret, o.envid
+	var to []message.Address
+	for _, arg := range o.args {
+		list, err := addresses(arg)
+		if err == nil && len(list) == 0 {
+			err = failf(exitNoUser, "%q is no address", arg)
+		}
+		if err != nil {
+			return e, err
+		}
+		to = append(to, list...)
+	}
+	if o.extract {
+		list, err := l.recipients()
+		if err != nil {
+			return e, err
+		}
+		to = append(to, list...)
+	}
+	e.UTF8 = e.From.NeedsUTF8()
+	seen := map[message.Address]bool{}
+	for _, a := range to {
+		if !seen[a] {
+			seen[a] = true
+			e.UTF8 = e.UTF8 || a.NeedsUTF8()
+			e.To = append(e.To, message.Recipient{Address: a, Notify: o.notify})
+		}
+	}
+	switch n := len(e.To); {
+	case n == 0:
+		return e, failf(exitUsage, "there is no recipient in To, Cc or Bcc of the mail")
+	case limits.MaxRecipients > 0 && n > limits.MaxRecipients:
+		return e, failf(exitUnavailable, "the mail has %d recipients, and one may have %d (MESSAGE_MAX_RECIPIENTS)", n, limits.MaxRecipients)
+	}
+	return e, w.sign(o.name, e.From, l)
+}
+
+// sender is the envelope's: what was given, or the user.
+func (w World) sender(o *options) (message.Address, error) {
+	if !o.hasSender {
+		u, err := w.user()
+		if err != nil {
+			return message.Address{}, err
+		}
+		a, err := message.ParseLocalAddress(u.Username)
+		if err != nil {
+			return a, failf(exitOS, "your user name cannot be an address (%w); give the sender with -f", err)
+		}
+		return a, nil
+	}
+	list, err := addresses(o.sender)
+	switch {
+	case err != nil:
+		return message.Address{}, err
+	case len(list) > 1:
+		return message.Address{}, failf(exitUsage, "-f %s: one sender is wanted", o.sender)
+	case len(list) == 0: // "" and <>
+		return message.Address{}, nil
+	}
+	return list[0], nil
+}
+
+// sign adds From where it is missing.
+func (w World) sign(name string, from message.Address, l *letter) error {
+	if l.has("from") {
+		return nil
+	}
+	u, err := w.user()
+	if from.IsNull() {
+		if err != nil {
+			return err
+		}
+		if from, err = message.ParseLocalAddress(u.Username); err != nil {
+			return failf(exitOS, "your user name cannot be an address (%w); write a From field", err)
+		}
+	}
+	if name == "" {
+		name = w.getenv("NAME")
+	}
+	if name == "" && u != nil {
+		name, _, _ = strings.Cut(u.Name, ",")
+	}
+	l.add("From", message.Mailbox{Name: name, Address: from}.String())
+	return nil
+}

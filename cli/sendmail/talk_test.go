@@ -1,0 +1,84 @@
+package sendmail
+
+import (
+	"io"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+
+	"dinkymail/message"
+	"dinkymail/queue"
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+// sendmail -bs speaks SMTP: commands one after the other or all at once, parameters of notification, a mail that is refused, an
+// end without QUIT.
+func TestTalk(t *testing.T) {
+	a := newAppliance(t, queue.Config{}).start()
+	r := a.sendmail("EHLO localhost\r\nMAIL FROM:<ada@example.org> BODY=8BITMIME RET=HDRS ENVID=x1\r\n"+
+		"RCPT TO:<bob@example.net> NOTIFY=FAILURE ORCPT=rfc822;robert@example.net\r\nRCPT TO:<carol@example.net> NOTIFY=NEVER\r\nDATA\r\n"+
+		"Subject: x\r\n\r\n..\r\nHello\r\n.\r\nRSET\r\nNOOP\r\nNONSENSE\r\nQUIT\r\n", "-bs")
+	if r.status != 0 || r.err != "" {
+		t.Fatalf("got %+v", r)
+	}
+	m, text := a.one()
+	if want := "Subject: x\nFrom: Ada Lovelace <ada@example.org>\n\n.\nHello\n"; text != want {
+		t.Errorf("got %q, want %q", text, want)
+	}
+	e := m.Envelope
+	if e.From.String() != "ada@example.org" || recipients(e) != "bob@example.net carol@example.net" || e.Ret != "HDRS" || e.ID != "x1" ||
+		e.To[0].Notify != message.NotifyFailure || e.To[0].Original != "rfc822;robert@example.net" || e.To[1].Notify != message.NotifyNever {
+		t.Errorf("got %+v", e)
+	}
+	replies := regexp.MustCompile(`(?m)^\d{3} .*`).FindAllString(r.out, -1)
+	var codes []string
+	for _, line := range replies {
+		codes = append(codes, line[:3])
+	}
+	if got, want := strings.Join(codes, " "), "220 250 250 250 250 354 250 250 250 500 221"; got != want ||
+		!strings.Contains(r.out, "queued as "+string(m.ID)) {
+		t.Errorf("got %s, want %s:\n%s", got, want, r.out)
+	}
+}
+
+// Without an appliance the mail goes into the maildrop; the conversation ends with standard input.
+func TestTalkWhileDown(t *testing.T) {
+	a := newAppliance(t, queue.Config{})
+	r := a.sendmail("HELO localhost\r\nMAIL FROM:<ada@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\nSubject: x\r\n\r\nHello\r\n.\r\n", "-bs")
+	if r.status != 0 || !strings.Contains(r.out, "250 2.0.0 queued as") {
+		t.Fatalf("got %+v", r)
+	}
+	a.pickUp()
+	a.one()
+}
+
+// A mail that cannot be kept is refused for the time being, and one that never can be for good.
+func TestTalkRefuses(t *testing.T) {
+	full := newAppliance(t, queue.Config{MaxMessages: 1}).start()
+	const mail = "MAIL FROM:<ada@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n"
+	r := full.sendmail("HELO x\r\n"+mail+"Hello\r\n.\r\n"+mail+"Hello\r\n.\r\n"+mail+strings.Repeat("Received: x\r\n", 60)+"\r\n.\r\nQUIT\r\n", "-bs")
+	if !strings.Contains(r.out, "452 4.3.1 ") || !strings.Contains(r.out, "554 5.6.0 ") {
+		t.Errorf("got %s", r.out)
+	}
+	full.one()
+}
+
+// What is read after the program has ended is nobody's: standard input is not drained.
+func TestTalkEndsAtQuit(t *testing.T) {
+	a := newAppliance(t, queue.Config{}).start()
+	in, out := io.Pipe()
+	done := make(chan int)
+	go func() {
+		w := World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + a.dir}, In: in, Out: io.Discard, Err: io.Discard}
+		done <- Run(t.Context(), "sendmail", []string{"-bs"}, w)
+	}()
+	if _, err := io.WriteString(out, "QUIT\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if status := <-done; status != 0 {
+		t.Errorf("got %d", status)
+	}
+	out.Close()
+}

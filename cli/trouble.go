@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"dinkymail/httpapi"
+)
+
+// printTrouble tells what stands still as a whole: the lanes that are held, what is paused, a disk that failed.
+func (p *program) printTrouble(ctx context.Context, client *httpapi.Client) error {
+	st, err := client.Stats(ctx)
+	if err != nil {
+		return refused(err)
+	}
+	for _, line := range p.trouble(st) {
+		if _, err := fmt.Fprintln(p.Out, p.screen().paint(yellow, line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trouble is a line for each thing that stands still, with what ends it.
+func (p *program) trouble(st httpapi.Stats) []string {
+	var lines []string
+	if st.Broken != "" {
+		lines = append(lines, "Nothing is delivered: "+plain(st.Broken)+". dinkymail doctor looks into it.")
+	}
+	paused := map[string]bool{}
+	for _, w := range st.Paused {
+		paused[w.What] = true
+		line := fmt.Sprintf("Paused since %s: %s", p.relative(w.Since), what(w.What))
+		if w.Reason != "" {
+			line += " (" + plain(w.Reason) + ")"
+		}
+		lines = append(lines, line+fmt.Sprintf(". dinkymail resume %s ends it.", w.What))
+	}
+	for _, l := range st.Lanes {
+		if l.Held && !paused[l.Name] {
+			lines = append(lines, p.heldLane(l))
+		}
+	}
+	if st.Damaged > 0 {
+		lines = append(lines, count(st.Damaged, "record")+" could not be read and lie in DATA_DIR/damaged; look at the disk.")
+	}
+	return lines
+}
+
+func (p *program) heldLane(l httpapi.LaneDetail) string {
+	line := "Lane " + l.Name + " is held"
+	if l.Since != nil {
+		line += " since " + p.relative(*l.Since)
+	}
+	line += ": " + strings.TrimSuffix(plain(l.Reason), ".") + "."
+	if l.NextProbe != nil {
+		line += " It is tried again " + p.relative(*l.NextProbe) + "; dinkymail retry --everything does so now."
+	}
+	return line
+}

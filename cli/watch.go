@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"dinkymail/queue"
+)
+
+type watchCommand struct {
+	JSON bool `name:"json" help:"One JSON object a line."`
+}
+
+// Help is shown by dinkymail watch --help.
+func (watchCommand) Help() string {
+	return `Follows what happens, a line an event, until Ctrl-C: mail taken in, delivered, deferred, failed, what operators do, and lanes that
+stop and flow again. Events that come faster than they can be printed are left out.
+
+Examples:
+
+    dinkymail watch
+    dinkymail watch --json | jq 'select(.kind == "failed")'`
+}
+
+// Run prints events until it is interrupted, which is success.
+func (c watchCommand) Run(ctx context.Context, p *program) error {
+	client, _, err := p.running(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	s := p.screen()
+	encoder := json.NewEncoder(p.Out)
+	encoder.SetEscapeHTML(false)
+	err = client.Watch(ctx, func(e queue.Event) error {
+		if c.JSON {
+			return encoder.Encode(e)
+		}
+		_, err := fmt.Fprintln(p.Out, p.event(s, e))
+		return err
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("the appliance stopped")
+	}
+	return refused(err)
+}
+
+// event is one line.
+func (p *program) event(s screen, e queue.Event) string {
+	words := []string{s.paint(gray, e.At.In(p.now().Location()).Format(time.TimeOnly)),
+		s.paint(eventColor(e.Kind), fmt.Sprintf("%-10s", e.Kind))}
+	if e.ID != "" {
+		words = append(words, string(e.ID))
+	}
+	if e.From != "" || e.To != "" {
+		words = append(words, plain(e.From)+" → "+plain(e.To))
+	}
+	if e.Size > 0 {
+		words = append(words, size(e.Size))
+	}
+	if e.ID == "" && e.Lane != "" {
+		words = append(words, plain(e.Lane))
+	}
+	line := strings.Join(words, "  ")
+	if e.Text != "" {
+		line += ": " + plain(e.Text)
+	}
+	if !e.Next.IsZero() {
+		line += "; again " + p.relative(e.Next)
+	}
+	if s.terminal && columns(line) > s.width && !s.colors {
+		line = cut(line, s.width)
+	}
+	return line
+}
+
+func eventColor(k queue.EventKind) color {
+	switch k {
+	case queue.EventDelivered, queue.EventLaneFlows, queue.EventResumed:
+		return green
+	case queue.EventFailed:
+		return red
+	case queue.EventDeferred, queue.EventLaneHeld, queue.EventPaused, queue.EventHeld:
+		return yellow
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,83 @@
+// Package getopt takes a command line apart as getopt(3) does, for programs that stand in for others whose options have one
+// letter.
+//
+// # What it promises
+//
+// Letters may share a hyphen (-qv), a value may follow its letter at once or as the next argument (-i5, -i 5), a lone
+// hyphen is an operand, and everything behind -- is. Options behind operands count too, as with glibc, unless the letters
+// begin with a plus sign. Options come back in the order in which they were given.
+package getopt
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Option is one option as it was given.
+type Option struct {
+	Letter byte
+	Value  string // of a letter that takes one
+}
+
+// Error is a letter that is not known, or that lacks its value. Its text is what glibc prints behind the program's name.
+type Error struct {
+	Letter byte
+	Lacks  bool
+}
+
+func (e *Error) Error() string {
+	shown := strings.Trim(strconv.QuoteToASCII(string([]byte{e.Letter})), `"`)
+	if e.Lacks {
+		return fmt.Sprintf("option requires an argument -- '%s'", shown)
+	}
+	return fmt.Sprintf("invalid option -- '%s'", shown)
+}
+
+// Parse reads args, which do not have the program's name. letters are those known, with a colon behind those that take a
+// value. The error is an *Error; options and operands are then those before it.
+func Parse(args []string, letters string) (options []Option, operands []string, err error) {
+	letters, strict := strings.CutPrefix(letters, "+")
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		switch {
+		case arg == "--":
+			return options, append(operands, args...), nil
+		case len(arg) < 2 || arg[0] != '-':
+			operands = append(operands, arg)
+			if strict {
+				return options, append(operands, args...), nil
+			}
+		default:
+			var some []Option
+			some, args, err = cluster(arg[1:], args, letters)
+			if options = append(options, some...); err != nil {
+				return options, operands, err
+			}
+		}
+	}
+	return options, operands, nil
+}
+
+// cluster reads the letters behind one hyphen. It returns the arguments that are left.
+func cluster(text string, args []string, letters string) (options []Option, rest []string, err error) {
+	for i := range len(text) {
+		at := strings.IndexByte(letters, text[i])
+		if at < 0 || text[i] == ':' {
+			return options, args, &Error{Letter: text[i]}
+		}
+		if !strings.HasPrefix(letters[at+1:], ":") {
+			options = append(options, Option{Letter: text[i]})
+			continue
+		}
+		if i+1 < len(text) {
+			return append(options, Option{text[i], text[i+1:]}), args, nil
+		}
+		if len(args) == 0 {
+			return options, args, &Error{Letter: text[i], Lacks: true}
+		}
+		return append(options, Option{text[i], args[0]}), args[1:], nil
+	}
+	return options, args, nil
+}

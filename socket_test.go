@@ -1,0 +1,231 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"dinkymail/cli"
+	"dinkymail/config"
+	"dinkymail/httpapi"
+	"dinkymail/queue"
+)
+
+// A socket's file is for its owner alone, or for the group that was asked for as well, whatever the umask, and goes with it.
+func TestSocketRights(t *testing.T) {
+	for _, umask := range []int{0, 0o022, 0o777} {
+		path := filepath.Join(t.TempDir(), "s")
+		before := syscall.Umask(umask)
+		for _, mode := range []fs.FileMode{0o600, 0o660} {
+			ln, err := openSocket(t.Context(), "DATA_DIR", path, mode, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+				t.Errorf("umask %o: %v, %v, want %o", umask, info.Mode(), err, mode)
+			}
+			ln.Close()
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the file is still there: %v", err)
+			}
+		}
+		syscall.Umask(before)
+	}
+}
+
+// What a killed appliance left behind makes room.
+func TestStaleSocketMakesRoom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	ln.Close()
+	ln, err = openSocket(t.Context(), "DATA_DIR", path, 0o600, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+}
+
+// A socket at which somebody answers stays, and so does a file that is none; a path that is too long is told with the remedy.
+func TestSocketRefusals(t *testing.T) {
+	dir := t.TempDir()
+	taken, file := filepath.Join(dir, "taken"), filepath.Join(dir, "file")
+	ln, err := net.Listen("unix", taken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	write(t, file, "")
+	for path, want := range map[string]struct {
+		code int
+		text string
+	}{
+		taken:                           {cli.ExitUnavailable, "another program answers at " + taken},
+		file:                            {cli.ExitUnavailable, file + " is in the way"},
+		filepath.Join(dir, "none", "s"): {cli.ExitUnavailable, "no such file or directory"},
+		filepath.Join(dir, strings.Repeat("x", 100), "s"): {cli.ExitConfig, "set DATA_DIR to a directory with a shorter path"},
+	} {
+		_, err := openSocket(t.Context(), "DATA_DIR", path, 0o600, -1)
+		var exit *cli.Exit
+		if !errors.As(err, &exit) || exit.Code != want.code || !strings.Contains(err.Error(), want.text) ||
+			!strings.HasPrefix(err.Error(), "DATA_DIR: ") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if c, err := net.Dial("unix", taken); err != nil {
+		t.Errorf("the socket that answered: %v", err)
+	} else {
+		c.Close()
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("the file in the way: %v", err)
+	}
+}
+
+// control is a client of an appliance's control socket.
+func (a *appliance) control() *httpapi.Client {
+	c := httpapi.NewSocketClient(a.ports["control"])
+	a.t.Cleanup(c.Close)
+	return c
+}
+
+// The control socket of the whole appliance is its owner's, does everything, pauses every door, and is gone at the end; a watcher
+// does not keep the appliance from ending.
+func TestControlSocket(t *testing.T) {
+	hop, settings := upstream(t)
+	dir := t.TempDir()
+	a := start(t, dir, settings...)
+	path := filepath.Join(dir, "data", "control.sock")
+	if info, err := os.Stat(path); err != nil || info.Mode() != fs.ModeSocket|0o600 || a.ports["control"] != path {
+		t.Fatalf("%s = %v, %v", a.ports["control"], info, err)
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("DATA_DIR = %v, %v", info.Mode(), err)
+	}
+	c := a.control()
+	watching := make(chan error, 1)
+	seen := make(chan queue.Event, 1000)
+	go func() { watching <- c.Watch(t.Context(), func(e queue.Event) error { seen <- e; return nil }) }()
+	for len(seen) == 0 {
+		a.send("look")
+	}
+	sent, err := c.Submit(t.Context(), "anybody@example.com", []string{"bob@example.net"}, strings.NewReader("Subject: socket\n\nHello.\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.awaitStatus(sent.ID, "delivered")
+	if d, err := c.Show(t.Context(), queue.ID(sent.ID)); err != nil || d.Origin.Door != "sendmail" || d.Recipients[0].Code != 250 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if status, answer := a.call("GET", "/api/v1/stats", ""); status != 404 {
+		t.Errorf("on TCP: %d %v", status, answer)
+	}
+	testPaused(t, a, c)
+	hop.Wait(2, soon)
+	c.Close()
+	began := time.Now()
+	a.end()
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("with a watcher the end took %v", took)
+	}
+	if err := <-watching; err != nil {
+		t.Errorf("Watch = %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+// testPaused checks that a pause of the intake shuts every door for the time being, and lasts until it is ended.
+func testPaused(t *testing.T, a *appliance, c *httpapi.Client) {
+	t.Helper()
+	if err := c.Pause(t.Context(), queue.Intake, "moving house"); err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := a.call("POST", "/send", `{"to":"bob@example.net","subject":"s","body":"b"}`); status != 503 || answer["code"] != "paused" {
+		t.Errorf("/send answered %d %v", status, answer)
+	}
+	if text := refusedMail(t, a.ports["smtp"]); !strings.HasPrefix(text, "451 4.3.2 ") {
+		t.Errorf("SMTP answered %q", text)
+	}
+	if err := c.Resume(t.Context(), queue.Intake); err != nil {
+		t.Fatal(err)
+	}
+	a.send("after the pause")
+}
+
+// refusedMail hands a mail in over SMTP and returns the reply that refuses it.
+func refusedMail(t *testing.T, addr string) string {
+	t.Helper()
+	conn := dial(t, addr, nil)
+	defer conn.Close()
+	talk := func(line string) string {
+		if line != "" {
+			if _, err := conn.Write([]byte(line + "\r\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := make([]byte, 1000)
+		n, err := conn.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+	talk("")
+	for _, line := range []string{"HELO x", "MAIL FROM:<ada@example.org>", "RCPT TO:<bob@example.net>", "DATA"} {
+		if text := talk(line); text[0] != '2' && text[0] != '3' {
+			return text
+		}
+	}
+	return talk("Subject: s\r\n\r\nb\r\n.")
+}
+
+// While the appliance does not run its queue answers the same, within the process; while it runs it is left alone, and where there
+// is none nothing is made.
+func TestOffline(t *testing.T) {
+	dir := t.TempDir()
+	a := start(t, dir, "MAIL_DOMAIN=example.org")
+	id := queue.ID(a.send("wait for me"))
+	a.awaitStatus(string(id), "held")
+	s := &config.Settings{DataDir: filepath.Join(dir, "data")}
+	_, _, err := offline(s, newLog(a.log, s))
+	var exit *cli.Exit
+	if !errors.As(err, &exit) || exit.Code != cli.ExitUnavailable || !strings.Contains(err.Error(), "does not answer at its socket "+a.ports["control"]) {
+		t.Errorf("while it runs: %v", err)
+	}
+	a.end()
+
+	handler, end, err := offline(s, newLog(a.log, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := httpapi.NewLocalClient(handler)
+	if res, err := c.Act(t.Context(), httpapi.Action{Verb: httpapi.Hold, Reason: "not yet"}); err != nil || res.Done != 1 {
+		t.Errorf("hold = %+v, %v", res, err)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	a = start(t, dir, "MAIL_DOMAIN=example.org")
+	if d, err := a.control().Show(t.Context(), id); err != nil || d.Reason != "not yet" {
+		t.Errorf("after it all: %+v, %v", d, err)
+	}
+
+	s.DataDir = filepath.Join(t.TempDir(), "data")
+	if _, _, err := offline(s, newLog(a.log, s)); err == nil || !strings.Contains(err.Error(), "no queue is kept in DATA_DIR="+s.DataDir) {
+		t.Errorf("without a queue: %v", err)
+	}
+	if _, err := os.Stat(s.DataDir); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a queue was made")
+	}
+}

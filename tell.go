@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"dinkymail/alert"
+	"dinkymail/backup"
+	"dinkymail/config"
+	"dinkymail/httpapi"
+	"dinkymail/internal/logfile"
+	"dinkymail/queue"
+	"dinkymail/relay"
+)
+
+// openLog is the log: to w, and as much of its end as LOG_KEEP says to DATA_DIR/log. Where that cannot be kept, the log says so
+// and the appliance goes on; kept is nil then.
+func openLog(w io.Writer, s *config.Settings) (log *slog.Logger, kept *logfile.File) {
+	if s.LogKeep == 0 {
+		return newLog(w, s), nil
+	}
+	kept, err := logfile.Open(filepath.Join(s.DataDir, "log"), s.LogKeep)
+	if err != nil {
+		log = newLog(w, s)
+		log.Warn("no log is kept for dinkymail log", "err", err)
+		return log, nil
+	}
+	return newLog(io.MultiWriter(w, kept), s), kept
+}
+
+// newLog writes to w as LOG_FORMAT and LOG_LEVEL say.
+func newLog(w io.Writer, s *config.Settings) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// operations gives the API what it can only pass on: the kept log, backups, and what the machine is like.
+func operations(s *config.Settings, q *queue.Queue, next *relay.Relay, kept *logfile.File) {
+	if kept != nil {
+		s.HTTP.Log = kept.Search
+	}
+	s.HTTP.Backup = func(ctx context.Context, w io.Writer) error {
+		return backup.Write(ctx, q, backup.Origin{Host: s.Hostname, Version: s.HTTP.Version}, w)
+	}
+	s.HTTP.Vitals = func() httpapi.Vitals {
+		free, size := diskRoom(s.DataDir)
+		return httpapi.Vitals{Free: free, Size: size, Certificates: certificates(s, next)}
+	}
+}
+
+// certificates is when each certificate that matters ends.
+func certificates(s *config.Settings, next *relay.Relay) map[string]time.Time {
+	ends := map[string]time.Time{"upstream": next.CertificateEnds()}
+	if s.Certificate != nil {
+		ends["own"] = s.Certificate.Ends()
+	}
+	for whose, end := range ends {
+		if end.IsZero() {
+			delete(ends, whose)
+		}
+	}
+	return ends
+}
+
+// alerts looks after the appliance and tells ALERT_WEBHOOK.
+func alerts(s *config.Settings, q *queue.Queue, log *slog.Logger) *alert.Alerts {
+	s.Alert.File = filepath.Join(s.DataDir, "alerts.json")
+	return alert.New(s.Alert, func(now time.Time) []alert.Condition {
+		v, st := s.HTTP.Vitals(), q.Status()
+		return alert.Conditions(alert.Facts{Queue: st, Oldest: oldest(q, st.Store, s.Stuck), Free: v.Free, Size: v.Size, Certificates: v.Certificates},
+			alert.Thresholds{Stuck: s.Stuck}, now)
+	}, log)
+}
+
+// oldest is when the oldest message was accepted that waits and that nobody holds. Where some are held it looks for one older than
+// that, which is all that matters then, among the first hundred thousand or so.
+func oldest(q *queue.Queue, st queue.Stats, than time.Duration) time.Time {
+	if st.Held == 0 {
+		return st.Oldest
+	}
+	old := queue.Selection{States: []queue.State{queue.StateQueued, queue.StateDeferred}, Older: than}
+	after := queue.ID("")
+	for range 20 {
+		page, err := q.Select(context.Background(), old, after, 10)
+		if err != nil {
+			return time.Time{}
+		}
+		for _, m := range page.Messages {
+			if m.Held == "" {
+				return m.Accepted
+			}
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	return time.Time{}
+}
