@@ -197,11 +197,7 @@ func send(a *rig.Appliance, id string, size int) error {
 // arriveOnce waits until all that was acknowledged has arrived, and wants nothing of it twice.
 func arriveOnce(t *testing.T, sink *rig.Sink, told map[string]bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), drainLimit)
-	defer cancel()
-	for ctx.Err() == nil && len(lost(sink.Arrivals(), told)) > 0 {
-		<-time.After(50 * time.Millisecond)
-	}
+	allArrive(sink, told)
 	quiet(t, sink)
 	arrivals := sink.Arrivals()
 	if missing := lost(arrivals, told); len(missing) > 0 {

@@ -25,6 +25,7 @@ type SinkConfig struct {
 	Delay func() time.Duration   // asked before each final reply; nil: no delay
 	Rcpt  func(to string) string // the answer to RCPT TO:to; nil or "": taken
 	Drop  func() bool            // asked before each final reply, whether to hang up instead; nil: never
+	Leave func() bool            // the same before each reply to RCPT
 
 	Pause      time.Duration // before every reply, of whatever command
 	Sequential bool          // no PIPELINING: a command that came together with the next one is refused
@@ -307,7 +308,7 @@ func (t *taking) step() bool {
 		t.now = Received{From: afterColon(arg)}
 		t.say("250 2.1.0 ok")
 	case "RCPT":
-		t.rcpt(afterColon(arg))
+		return t.rcpt(afterColon(arg))
 	case "DATA":
 		if len(t.now.To) == 0 {
 			t.say("503 5.5.1 no recipients")
@@ -329,15 +330,19 @@ func (t *taking) step() bool {
 	return true
 }
 
-func (t *taking) rcpt(to string) {
+func (t *taking) rcpt(to string) bool {
+	if leave := t.sink.cfg.Leave; leave != nil && leave() {
+		return false
+	}
 	if ask := t.sink.cfg.Rcpt; ask != nil {
 		if refusal := ask(to); refusal != "" {
 			t.say(refusal)
-			return
+			return true
 		}
 	}
 	t.now.To = append(t.now.To, to)
 	t.say("250 2.1.5 ok")
+	return true
 }
 
 func (t *taking) data() bool {
