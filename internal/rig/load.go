@@ -2,6 +2,7 @@ package rig
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,9 +21,10 @@ type Load struct {
 	Addr        string
 	Connections int
 	Messages    int
-	Reuse       bool // many messages per connection; otherwise one each, with greeting, EHLO and QUIT
-	Size        int  // bytes of a message
-	Recipients  int  // of each message; 0 means one
+	Reuse       bool   // many messages per connection; otherwise one each, with greeting, EHLO and QUIT
+	Size        int    // bytes of a message
+	Recipients  int    // of each message; 0 means one
+	From        string // the envelope's sender; empty means ada@example.org
 	Prefix      string
 
 	Open  func() (*Client, error) // how a connection is made; nil: Dial, without TLS
@@ -101,7 +103,7 @@ func (s *submitter) submit(id string) error {
 			return err
 		}
 	}
-	_, err := s.c.Send("ada@example.org", s.to, Mail(id, s.load.Size), Transfer{})
+	_, err := s.c.Send(cmp.Or(s.load.From, "ada@example.org"), s.to, Mail(id, s.load.Size), Transfer{})
 	if err == nil && s.load.Reuse {
 		return nil
 	}

@@ -105,6 +105,9 @@ func (s *Sink) Arrivals() map[string]Arrival {
 	return all
 }
 
+// Has reports whether id came.
+func (s *Sink) Has(id string) bool { s.mu.Lock(); defer s.mu.Unlock(); return s.arrivals[id].Count > 0 }
+
 // Distinct is how many different ids came, Total how many messages.
 func (s *Sink) Distinct() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.arrivals) }
 
