@@ -97,7 +97,7 @@ type Stats struct {
 	Bytes    int64 // bytes of their bodies
 	Finished int
 	Captured int
-	Held     int       // of Waiting: by an operator
+	Held     int       // of Waiting: those an operator holds, or that have no NextAttempt
 	Removed  int       // in the trash
 	Trash    int64     // bytes of the bodies there
 	Oldest   time.Time // when the oldest waiting message was accepted; zero without one

@@ -251,16 +251,19 @@ func TestIndexFull(t *testing.T) {
 	}
 }
 
-// A write or sync that fails for any other reason breaks the store until it is opened anew: every later change says so, what
+// A write or sync that fails for any other reason, such as a disk that the kernel has made read-only, breaks the store until it is opened anew: every later change says so, what
 // was acknowledged is there, and what was not is not. Reading goes on.
 func TestSickDiskBreaksTheStore(t *testing.T) {
-	for _, op := range []string{"write", "sync"} {
-		t.Run(op, func(t *testing.T) {
+	for _, c := range []struct {
+		op  string
+		err syscall.Errno
+	}{{"write", syscall.EIO}, {"sync", syscall.EIO}, {"write", syscall.EROFS}, {"sync", syscall.EROFS}} {
+		t.Run(c.op+" "+c.err.Error(), func(t *testing.T) {
 			dir, d := t.TempDir(), &sickDisk{}
 			s := open(t, dir, Config{disk: d})
 			before := mustKeep(t, s, "before")
-			d.sicken(on(syscall.EIO, "/segments/", op))
-			if _, err := keep(s, "lost"); !errors.Is(err, queue.ErrBroken) || !errors.Is(err, syscall.EIO) {
+			d.sicken(on(c.err, "/segments/", c.op))
+			if _, err := keep(s, "lost"); !errors.Is(err, queue.ErrBroken) || !errors.Is(err, c.err) {
 				t.Fatalf("Put: %v", err)
 			}
 			d.heal()

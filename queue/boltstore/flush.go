@@ -61,7 +61,7 @@ func (s *Store) beginFlush() *snapshot {
 		}
 		s.flushing = snapshot{
 			states: s.flush, live: maps.Clone(s.live),
-			to:    progress{Schema: s.schema(), Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Count: s.count},
+			to:    progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Count: s.count},
 			noted: s.noted,
 		}
 		if s.noted != s.saved {
@@ -70,14 +70,6 @@ func (s *Store) beginFlush() *snapshot {
 	}
 	sn := s.flushing
 	return &sn
-}
-
-// schema is the oldest that has all there is. It is called with mu held.
-func (s *Store) schema() int {
-	if s.count.Held > 0 || s.count.Removed > 0 || len(s.notes) > 0 {
-		return schema
-	}
-	return schemaPlain
 }
 
 func (s *Store) endFlush(err error) {

@@ -23,12 +23,9 @@ import (
 // The index is one bbolt file with a bucket per state (ID → place and record), the order in which things are due (time and
 // ID → nothing, or for what waits the sender), what is needed of each segment, and one value that says how far all of it goes.
 //
-// A store in which something is held, removed or noted has schema, which earlier versions refuse to open: they would deliver what
-// was removed. Any other has schemaPlain, and they may have it back.
-const (
-	schema      = 2
-	schemaPlain = 1
-)
+// Schema is raised with every field that the records gain: a version that does not know the field would drop it, and so refuses
+// a store with a greater one.
+const schema = 2
 
 // bucketOf names the bucket of each state; orderOf the one with its order in time, and captured shares that of finished
 // mail, since both only wait to be forgotten.
@@ -261,6 +258,11 @@ func putProgress(tx *bolt.Tx, to progress) error {
 		return err
 	}
 	return tx.Bucket(meta).Put(stateKey, v)
+}
+
+func progressIn(tx *bolt.Tx) (p progress, err error) {
+	err = cbor.Unmarshal(tx.Bucket(meta).Get(stateKey), &p)
+	return p, err
 }
 
 func (x *index) fillSegments(tx *bolt.Tx, live map[uint32]int64) error {

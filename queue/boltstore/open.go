@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
@@ -78,8 +77,12 @@ func (s *Store) open() error {
 }
 
 func (s *Store) cannotWrite(err error) error {
-	if noSpace(err) {
+	switch {
+	case noSpace(err):
 		return fmt.Errorf("no space left for the queue in %s: %w; free space on this disk", s.dir, err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("cannot write the queue in %s: %w; the kernel's log (dmesg) tells why, check that disk and mount it for writing again",
+			s.dir, err)
 	}
 	return fmt.Errorf("cannot write the queue in %s: %w; set DATA_DIR to a directory that the user we run as (uid %d) may write",
 		s.dir, err, os.Getuid())
@@ -150,7 +153,9 @@ func (s *Store) prepareIndex() error {
 			return nil
 		}
 		known = true
-		return cbor.Unmarshal(b.Get(stateKey), &p)
+		var err error
+		p, err = progressIn(tx)
+		return err
 	})
 	if err != nil {
 		return s.brokenIndex(err)
@@ -167,6 +172,20 @@ func (s *Store) prepareIndex() error {
 	}
 	s.salt, s.count, s.pos = p.Salt, p.Count, position{seg: p.Seg, off: p.Off}
 	if err := s.index.db.Update(makeBuckets); err != nil { // an earlier version made fewer
+		return s.cannotWrite(err)
+	}
+	return s.raise(p)
+}
+
+// raise notes the schema of this version before anything is written by it. An earlier version would drop what it does not know
+// of a record, so it must not open the store from now on.
+func (s *Store) raise(p progress) error {
+	if p.Schema == schema {
+		return nil
+	}
+	p.Schema = schema
+	err := s.index.db.Update(func(tx *bolt.Tx) error { return putProgress(tx, p) })
+	if err != nil {
 		return s.cannotWrite(err)
 	}
 	return nil
@@ -200,7 +219,7 @@ func (s *Store) createIndex() error {
 		if err := makeBuckets(tx); err != nil {
 			return err
 		}
-		return putProgress(tx, progress{Schema: schemaPlain, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off})
+		return putProgress(tx, progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off})
 	})
 }
 
@@ -239,12 +258,30 @@ func (s *Store) load(tx *bolt.Tx) error {
 		s.notes[string(k)] = string(v)
 		return nil
 	}))
+	newest := int64(0)
 	for k := waiting; k <= removed; k++ {
-		if last, _ := tx.Bucket(bucketOf[k]).Cursor().Last(); queue.ID(last) > s.maxID {
+		last, v := tx.Bucket(bucketOf[k]).Cursor().Last()
+		if queue.ID(last) > s.maxID {
 			s.maxID = queue.ID(last)
 		}
+		if p, _, err := parsePlace(k, v); err == nil {
+			newest = max(newest, p.accepted)
+		}
 	}
+	s.doubtClock(newest)
 	return err
+}
+
+// clockSlack is how far the clock may be behind the newest mail before somebody is told. Less is what setting a clock comes to.
+const clockSlack = time.Minute
+
+// doubtClock complains of a clock that has stepped back since mail was last accepted.
+func (s *Store) doubtClock(newest int64) {
+	if behind := time.Until(moment(newest)); newest != 0 && behind > clockSlack {
+		s.log.Warn("the clock is behind the newest mail in the queue", "path", s.dir, "accepted", moment(newest), "behind", behind,
+			"remedy", "if the time is wrong now, set the clock; if it was wrong then, mail deferred before waits until the time that "+
+				"was set for it then, and everything else is delivered as usual")
+	}
 }
 
 // abandon lets go of what a failed Open has taken.

@@ -325,6 +325,9 @@ func (m *modelled) compare(rt *rapid.T, s queue.Store) {
 		default:
 			want.Waiting++
 			want.Bytes += msg.Size
+			if msg.Held != "" || msg.NextAttempt.IsZero() {
+				want.Held++
+			}
 			if want.Oldest.IsZero() || msg.Accepted.Before(want.Oldest) {
 				want.Oldest = msg.Accepted
 			}
