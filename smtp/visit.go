@@ -58,7 +58,8 @@ func (v *visit) accept(ctx context.Context, ln net.Listener, implicit bool) erro
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accept: %w", err)
 		case err != nil:
-			v.server.log.Error("accept failed", "err", err, "next", pause)
+			v.server.log.Error("accept failed", "err", err, "next", pause,
+				"remedy", "where too many files are open, allow more: LimitNOFILE= in the systemd unit, or ulimit -n")
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():

@@ -251,8 +251,8 @@ func TestIndexFull(t *testing.T) {
 	}
 }
 
-// A write or sync that fails for any other reason, such as a disk that the kernel has made read-only, breaks the store until it is opened anew: every later change says so, what
-// was acknowledged is there, and what was not is not. Reading goes on.
+// A write or sync that fails for any other reason, such as a disk that the kernel has made read-only, breaks the store until it
+// is opened anew: every later change says so, what was acknowledged is there, and what was not is not. Reading goes on.
 func TestSickDiskBreaksTheStore(t *testing.T) {
 	for _, c := range []struct {
 		op  string
