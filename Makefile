@@ -9,6 +9,8 @@ ROUNDS  ?= 20
 ATTACK  ?= 4
 DURATION ?= 1m
 WAITING ?= 500000
+BULK    ?= 120000
+SEEDS   ?= 1000
 FUZZTIME ?= 5s
 BENCH   ?=
 
@@ -54,8 +56,12 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 interop: ## real clients and servers: curl, swaks, Python, nodemailer, msmtp, Postfix, Chromium
 	go test -tags interop -count=1 -timeout 20m -v ./internal/interop
 
+.PHONY: power
+power: ## power loss at any moment, in SEEDS (1000) stores with some dozens of outages each
+	cd queue/boltstore && POWER_SEEDS=$(SEEDS) go test -count=1 -timeout 6h -run TestPowerLoss
+
 .PHONY: crash
-crash: ## kill -9 under load, ROUNDS (20) times: no acknowledged message may be lost
+crash: ## kill -9 under load, ROUNDS (20) times, and a disk that is full, torn or read-only: no acknowledged message may be lost
 	ROUNDS=$(ROUNDS) go test -tags crash -count=1 -timeout 60m -v ./internal/crash
 
 .PHONY: hostile
@@ -66,9 +72,21 @@ hostile: ## hostile clients on every door, ATTACK (4) seconds each, while others
 soak: ## DURATION (1m; a night: 30m) of load and faults; memory, goroutines and descriptors stay flat
 	DURATION=$(DURATION) go test -tags crash -count=1 -timeout 3h -run TestSoak -v ./internal/survival
 
+.PHONY: fair
+fair: ## what a mailing of BULK (120000) messages leaves of the lane to a contact form and to others
+	BULK=$(BULK) go test -tags crash -count=1 -timeout 60m -run TestFair -v ./internal/survival
+
 .PHONY: scale
-scale: ## rate, memory and start time with WAITING (500000) messages in the queue
+scale: ## rate, memory, start time, pages and a purge with WAITING (500000) messages in the queue
 	WAITING=$(WAITING) go test -tags crash -count=1 -timeout 60m -run TestScale -v ./internal/survival
+
+# What takes longer than a commit may wait, about six hours. A step that fails does not keep the others from being made.
+NIGHT := "scale WAITING=1000000" "soak DURATION=30m" "crash ROUNDS=100" "power SEEDS=5000" "fair" "hostile ATTACK=10" "fuzz FUZZTIME=10m"
+
+.PHONY: nightly
+nightly: ## the long form of every suite: a million waiting, 30 min of soak, 100 kills, 5000 power losses, 10 min a fuzz target
+	@failed=; for step in $(NIGHT); do echo "===== make $$step"; $(MAKE) --no-print-directory $$step || failed="$$failed, $$step"; done; \
+	  if [ -n "$$failed" ]; then echo "failed: $${failed#, }"; exit 1; fi; echo "all passed"
 
 .PHONY: bench
 bench: ## Dinkymail against a tuned Postfix; BENCH=-short for a trial
