@@ -54,7 +54,7 @@ func TestHostile(t *testing.T) {
 	fmt.Println("| attack | connections | answered with | RSS | goroutines | descriptors | usual rate | during | ratio |\n" +
 		"|---|---|---|---|---|---|---|---|---|")
 	var usual, during float64
-	for _, attack := range attacks() {
+	for _, attack := range append([]attack{control(t)}, attacks()...) {
 		before := good.rate(window / 2)
 		got := attack.on(t, a, good, max(window, attack.least))
 		usual, during = usual+before, during+got.rate
@@ -74,6 +74,28 @@ func TestHostile(t *testing.T) {
 	if err := a.Stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// control is no attack: the same kind of client floods a port that is not the appliance's, where it is closed without a word. What
+// the others lose meanwhile, they lose to the attackers' own use of the processors.
+func control(t *testing.T) attack {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	return attack{name: "none: the same clients at a port that is not ours", from: outsiders, workers: 16, want: []string{"closed"},
+		door: func(*rig.Appliance) string { return ln.Addr().String() }, act: flood("", "FOO bar\r\n")}
 }
 
 // arrived waits until all that was acknowledged has come to one of sinks.

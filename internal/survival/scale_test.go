@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func TestScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := rig.Relayed(hop)
-	settings["LOG_LEVEL"] = "warn"
+	settings["LOG_LEVEL"], settings["QUEUE_MAX_MESSAGES"] = "warn", strconv.Itoa(2*waiting)
 	large, small := launch(t, settings), launch(t, settings)
 	took := fill(t, large, waiting)
 	rates := compareRates(t, large, small)
