@@ -32,7 +32,7 @@ func TestScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := rig.Relayed(hop)
-	settings["LOG_LEVEL"], settings["QUEUE_MAX_MESSAGES"] = "warn", strconv.Itoa(2*waiting)
+	settings["LOG_LEVEL"], settings["QUEUE_MAX_MESSAGES"] = "warn", strconv.Itoa(waiting+100_000)
 	large, small := launch(t, settings), launch(t, settings)
 	took := fill(t, large, waiting)
 	rates := compareRates(t, large, small)
