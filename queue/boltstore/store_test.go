@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"syscall"
@@ -24,10 +25,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // The store keeps every promise of queue.Store, with the limits that are set by default and with ones so small that every
 // boundary is met.
 func TestSuite(t *testing.T) {
-	for name, cfg := range map[string]Config{
-		"default": {},
-		"small":   {SegmentBytes: 20 << 10, LargeBytes: 4 << 10, FlushRecords: 3, batchBytes: 10 << 10, ReserveBytes: 4096},
-	} {
+	for name, cfg := range map[string]Config{"default": {}, "small": smallConfig} {
 		t.Run(name, func(t *testing.T) {
 			queuetest.Suite(t, func(t *testing.T, dir string) (queue.Store, func()) {
 				s := open(t, dir, cfg)
@@ -35,6 +33,38 @@ func TestSuite(t *testing.T) {
 			})
 		})
 	}
+}
+
+// smallConfig has limits that every test meets.
+var smallConfig = Config{SegmentBytes: 20 << 10, LargeBytes: 4 << 10, FlushRecords: 3, batchBytes: 10 << 10, ReserveBytes: 4096}
+
+// Whatever is asked of the store in whatever order, it answers as a few maps would.
+func FuzzModel(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(bytes.Repeat([]byte{1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0}, 200))
+	f.Fuzz(func(t *testing.T, input []byte) {
+		queuetest.Fuzz(t, func(t *testing.T, dir string) (queue.Store, func()) {
+			s := open(t, dir, smallConfig)
+			return s, func() { shut(t, s) }
+		}, input)
+	})
+}
+
+// Whatever stands before a record in the index, it is a place that is written as it was read, or an error.
+func FuzzPlace(f *testing.F) {
+	p := place{kept: waiting, key: 17, accepted: 4711, body: location{where: inSegment, seg: 3, off: 64, n: 12, crc: 99}}
+	f.Add(p.append(nil))
+	f.Add(append(p.append(nil), "record"...))
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, v []byte) {
+		p, record, err := parsePlace(waiting, v)
+		if err != nil {
+			return
+		}
+		if again := append(p.append(nil), record...); !bytes.Equal(again, v) {
+			t.Fatalf("read %x, written %x", v, again)
+		}
+	})
 }
 
 func open(t testing.TB, dir string, cfg Config) *Store {

@@ -156,41 +156,48 @@ type modelled struct {
 
 // Any sequence of calls, with the store closed and opened between, gives what a few maps would give.
 func model(t *testing.T, open Open) {
-	rapid.Check(t, func(rt *rapid.T) {
-		dir := t.TempDir()
-		s, close := open(t, dir)
-		defer func() { close() }()
-		m := &modelled{messages: map[queue.ID]queue.Message{}, bodies: map[queue.ID]string{}, claimed: map[queue.ID]bool{}}
-		pick := func(rt *rapid.T) queue.ID {
-			if len(m.messages) == 0 {
-				rt.Skip("no message")
-			}
-			return rapid.SampledFrom(m.sortedIDs()).Draw(rt, "id")
+	rapid.Check(t, func(rt *rapid.T) { calls(t, rt, open) })
+}
+
+// Fuzz runs the sequence of calls that input stands for, and compares with what a few maps would give. It is for a fuzz target.
+func Fuzz(t *testing.T, open Open, input []byte) {
+	rapid.MakeFuzz(func(rt *rapid.T) { calls(t, rt, open) })(t, input)
+}
+
+func calls(t *testing.T, rt *rapid.T, open Open) {
+	dir := t.TempDir()
+	s, close := open(t, dir)
+	defer func() { close() }()
+	m := &modelled{messages: map[queue.ID]queue.Message{}, bodies: map[queue.ID]string{}, claimed: map[queue.ID]bool{}}
+	pick := func(rt *rapid.T) queue.ID {
+		if len(m.messages) == 0 {
+			rt.Skip("no message")
 		}
-		rt.Repeat(map[string]func(*rapid.T){
-			"put":    func(rt *rapid.T) { m.put(rt, s) },
-			"update": func(rt *rapid.T) { m.update(rt, s, pick(rt)) },
-			"remove": func(rt *rapid.T) {
-				id := pick(rt)
-				if err := s.Remove(id); err != nil {
-					rt.Fatalf("Remove: %v", err)
-				}
-				m.forget(id)
-			},
-			"withhold": func(rt *rapid.T) { m.withhold(rt, s, pick(rt)) },
-			"claim":    func(rt *rapid.T) { m.claim(rt, s) },
-			"release": func(rt *rapid.T) {
-				id := pick(rt)
-				s.Release(id)
-				delete(m.claimed, id)
-			},
-			"expire": func(rt *rapid.T) { m.expire(rt, s) },
-			"reopen": func(*rapid.T) {
-				s, close = reopen(t, open, dir, close)
-				m.claimed = map[queue.ID]bool{}
-			},
-			"": func(rt *rapid.T) { m.compare(rt, s) },
-		})
+		return rapid.SampledFrom(m.sortedIDs()).Draw(rt, "id")
+	}
+	rt.Repeat(map[string]func(*rapid.T){
+		"put":    func(rt *rapid.T) { m.put(rt, s) },
+		"update": func(rt *rapid.T) { m.update(rt, s, pick(rt)) },
+		"remove": func(rt *rapid.T) {
+			id := pick(rt)
+			if err := s.Remove(id); err != nil {
+				rt.Fatalf("Remove: %v", err)
+			}
+			m.forget(id)
+		},
+		"withhold": func(rt *rapid.T) { m.withhold(rt, s, pick(rt)) },
+		"claim":    func(rt *rapid.T) { m.claim(rt, s) },
+		"release": func(rt *rapid.T) {
+			id := pick(rt)
+			s.Release(id)
+			delete(m.claimed, id)
+		},
+		"expire": func(rt *rapid.T) { m.expire(rt, s) },
+		"reopen": func(*rapid.T) {
+			s, close = reopen(t, open, dir, close)
+			m.claimed = map[queue.ID]bool{}
+		},
+		"": func(rt *rapid.T) { m.compare(rt, s) },
 	})
 }
 
