@@ -42,9 +42,9 @@ func TestScale(t *testing.T) {
 	fmt.Printf("| what | %d waiting | %d waiting | ratio | meant to be |\n|---|---|---|---|---|\n",
 		waiting+scaleRounds*scaleLoad, scaleRounds*scaleLoad)
 	fmt.Printf("| accepted per second, median of %d | %.0f | %.0f | %.2f | at least 0.95 |\n", scaleRounds, rates.large, rates.small, rates.ratio)
-	fmt.Printf("| RSS (of it no file's) | %s (%s) | %s (%s) | | at most 120 MB |\n",
+	fmt.Printf("| RSS (of it no file's) | %s (%s) | %s (%s) | | at most 120 MB for 500,000 |\n",
 		mib(big.RSS), mib(big.Anon), mib(little.RSS), mib(little.Anon))
-	fmt.Printf("| start to listening after a clean stop | %v | | | at most 0.3 s |\n", clean.Round(time.Millisecond))
+	fmt.Printf("| start to listening after a clean stop | %v | | | at most 0.3 s for 500,000 |\n", clean.Round(time.Millisecond))
 	fmt.Printf("| start to listening after kill -9 | %v | | | |\n", killed.Round(time.Millisecond))
 	store := stopped(t, large)
 	comparePages(t, store, stopped(t, small))
