@@ -1,6 +1,6 @@
 // Package crash kills the appliance with SIGKILL, again and again, while mail comes in by SMTP and HTTP and goes out to a next
 // hop, and compares what clients were told was accepted with what arrived in the end. It does the same with a disk that fills
-// up, and with a journal whose end was left half written. Its tests are built with the tag crash and run by `make crash`.
+// up or turns read-only, with a journal whose end was left half written, and without file descriptors. Its tests are built with the tag crash and run by `make crash`.
 //
 // # What it promises
 //
