@@ -101,6 +101,7 @@ func (d *dispatcher) dispatch(now time.Time) {
 		}
 		d.deaf = false
 		d.due = len(batch) == room || d.benched != ""
+		d.q.brake.claimed(len(batch), !d.due)
 		d.unbench()
 		for _, m := range batch {
 			d.begin(m, edits)
@@ -166,6 +167,9 @@ func (d *dispatcher) learn(e event) {
 		d.begun--
 		now := time.Now()
 		alone := d.pace.hear(e.heard, int(d.q.count.handing.Load()), d.due || d.begun >= d.pace.limit, now)
+		if e.heard.good && e.heard.light {
+			d.q.brake.sent(d.pace.typical, d.pace.limit, now)
+		}
 		if alone {
 			d.spoil(int64(e.heard.era))
 		}

@@ -20,6 +20,8 @@
 //     the same time and more wait, at most Config.Workers. A 421, a 4xx about the lane, or replies that are slow against the
 //     best of late halve it; from there it grows by one a second, or seldomer if that goes wrong. A next hop that says it is
 //     busy costs no message an attempt, and holds the lane only when it says so to one attempt at a time.
+//   - Whoever hands in mail does not run far ahead of a next hop that is quick: Submit returns up to 10 ms later, though the mail is
+//     on the disk, while the next hop has more than 8 ms to do. It never waits for one that is slow, held, or more than 250 ms behind.
 //   - Captured mail (Config.Capture) never leaves the machine, whatever the settings say later.
 //   - What an operator does is on disk when the method returns, and an attempt that goes on meanwhile neither undoes it nor is
 //     forgotten: its answers are recorded. Once Hold, Remove or a change of recipients has returned, no attempt begins that does
@@ -77,6 +79,7 @@ type Queue struct {
 	width     atomic.Pointer[width]
 	sick      sickness
 	fill      filling
+	brake     brake
 	trimming  sync.Mutex // held while surplus captured messages are removed
 	count     counters
 	meter     meter

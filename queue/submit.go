@@ -50,7 +50,11 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 		q.trimCaptured()
 		return m.ID, nil
 	}
+	if !m.NotBefore.After(m.Accepted) {
+		q.brake.accepted()
+	}
 	poke(q.nudge)
+	q.brake.hold(ctx)
 	return m.ID, nil
 }
 
