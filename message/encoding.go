@@ -113,6 +113,14 @@ const qpLine = 75
 func appendQuotedPrintable(dst, text []byte) []byte {
 	column := 0
 	for i := 0; i < len(text); i++ {
+		if column > 0 {
+			n := plainRun(text[i:], qpLine-column)
+			dst = append(dst, text[i:i+n]...)
+			column += n
+			if i += n; i == len(text) {
+				break
+			}
+		}
 		c := text[i]
 		if c == '\r' && i+1 < len(text) && text[i+1] == '\n' {
 			dst = append(dst, "\r\n"...)
@@ -145,6 +153,27 @@ func appendQuotedPrintable(dst, text []byte) []byte {
 }
 
 const hexDigits = "0123456789ABCDEF"
+
+// plainRun is how many of the next bytes, most at most, stand for themselves inside a line.
+func plainRun(text []byte, most int) int {
+	n := 0
+	most = min(most, len(text))
+	for n < most && plain[text[n]] {
+		n++
+	}
+	if n > 0 && text[n-1] == ' ' && (n == len(text) || text[n] == '\r' || text[n] == '\n') {
+		n--
+	}
+	return n
+}
+
+// plain are the bytes that stand for themselves in quoted-printable, the space but at the end of a line.
+var plain = func() (table [256]bool) {
+	for c := ' '; c <= '~'; c++ {
+		table[c] = c != '='
+	}
+	return table
+}()
 
 // mustEncode reports whether the byte at i cannot stand for itself in quoted-printable.
 func mustEncode(text []byte, i, column int) bool {
