@@ -24,6 +24,9 @@ func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
 		var body io.ReadSeekCloser
 		switch at.body.where {
 		case inSegment:
+			if memory := s.warm.take(id); memory != nil {
+				return newWarmBody(memory), nil
+			}
 			body, err = s.smallBody(at.body)
 		case inLarge:
 			body, err = s.largeBody(id, at.body)

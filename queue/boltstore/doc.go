@@ -48,7 +48,8 @@
 //
 // # Limits
 //
-// A Put takes at most Config.LargeBytes of memory for its body; longer ones stream into a file of their own. The index may lag
+// A Put takes at most Config.LargeBytes of memory for its body; longer ones stream into a file of their own. Of the bodies of the
+// last second up to warmMost bytes stay in memory for their first reading. The index may lag
 // behind by at most twice Config.FlushRecords messages; then changes wait. The order of what waits takes about 70 bytes of memory
 // for each message, and some 150 for each sender of whom something is due. A segment is deleted once nothing in it is needed, and one that is mostly dead has its living bodies copied
 // to the end of the journal, so that a single deferred message does not keep a segment. Times outside the years 1678 to 2262

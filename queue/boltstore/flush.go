@@ -36,6 +36,7 @@ func (s *Store) flushOnce() error {
 	if err := s.Broken(); err != nil {
 		return err
 	}
+	s.warm.drop()
 	sn := s.beginFlush()
 	err := s.index.write(sn)
 	if err != nil {

@@ -109,10 +109,9 @@ func (in *incoming) discard() {
 			in.s.log.Warn("body of refused mail not deleted", "path", in.large, "err", err)
 		}
 	}
-	if cap(in.bytes) <= pooled {
-		b := in.bytes[:0]
+	if b := in.bytes; b != nil && cap(b) <= pooled {
 		in.bytes = nil
-		buffers.Put(&b)
+		recycle(&b)
 	}
 }
 

@@ -64,6 +64,7 @@ type Store struct {
 	index   index
 	journal journal
 	files   files
+	warm    warm
 	reserve reserve
 	broken  atomic.Pointer[error]
 
@@ -177,6 +178,9 @@ func (s *Store) Put(body io.Reader, describe func(size int64) (queue.Message, er
 		return queue.Message{}, fmt.Errorf("put %s: %w", m.ID, err)
 	}
 	in.kept = true
+	if in.large == "" && m.Finished.IsZero() && cap(in.bytes) <= pooled && s.warm.keep(m.ID, in.bytes) {
+		in.bytes = nil
+	}
 	return *clone(m), nil
 }
 
