@@ -14,7 +14,8 @@
 // # Limits
 //
 // Load generator and black hole run in this process and share the machine with what they measure. It needs root and Debian's
-// postfix; both sides keep their files under the system's temporary directory, which must be on a real disk.
+// postfix; both sides keep their files under the system's temporary directory, which must be on a real disk. The third side, the
+// proxy smtprelay, is fetched for the run; where its module cannot be had, or SMTPRELAY_BINARY names no program, its table is left out.
 package main
 
 import (

@@ -20,6 +20,13 @@ const drainLimit = 5 * time.Minute
 // settleTime passes between the last arrival and the reading of the CPU, so that outcomes are written too.
 const settleTime = 500 * time.Millisecond
 
+// The names of the sides.
+const (
+	dinkymailName = "Dinkymail"
+	postfixName   = "Postfix"
+	smtprelayName = "smtprelay"
+)
+
 // side is one of the servers that are compared, running, with a black hole of its own behind it.
 type side struct {
 	name   string
@@ -53,14 +60,26 @@ func openSides(dir string, alone bool) ([]*side, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if alone {
-		return []*side{dinkymail}, closeDinkymail, nil
+	sides, stops := []*side{dinkymail}, []func() error{closeDinkymail}
+	stop := func() (err error) {
+		for _, one := range stops {
+			err = errors.Join(err, one())
+		}
+		return err
 	}
-	postfix, closePostfix, err := postfixSide()
+	if !alone {
+		postfix, closePostfix, err := postfixSide()
+		if err != nil {
+			return nil, nil, errors.Join(err, stop())
+		}
+		sides, stops = append(sides, postfix), append(stops, closePostfix)
+	}
+	proxy, closeProxy, err := smtprelaySide(filepath.Join(dir, "smtprelay.d"))
 	if err != nil {
-		return nil, nil, errors.Join(err, closeDinkymail())
+		logf("without %s, which cannot be had here: %v", smtprelayName, err)
+		return sides, stop, nil
 	}
-	return []*side{dinkymail, postfix}, func() error { return errors.Join(closeDinkymail(), closePostfix()) }, nil
+	return append(sides, proxy), func() error { return errors.Join(stop(), closeProxy()) }, nil
 }
 
 // dinkymailSide starts the appliance with its defaults and an upstream that wants neither TLS nor a password.
@@ -87,7 +106,7 @@ func appliance(binary, dir string, cfg rig.SinkConfig, settings map[string]strin
 	if err != nil {
 		return nil, nil, errors.Join(err, sink.Close())
 	}
-	s := &side{name: "Dinkymail", addr: a.Plain, sink: sink}
+	s := &side{name: dinkymailName, addr: a.Plain, sink: sink}
 	if s.start, err = a.Start(); err != nil {
 		return nil, nil, errors.Join(err, sink.Close())
 	}
@@ -121,7 +140,7 @@ func postfixSide() (*side, func() error, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, sink.Close())
 	}
-	s := &side{name: "Postfix", addr: addr, sink: sink}
+	s := &side{name: postfixName, addr: addr, sink: sink}
 	if s.start, err = p.Start(addr); err != nil {
 		return nil, nil, errors.Join(err, p.Close(), sink.Close())
 	}

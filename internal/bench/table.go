@@ -20,10 +20,7 @@ func table(w io.Writer, p plan, sides []*side, web *httpFigures, took time.Durat
 		commit(), time.Now().UTC().Format("2006-01-02"), command(), runtime.NumCPU(), runtime.Version(), p.rounds, p.messages,
 		p.size, took.Round(time.Second))
 	b.WriteString("| what | Dinkymail | Postfix, tuned | ratio |\n|---|---|---|---|\n")
-	ours, theirs := sides[0], &side{}
-	if len(sides) > 1 {
-		theirs = sides[1]
-	}
+	ours, theirs := named(sides, dinkymailName), named(sides, postfixName)
 	arrived := func(f figures) float64 { return f.arrived }
 	accepted := func(f figures) float64 { return f.accepted }
 	cpu := func(f figures) time.Duration { return f.cpu }
@@ -46,8 +43,26 @@ func table(w io.Writer, p plan, sides []*side, web *httpFigures, took time.Durat
 	fmt.Fprintf(b, "\n| HTTP, %d connections, %d bytes of JSON | `/send`, on disk | bare net/http handler | ratio |\n|---|---|---|---|\n",
 		p.connections, jsonSize)
 	row(b, "requests/s", fmt.Sprintf("%.0f", send), fmt.Sprintf("%.0f", bare), over(send, bare))
+	if proxy := named(sides, smtprelayName); len(proxy.reused) > 0 {
+		b.WriteString("\n| against a proxy without a queue | Dinkymail | smtprelay | ratio |\n|---|---|---|---|\n")
+		rate(b, fmt.Sprintf("end to end, %d connections reused, messages/s", p.connections), ours.reused, proxy.reused, arrived)
+		rate(b, fmt.Sprintf("end to end, %d connections, one message per connection, messages/s", p.connections),
+			ours.single, proxy.single, arrived)
+		rate(b, "end to end, one client in sequence, messages/s", ours.alone, proxy.alone, arrived)
+		span(b, "CPU per message, connections reused", ours.reused, proxy.reused, cpu)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// named is the side of that name, or one without figures.
+func named(sides []*side, name string) *side {
+	for _, s := range sides {
+		if s.name == name {
+			return s
+		}
+	}
+	return &side{}
 }
 
 // table writes the variants' figures.
