@@ -12,7 +12,7 @@ import (
 	"dinkymail/message"
 )
 
-// decode makes the attachments' bytes out of their base64, in which line ends and spaces do not matter.
+// decode makes the attachments' bytes out of their base64, in which line ends and spaces do not matter, and drops the base64.
 func decode(list []attachment) ([]message.Attachment, error) {
 	out := make([]message.Attachment, 0, len(list))
 	for i, a := range list {
@@ -27,6 +27,7 @@ func decode(list []attachment) ([]message.Attachment, error) {
 		if err != nil {
 			return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
 		}
+		list[i].Content = "" // a third more than the bytes themselves
 		out = append(out, message.Attachment{
 			Filename: a.Filename, ContentType: a.ContentType, ContentID: a.ContentID, Content: content,
 		})

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -60,6 +61,9 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request) (queue.ID, string,
 	q := new(request)
 	if err := q.parse(body.Bytes()); err != nil {
 		return "", "", err
+	}
+	if body.Cap() > keepBuffer {
+		*body = bytes.Buffer{} // what was read of it is a copy: from here on that is all a large request holds
 	}
 	if err := q.complete(); err != nil {
 		return "", "", err
