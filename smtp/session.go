@@ -126,7 +126,7 @@ func (s *session) take(r io.Reader) error {
 	id, err := s.server.next.Submit(s.talk.visit.ctx, queue.Submission{
 		Envelope: tx.envelope,
 		Trace:    trace,
-		Origin:   queue.Origin{Door: "smtp", Client: s.talk.wire.RemoteAddr().String(), User: trace.User},
+		Origin:   queue.Origin{Door: "smtp", Client: s.talk.wire.client, User: trace.User},
 		Body:     body,
 	})
 	switch {
@@ -165,7 +165,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 // refuse logs what a client was denied, and returns the reply.
 func (s *session) refuse(stage string, err error) *gosmtp.SMTPError {
 	a := reply(err)
-	s.server.log.Info("refused", "client", s.talk.wire.RemoteAddr().String(), "user", s.user, "stage", stage,
+	s.server.log.Info("refused", "client", s.talk.wire.client, "user", s.user, "stage", stage,
 		"code", a.Code, "err", err)
 	return a
 }

@@ -65,7 +65,7 @@ func (t *talk) Read(p []byte) (n int, err error) {
 // contain turns a panic into the end of this connection: go-smtp only contains those inside a command.
 func (t *talk) contain(err *error) {
 	if cause := recover(); cause != nil {
-		t.visit.server.log.Error("panic in a connection", "client", t.wire.RemoteAddr().String(),
+		t.visit.server.log.Error("panic in a connection", "client", t.wire.client,
 			"err", fmt.Sprint(cause), "stack", string(debug.Stack()))
 		t.err, t.lastWord = io.ErrUnexpectedEOF, true
 		*err = t.err
@@ -112,7 +112,7 @@ func (t *talk) begin() error {
 		t.wire.awaitRest(t.wire.limit.HandshakeTimeout)
 		if err := c.Handshake(); err != nil {
 			t.lastWord, t.out = true, nil
-			t.visit.server.log.Info("tls handshake failed", "client", t.wire.RemoteAddr().String(), "err", err)
+			t.visit.server.log.Info("tls handshake failed", "client", t.wire.client, "err", err)
 			return io.EOF
 		}
 		state := c.ConnectionState()

@@ -18,8 +18,9 @@ const rateGrace = time.Minute
 type wire struct {
 	net.Conn
 	peer    netip.Addr
-	trusted bool // the peer is of Config.Trusted
-	greeted bool // the client has seen, or will see, our greeting
+	client  string // host:port of the peer, as it stands in the log
+	trusted bool   // the peer is of Config.Trusted
+	greeted bool   // the client has seen, or will see, our greeting
 	limit   *Config
 	gone    func(*wire) // called once, when the connection is closed
 
@@ -40,7 +41,7 @@ type wire struct {
 }
 
 func newWire(c net.Conn, peer netip.Addr, cfg *Config, trusted bool, gone func(*wire)) *wire {
-	w := &wire{Conn: c, peer: peer, trusted: trusted, limit: cfg, gone: gone}
+	w := &wire{Conn: c, peer: peer, client: c.RemoteAddr().String(), trusted: trusted, limit: cfg, gone: gone}
 	if !trusted {
 		w.stranger = time.Now().Add(cfg.StrangerTimeout)
 	}

@@ -29,6 +29,12 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &
 // pooled is how large a buffer is kept for the next body.
 const pooled = 64 << 10
 
+// wide holds memory for bodies above that, each with room for wideMore bytes beyond Config.LargeBytes, so that a body that is too
+// long is noticed.
+var wide sync.Pool
+
+const wideMore = 8 << 10
+
 // take reads a body to its end.
 func (s *Store) take(body io.Reader) (*incoming, error) {
 	in := &incoming{s: s}
@@ -39,7 +45,8 @@ func (s *Store) take(body io.Reader) (*incoming, error) {
 				in.bytes = buf
 				return in, in.spill(body)
 			}
-			buf = append(make([]byte, 0, min(2*cap(buf), s.cfg.LargeBytes+1+cap(buf)/2)), buf...)
+			buf = s.grow(buf)
+			in.bytes = buf
 		}
 		n, err := body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -56,6 +63,21 @@ func (s *Store) take(body io.Reader) (*incoming, error) {
 	}
 	in.size, in.crc = int64(len(buf)), checksum(buf)
 	return in, nil
+}
+
+// grow gives a body more room, and its memory so far back.
+func (s *Store) grow(buf []byte) []byte {
+	var wider []byte
+	if most := s.cfg.LargeBytes + wideMore; cap(buf) < pooled {
+		wider = make([]byte, 0, min(2*cap(buf), most))
+	} else if spare, _ := wide.Get().(*[]byte); spare != nil && cap(*spare) == most {
+		wider = (*spare)[:0]
+	} else {
+		wider = make([]byte, 0, most)
+	}
+	wider = append(wider, buf...)
+	recycle(&buf)
+	return wider
 }
 
 // spill writes what is in memory and the rest of body to a file, and syncs it. An error of body is returned as it is.
@@ -109,7 +131,7 @@ func (in *incoming) discard() {
 			in.s.log.Warn("body of refused mail not deleted", "path", in.large, "err", err)
 		}
 	}
-	if b := in.bytes; b != nil && cap(b) <= pooled {
+	if b := in.bytes; b != nil {
 		in.bytes = nil
 		recycle(&b)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // warmMost bounds the memory of bodies kept for their first reading.
-const warmMost = 4 << 20
+const warmMost = 2 << 20
 
 // warm keeps bodies that just came for whoever delivers them, mostly within milliseconds, so that they need not be read back from
 // the journal. Each is given out once. All that nobody asked for goes with the next flush of the index.
@@ -70,5 +70,9 @@ func (b *warmBody) Close() error {
 // recycle keeps memory for the next body.
 func recycle(b *[]byte) {
 	*b = (*b)[:0]
-	buffers.Put(b)
+	if cap(*b) > pooled {
+		wide.Put(b)
+	} else {
+		buffers.Put(b)
+	}
 }
