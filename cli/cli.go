@@ -144,10 +144,11 @@ type commands struct {
 	Man        manCommand        `cmd:"" group:"Setting up:" help:"Print the manual page."`
 	Complete   completeCommand   `cmd:"" hidden:"" passthrough:"" help:"What may follow the words given."`
 
-	Backup  backupCommand  `cmd:"" group:"Keep it:" help:"Write the whole queue to a file, while it runs."`
-	Verify  verifyCommand  `cmd:"" group:"Keep it:" help:"Read a backup and compare its checksums."`
-	Restore restoreCommand `cmd:"" group:"Keep it:" help:"Make a queue of a backup."`
-	Alias   aliasCommand   `cmd:"" group:"Look things up:" help:"Say who gets mail to an address."`
+	Backup    backupCommand    `cmd:"" group:"Keep it:" help:"Write the whole queue to a file, while it runs."`
+	Verify    verifyCommand    `cmd:"" group:"Keep it:" help:"Read a backup and compare its checksums."`
+	Restore   restoreCommand   `cmd:"" group:"Keep it:" help:"Make a queue of a backup."`
+	Alias     aliasCommand     `cmd:"" group:"Look things up:" help:"Say who gets mail to an address."`
+	AlertTest alertTestCommand `cmd:"" name:"alert-test" group:"Look things up:" help:"Post a test alert to ALERT_WEBHOOK."`
 }
 
 // Run does what args say, which do not have the program's name, and returns the exit status.

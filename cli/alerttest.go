@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dinkymail/alert"
+)
+
+type alertTestCommand struct{}
+
+// Help is shown by dinkymail alert-test --help.
+func (alertTestCommand) Help() string {
+	return `Posts a notice that says it is a test to ALERT_WEBHOOK, so that you see where alerts arrive and what they look like. The appliance need
+not run.
+
+Example:
+
+    dinkymail alert-test`
+}
+
+// Run posts a test alert.
+func (alertTestCommand) Run(ctx context.Context, p *program) error {
+	s, err := p.settings()
+	if err != nil {
+		return err
+	}
+	if s.Alert.Webhook == "" {
+		return &Exit{ExitConfig, errors.New("ALERT_WEBHOOK is not set; set it to a URL such as https://ntfy.sh/your-topic")}
+	}
+	if err := alert.Test(ctx, s.Alert); err != nil {
+		return &Exit{ExitUnavailable, err}
+	}
+	_, err = fmt.Fprintln(p.Out, "Posted. If nothing arrives, look at the topic or channel that ALERT_WEBHOOK names.")
+	return err
+}
