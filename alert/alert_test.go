@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,9 +128,11 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestOncePerCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []string
-		down, holds := true, true
+		var down, holds atomic.Bool
+		down.Store(true)
+		holds.Store(true)
 		transport := roundTrip(func(r *http.Request) error {
-			if down {
+			if down.Load() {
 				return errors.New("down")
 			}
 			var n Notice
@@ -140,7 +143,7 @@ func TestOncePerCondition(t *testing.T) {
 			return nil
 		})
 		look := func(now time.Time) []Condition {
-			if holds {
+			if holds.Load() {
 				return []Condition{{Key: "quota", Text: "x", Since: now}}
 			}
 			return nil
@@ -156,12 +159,12 @@ func TestOncePerCondition(t *testing.T) {
 		}
 		stop := begin()
 		<-time.After(5 * time.Minute)
-		down = false
+		down.Store(false)
 		<-time.After(5 * time.Minute)
 		stop()
 		stop = begin() // knows what was told
 		<-time.After(5 * time.Minute)
-		holds = false
+		holds.Store(false)
 		<-time.After(5 * time.Minute)
 		stop()
 		if got := strings.Join(told, ", "); got != "quota firing, quota cleared" {
