@@ -53,7 +53,7 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: interop
-interop: ## real clients and servers: curl, swaks, Python, nodemailer, msmtp, Postfix, Chromium
+interop: ## real programs around it: mail clients and servers, Chromium, cron, PHP, check_mailq, shells, Prometheus
 	go test -tags interop -count=1 -timeout 20m -v ./internal/interop
 
 .PHONY: power

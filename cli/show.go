@@ -187,7 +187,7 @@ func by(o httpapi.OriginDetail) string {
 	if o.Door != "" {
 		line = " by " + plain(o.Door)
 	}
-	if o.Client != "" {
+	if o.Client != "" && !strings.HasPrefix(o.Client, "unix:") { // the user says it better
 		line += " from " + plain(o.Client)
 	}
 	if o.User != "" {

@@ -31,7 +31,7 @@ func (p *program) trouble(st httpapi.Stats) []string {
 	paused := map[string]bool{}
 	for _, w := range st.Paused {
 		paused[w.What] = true
-		line := fmt.Sprintf("Paused since %s: %s", p.relative(w.Since), what(w.What))
+		line := fmt.Sprintf("Paused since %s: %s", p.clock(w.Since), what(w.What))
 		if w.Reason != "" {
 			line += " (" + plain(w.Reason) + ")"
 		}
@@ -51,7 +51,7 @@ func (p *program) trouble(st httpapi.Stats) []string {
 func (p *program) heldLane(l httpapi.LaneDetail) string {
 	line := "Lane " + l.Name + " is held"
 	if l.Since != nil {
-		line += " since " + p.relative(*l.Since)
+		line += " since " + p.clock(*l.Since)
 	}
 	line += ": " + strings.TrimSuffix(plain(l.Reason), ".") + "."
 	if l.NextProbe != nil {

@@ -1,5 +1,6 @@
 // Package interop tries the finished binary against programs that others wrote: mail clients in front of it, mail servers
-// behind it, a browser in between. Its tests are built with the tag interop and run by `make interop`.
+// behind it, a browser in between; and around it what asks for Postfix or Exim and gets us: cron, PHP, monitoring, pipelines.
+// Its tests are built with the tag interop and run by `make interop`.
 //
 // # What it promises
 //
@@ -8,5 +9,6 @@
 //
 // # Limits
 //
-// Loopback only. The Postfix instances need root.
+// Loopback only. The Postfix instances need root, and so do other users and mounts in a namespace of its own, which is how
+// programs find our links in /usr/sbin: nothing of the machine's own directories is touched.
 package interop

@@ -276,7 +276,7 @@ func (t *taking) auth(arg string) {
 		t.say("235 2.7.0 welcome")
 		return
 	}
-	t.say("535 5.7.8 no")
+	t.say("535 5.7.8 user name and password do not match")
 }
 
 // step answers one command. It reports whether there may be another.
