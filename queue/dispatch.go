@@ -170,7 +170,7 @@ func (d *dispatcher) learn(e event) {
 		if e.heard.good && e.heard.light {
 			d.q.brake.sent(d.pace.typical, d.pace.limit, now)
 		}
-		if alone {
+		if alone && e.heard.pause != NoPause { // or else the lane goes on, and so do its jobs
 			d.spoil(int64(e.heard.era))
 		}
 		if e.heard.pause == PauseBusy {

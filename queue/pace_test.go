@@ -15,11 +15,14 @@ type upstream struct {
 	mu    sync.Mutex
 	takes int                       // at a time
 	slow  func(n int) time.Duration // what an answer takes with n at a time
+	stray func() *queue.Result      // what it says instead of taking the message; nil: it takes it
 	now   int                       // messages being handed over
 	tries int
 	done  int
 	last  map[string]int // how many were done when a sender's latest was
 }
+
+var notNow = queue.Result{Code: 421, Status: "4.7.0", Text: "try again later", Remote: "mx.example.net:587", Stage: "rcpt"}
 
 // steady answers in the same time, however much it has to do.
 func steady(d time.Duration) *upstream {
@@ -55,6 +58,11 @@ func (u *upstream) Deliver(_ context.Context, d queue.Delivery) []queue.Result {
 	<-wait
 	u.mu.Lock()
 	u.now--
+	if u.stray != nil {
+		if r := u.stray(); r != nil {
+			return []queue.Result{*r}
+		}
+	}
 	u.done++
 	u.last[d.Envelope.From.Local] = u.done
 	return []queue.Result{delivered}
@@ -250,6 +258,25 @@ func TestBusyEvenForOne(t *testing.T) {
 			if m.State() != queue.StateDelivered || m.Tries != 1 {
 				t.Errorf("%+v", m)
 			}
+		}
+	})
+}
+
+// A next hop that says 421 to every recipient is asked about one message after the other, each of which is deferred by itself, and
+// gets them all when it takes them.
+func TestNoRecipientIsTaken(t *testing.T) {
+	u := steady(time.Millisecond)
+	u.stray = func() *queue.Result { return &notNow }
+	pump(t, u, 50, 10, func(t *testing.T, g *rig) {
+		pass(time.Second)
+		g.width("after a second", 1, 1)
+		if tries, _ := u.seen(); tries != 50 || g.Status().Deferred != 50 {
+			t.Errorf("%d attempts; %+v", tries, g.Status())
+		}
+		u.set(func(u *upstream) { u.stray = nil })
+		pass(2 * time.Minute)
+		if n := g.Status().Delivered; n != 50 {
+			t.Errorf("%d delivered", n)
 		}
 	})
 }
