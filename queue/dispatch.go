@@ -166,14 +166,14 @@ func (d *dispatcher) learn(e event) {
 	if e.ended {
 		d.begun--
 		now := time.Now()
-		alone := d.pace.hear(e.heard, int(d.q.count.handing.Load()), d.due || d.begun >= d.pace.limit, now)
+		busy, alone := d.pace.hear(e.heard, int(d.q.count.handing.Load()), d.due || d.begun >= d.pace.limit, now)
 		if e.heard.good && e.heard.light {
 			d.q.brake.sent(d.pace.typical, d.pace.limit, now)
 		}
 		if alone && e.heard.pause != NoPause { // or else the lane goes on, and so do its jobs
 			d.spoil(int64(e.heard.era))
 		}
-		if e.heard.pause == PauseBusy {
+		if busy && e.heard.pause == PauseBusy {
 			d.rest = later(d.rest, now.Add(busyPause))
 		}
 		if e.heard.pause != PauseBusy || e.heard.probe || alone {

@@ -10,23 +10,32 @@ const (
 	headStart = 20 * time.Millisecond // how much work the workers find ready beyond what they have in hand
 	epoch     = 5 * time.Minute       // how long the best time of an attempt is remembered, and at most twice that
 
-	patienceFirst = time.Second // between two steps above what is known to be safe
-	patienceMost  = time.Minute
+	patienceFirst = time.Second // before a step above what is known to be safe
+	patienceMost  = time.Minute // after many that went wrong
+	patienceLeast = 50 * time.Millisecond
+
+	// A limit that is too high by one shows in every round, which is as many attempts as are made at a time. What comes less
+	// than once in strayRounds of them has other reasons, and strayMost such may come together.
+	strayRounds = 4
+	strayMost   = 4
 
 	lightBytes      = 64 << 10 // attempts of more than that, or with more than lightRecipients, take long for their own sake
 	lightRecipients = 10
 )
 
 // pace finds out how many attempts the next hop takes at a time. It begins with a few and doubles while attempts succeed in the
-// same time and more wait; where there was trouble it halves, and from there it grows by one at a time. Trouble is a 421, another
-// 4xx about the lane, and even the quickest of as many attempts as are made at a time taking far longer than the best did. The
-// dispatcher owns it; workers see width.
+// same time and more wait. Where there was trouble it halves, doubles again to a little below, and from there grows by one at a
+// time; a step that goes wrong is taken back, and the next one waits twice as long, while after each that holds the next waits
+// half as long. Trouble is a 421 or another 4xx about the lane, unless it is a stray among many that succeeded at this limit.
+// When even the quickest of as many attempts as are made at a time takes far longer than the best did, it halves too, and grows
+// by one at a time from there. The dispatcher owns it; workers see width.
 type pace struct {
 	most  int
 	limit int
 	width *atomic.Pointer[width]
 
-	safe     int           // up to here it doubles
+	safe     int           // up to here it doubles; one more is a step that has yet to prove itself
+	trust    int           // attempts that succeeded at this limit, less what was paid for strays
 	patience time.Duration // before the next step beyond safe
 	rest     time.Time     // no such step before
 	older    int           // attempts that go on from before the limit was lowered
@@ -59,7 +68,7 @@ func newWidth(most int) *width {
 // set changes the limit.
 func (p *pace) set(limit, cuts int) {
 	old := p.width.Load()
-	p.limit, p.good, p.quickest = limit, 0, 0
+	p.limit, p.trust, p.good, p.quickest = limit, 0, 0, 0
 	p.width.Store(&width{limit: limit, cuts: old.cuts + cuts, changed: make(chan struct{})})
 	close(old.changed)
 }
@@ -71,25 +80,23 @@ func (p *pace) end() {
 }
 
 // hear takes in what an attempt says of the pace; running is how many others go on, and more says that there is more to do than
-// the limit allows. It reports whether the next hop is busy though only one attempt is made at a time: then the lane itself has
-// to rest.
-func (p *pace) hear(h hearing, running int, more bool, now time.Time) bool {
+// the limit allows. It reports whether the next hop is to be left in peace for a moment, and whether it is busy though only one
+// attempt is made at a time: then the lane itself has to rest.
+func (p *pace) hear(h hearing, running int, more bool, now time.Time) (busy, alone bool) {
 	switch {
 	case p.over:
-		return false
+		return false, false
 	case h.cuts != p.width.Load().cuts: // it says nothing of the limit of now
 		p.older = max(p.older-1, 0)
-		return false
+		return h.busy, false
 	case h.busy && p.older > 0: // nor does this, since more went on than the limit allows
-		return false
+		return true, false
 	case h.busy:
-		alone := p.limit == 1
-		p.patience = min(2*p.patience, patienceMost)
-		p.lower(running, now.Add(p.patience))
-		return alone
+		return p.refused(running, now)
 	case !h.good:
-		return false
+		return false, false
 	}
+	p.trust = min(p.trust+1, strayMost*strayRounds*p.limit)
 	p.good++
 	if h.light {
 		p.typical = average(p.typical, h.took)
@@ -98,7 +105,22 @@ func (p *pace) hear(h hearing, running int, more bool, now time.Time) bool {
 	if p.good >= p.limit {
 		p.look(running, more, now)
 	}
-	return false
+	return false, false
+}
+
+// refused pays for a stray with the trust that the limit has earned. When there is not enough the limit is too high.
+func (p *pace) refused(running int, now time.Time) (busy, alone bool) {
+	if p.trust -= strayRounds * p.limit; p.trust >= 0 {
+		return false, false
+	}
+	alone = p.limit == 1
+	if p.limit > p.safe {
+		p.patience = min(2*p.patience, patienceMost)
+	} else {
+		p.safe = max(p.limit-max(p.limit/8, 1), 1)
+	}
+	p.lower(p.safe, running, now)
+	return true, alone
 }
 
 // look decides once as many attempts have succeeded as may be made at a time.
@@ -110,23 +132,31 @@ func (p *pace) look(running int, more bool, now time.Time) {
 	case took > 3*best+200*time.Millisecond && p.limit == 1: // it is not for our sake that it is slow
 		p.lately, p.before = took, 0
 	case took > 3*best+200*time.Millisecond:
-		p.lower(running, now.Add(patienceFirst))
-	case p.limit == p.most:
-		p.patience = patienceFirst
+		p.lower(p.limit/2, running, now)
 	case !more, took > 2*best+50*time.Millisecond:
 	case p.limit < p.safe:
 		p.set(min(2*p.limit, p.safe), 0)
 	case !now.Before(p.rest):
+		p.step(now)
+	}
+}
+
+// step goes one beyond what is safe. The step before, if there was one, has held until now.
+func (p *pace) step(now time.Time) {
+	if p.limit > p.safe {
+		p.safe, p.patience = p.limit, max(min(p.patience/2, patienceFirst), patienceLeast)
+	}
+	if p.limit < p.most {
 		p.rest = now.Add(p.patience)
 		p.set(p.limit+1, 0)
 	}
 }
 
-// lower halves the limit and lets it be until rest.
-func (p *pace) lower(running int, rest time.Time) {
-	p.rest, p.older = rest, running
-	p.safe = max(p.limit/2, 1)
-	p.set(p.safe, 1)
+// lower halves the limit. It doubles again up to safe, and goes no further before a while.
+func (p *pace) lower(safe, running int, now time.Time) {
+	p.patience = max(p.patience, patienceFirst)
+	p.safe, p.rest, p.older = safe, now.Add(p.patience), running
+	p.set(max(p.limit/2, 1), 1)
 }
 
 // best is the shortest time that an attempt took within the last epochs, the latest included.

@@ -2,6 +2,8 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,6 +23,9 @@ type upstream struct {
 	done  int
 	last  map[string]int // how many were done when a sender's latest was
 }
+
+var tooMany = queue.Result{Code: 421, Status: "4.7.0", Text: "too many connections", Remote: "mx.example.net:587",
+	Stage: "greeting", Pause: queue.PauseBusy}
 
 var notNow = queue.Result{Code: 421, Status: "4.7.0", Text: "try again later", Remote: "mx.example.net:587", Stage: "rcpt"}
 
@@ -49,8 +54,7 @@ func (u *upstream) Deliver(_ context.Context, d queue.Delivery) []queue.Result {
 	defer u.mu.Unlock()
 	u.tries++
 	if u.now >= u.takes {
-		return []queue.Result{{Code: 421, Status: "4.7.0", Text: "too many connections", Remote: "mx.example.net:587",
-			Stage: "greeting", Pause: queue.PauseBusy}}
+		return []queue.Result{tooMany}
 	}
 	u.now++
 	wait := time.After(u.slow(u.now))
@@ -279,4 +283,96 @@ func TestNoRecipientIsTaken(t *testing.T) {
 			t.Errorf("%d delivered", n)
 		}
 	})
+}
+
+// A next hop that has taken many for long and then takes none is soon left alone and probed.
+func TestBusyAfterLongService(t *testing.T) {
+	u := steady(10 * time.Millisecond)
+	pump(t, u, 4000, 10, func(t *testing.T, g *rig) {
+		pass(2 * time.Second)
+		u.set(func(u *upstream) { u.takes = 0 })
+		tries, done := u.seen()
+		pass(10 * time.Second)
+		now, more := u.seen()
+		if l := g.Status().Lanes[0]; !l.Held || l.Kind != "busy" || now-tries > 60 {
+			t.Errorf("%d attempts; %+v", now-tries-(more-done), l)
+		}
+	})
+}
+
+// mean is the mean number of messages that may be handed over at a time, within so long a time.
+func (g *rig) mean(d time.Duration) float64 {
+	g.t.Helper()
+	const often = 1000
+	sum := 0
+	for range often {
+		pass(d / often)
+		sum += g.Status().Lanes[0].Concurrency
+	}
+	return float64(sum) / often
+}
+
+// A next hop that now and then says 421, or that it is busy, without regard to how many connections there are, keeps them nearly all.
+func TestPaceForgivesStrays(t *testing.T) {
+	for _, connections := range []int{10, 50} {
+		for name, answer := range map[string]queue.Result{
+			"rcpt": notNow,
+			"busy": tooMany,
+		} {
+			t.Run(fmt.Sprint(connections, name), func(t *testing.T) {
+				dice := rand.New(rand.NewPCG(1, 1000))
+				u := steady(20 * time.Millisecond)
+				strays := 0
+				u.stray = func() *queue.Result {
+					if dice.IntN(1000) > 0 {
+						return nil
+					}
+					strays++
+					return &answer
+				}
+				pump(t, u, 20_000, connections, func(t *testing.T, g *rig) {
+					pass(time.Second)
+					span := time.Duration(300/connections) * time.Second
+					mean := g.mean(span)
+					if mean < 0.9*float64(connections) || g.Status().Lanes[0].Held {
+						t.Errorf("on average %.1f of %d at a time", mean, connections)
+					}
+					u.set(func(u *upstream) {
+						if strays < 10 || g.Status().Store.Waiting < connections {
+							t.Errorf("%d strays: this shows nothing", strays)
+						}
+					})
+				})
+			})
+		}
+	}
+}
+
+// A next hop that takes so many connections and refuses the next gets just so many within a few seconds, but for a moment at each
+// trial, and the trials become seldom. So it does when it took more before.
+func TestPaceSettlesAtWhatIsTaken(t *testing.T) {
+	for _, c := range []struct {
+		connections, takes int
+		within             time.Duration
+		refused            int // messages, at most, in the ten seconds after that
+	}{{10, 3, 500 * time.Millisecond, 40}, {10, 7, 3 * time.Second, 80}, {50, 30, 5 * time.Second, 300}} {
+		for _, first := range []int{c.takes, 1000} {
+			t.Run(fmt.Sprint(c.takes, "of", c.connections, "first", first), func(t *testing.T) {
+				u := steady(50 * time.Millisecond)
+				u.takes = first
+				pump(t, u, 15_000, c.connections, func(t *testing.T, g *rig) {
+					pass(2 * time.Second)
+					u.set(func(u *upstream) { u.takes = c.takes })
+					pass(c.within)
+					tries, done := u.seen()
+					mean := g.mean(10 * time.Second)
+					now, more := u.seen()
+					refused := now - more - (tries - done)
+					if mean < 0.9*float64(c.takes) || mean > float64(c.takes)+0.1 || refused > c.refused {
+						t.Errorf("on average %.2f at a time; %d refused, %d delivered", mean, refused, more-done)
+					}
+				})
+			})
+		}
+	}
 }

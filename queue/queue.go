@@ -18,7 +18,9 @@
 //     attempts take. See Store.Claim for who goes first, and Message.Sender for who is one.
 //   - No more attempts are made at a time than the next hop takes: a few at first, twice as many whenever that many succeeded in
 //     the same time and more wait, at most Config.Workers. A 421, a 4xx about the lane, or replies that are slow against the
-//     best of late halve it; from there it grows by one a second, or seldomer if that goes wrong. A next hop that says it is
+//     best of late halve it. After a refusal it is soon back at a little less than was refused. From there it grows by one at
+//     a time, after a second, sooner each time that goes well, and seldomer if it goes wrong. What is refused less than once
+//     in four rounds of as many attempts as are made at a time is a stray, and changes nothing. A next hop that says it is
 //     busy costs no message an attempt, and holds the lane only when it says so to one attempt at a time.
 //   - Whoever hands in mail does not run far ahead of a next hop that is quick: Submit returns up to 10 ms later, though the mail is
 //     on the disk, while the next hop has more than 8 ms to do. It never waits for one that is slow, held, or more than 250 ms behind.
