@@ -3,8 +3,8 @@
 // # What it promises
 //
 // Each condition is told once when it begins and once when it is over, restarts included: what was told is remembered in
-// Config.File. An alert that cannot be posted is tried again at the next look until it can, and the log says so once. Nothing here
-// touches mail.
+// Config.File, and for two minutes after a start nothing that was told before it is told to be over: nobody has tried the upstream
+// yet. An alert that cannot be posted is tried again at every look until it can, and the log says so once. Nothing here touches mail.
 //
 // # Limits
 //
@@ -35,6 +35,8 @@ type Condition struct {
 	Text  string    `json:"text"`  // what is wrong
 	Fix   string    `json:"fix"`   // what to do
 	Since time.Time `json:"since"` // when it began
+	// Early is one that has not lasted long enough to be told. Of one that was told it says that it is not over.
+	Early bool `json:"-"`
 }
 
 // Config says where alerts go.
@@ -53,8 +55,13 @@ type Alerts struct {
 	log    *slog.Logger
 	client http.Client
 	told   map[string]Condition
-	mute   bool // the last post failed, which the log knows
+	mute   bool            // the last post failed, which the log knows
+	began  time.Time       // when Run did
+	before map[string]bool // what was told before that and has not been found since
 }
+
+// settled is how long after a start it takes until a condition that is not found is over: the lanes start as if all were well.
+const settled = 2 * time.Minute
 
 // New makes Alerts for the conditions that look returns: all that hold now. It opens and starts nothing.
 func New(cfg Config, look func(now time.Time) []Condition, log *slog.Logger) *Alerts {
@@ -74,6 +81,7 @@ func (a *Alerts) Run(ctx context.Context) error {
 		return nil
 	}
 	a.remember()
+	a.began = time.Now()
 	tick := time.NewTicker(a.cfg.Every)
 	defer tick.Stop()
 	for {
@@ -91,13 +99,19 @@ func (a *Alerts) round(ctx context.Context) {
 	now := a.look(time.Now())
 	changed := false
 	for _, c := range now {
-		if _, known := a.told[c.Key]; !known && a.tell(ctx, Notice{Condition: c, State: Firing, Appliance: a.cfg.Hostname}) {
+		if _, known := a.told[c.Key]; !known && !c.Early && a.tell(ctx, Notice{Condition: c, State: Firing, Appliance: a.cfg.Hostname}) {
 			a.told[c.Key] = c
 			changed = true
 		}
 	}
 	for key, c := range a.told {
 		holds := slices.ContainsFunc(now, func(n Condition) bool { return n.Key == key })
+		if holds {
+			delete(a.before, key)
+		}
+		if a.before[key] && time.Since(a.began) < settled {
+			continue
+		}
 		if !holds && a.tell(ctx, Notice{Condition: c, State: Cleared, Appliance: a.cfg.Hostname}) {
 			delete(a.told, key)
 			changed = true
@@ -133,6 +147,10 @@ func (a *Alerts) remember() {
 	}
 	if a.told == nil {
 		a.told = map[string]Condition{}
+	}
+	a.before = make(map[string]bool, len(a.told))
+	for key := range a.told {
+		a.before[key] = true
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		a.log.Warn("what was alerted is not known any more", "err", err)

@@ -27,8 +27,8 @@ type Facts struct {
 	Certificates map[string]time.Time
 }
 
-// Conditions is what needs a hand. Refused credentials, a used up quota and a failed disk are so at once; an upstream that does not
-// answer and mail that waits, after a time.
+// Conditions is what needs a hand. Refused credentials, a used up quota and a failed disk are so at once; mail that waits, after a
+// time. An upstream that does not answer is Early for a time.
 func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	t = t.withDefaults()
 	add := func(key, fix string, since time.Time, format string, args ...any) {
@@ -40,9 +40,9 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	for _, l := range f.Queue.Lanes {
 		switch {
 		case !l.Held || l.Kind == "development" || l.Kind == "paused":
-		case (l.Kind == "unreachable" || l.Kind == "busy") && now.Sub(l.Since) < t.Unreachable:
 		default:
 			add(l.Kind, "", l.Since, "mail is held: %s", l.Reason)
+			all[len(all)-1].Early = (l.Kind == "unreachable" || l.Kind == "busy") && now.Sub(l.Since) < t.Unreachable
 		}
 	}
 	if s := f.Queue.Store; !f.Oldest.IsZero() && now.Sub(f.Oldest) >= t.Stuck {
