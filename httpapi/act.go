@@ -112,7 +112,7 @@ func (t *targets) find(ctx context.Context, a *Action) error {
 			return nil
 		}
 	}
-	if len(ids) > 0 {
+	if ids != nil {
 		return t.name(ctx, ids)
 	}
 	sel := a.Selection

@@ -295,6 +295,25 @@ func TestActionsOnSomeThatFail(t *testing.T) {
 	}
 }
 
+// A list of IDs without any means nothing, and not everything: that is what a script sends which found none.
+func TestNoIDsAreNothing(t *testing.T) {
+	o := operate(t)
+	if err := o.Pause(t.Context(), "upstream", ""); err != nil {
+		t.Fatal(err)
+	}
+	o.put("Hello", "bob@example.net")
+	none := queue.Selection{IDs: []queue.ID{}}
+	if res := o.act(Action{Verb: Remove, Selection: none}); res.Matched != 0 || res.Done != 0 {
+		t.Errorf("remove = %+v", res)
+	}
+	if page, err := o.List(t.Context(), none, "", 10); err != nil || len(page.Messages) != 0 {
+		t.Errorf("list = %+v, %v", page, err)
+	}
+	if page, err := o.List(t.Context(), queue.Selection{}, "", 10); err != nil || len(page.Messages) != 1 {
+		t.Errorf("the queue = %+v, %v", page, err)
+	}
+}
+
 // A request that makes no sense is refused before anything is done, and the answer says what is wrong with it.
 func TestSenselessRequests(t *testing.T) {
 	o := operate(t, later)

@@ -23,7 +23,7 @@ func (q *Queue) Select(ctx context.Context, sel Selection, after ID, limit int) 
 		return Page{}, err
 	}
 	s := scan{q: q, match: match, limit: max(limit, 1)}
-	if len(sel.IDs) > 0 {
+	if sel.IDs != nil {
 		err = s.named(ctx, sel, after)
 	} else {
 		err = s.all(ctx, sel.filter(), after)

@@ -5,12 +5,12 @@ import (
 )
 
 // Selection says which messages an operator means: those named in IDs, or those that pass every filter that is set. The zero
-// value selects everything that waits, captured mail included.
+// value selects everything that waits, captured mail included; IDs that are there and empty select nothing.
 //
 // A text filter without a wildcard matches anywhere, in any case; with * or ? it matches the whole as a shell's pattern does;
 // between slashes it is a regular expression (RE2), in any case. "<>" as From selects bounces.
 type Selection struct {
-	IDs     []ID    `json:"ids,omitempty"`
+	IDs     []ID    `json:"ids,omitzero"`
 	From    string  `json:"from,omitempty"`    // the envelope's sender
 	To      string  `json:"to,omitempty"`      // any recipient that is not settled, or any at all of a finished message
 	Domain  string  `json:"domain,omitempty"`  // the domain of such a recipient, exactly; "*.example.com" has its subdomains
