@@ -4,21 +4,35 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"sync"
 	"time"
 )
 
 // lifeSign is how often a watcher who sees nothing is shown that the connection is alive.
 const lifeSign = 15 * time.Second
 
+// lastWords is how long a watcher may take to read what was written before the appliance stops.
+const lastWords = time.Second
+
 // events is GET /api/v1/events: what happens from now on, one JSON object a line, and an empty line now and then. It ends when the
 // client leaves or the appliance stops.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	conn := http.NewResponseController(w)
+	var cutting sync.WaitGroup
+	defer cutting.Wait()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	cutting.Go(func() { // one who does not read must not keep the appliance from stopping
+		select {
+		case <-stopping(r):
+			_ = conn.SetWriteDeadline(time.Now().Add(lastWords))
+		case <-ctx.Done():
+		}
+	})
 	happened := s.queue.Watch(ctx)
 	out := &begun{ResponseWriter: w, kind: "application/x-ndjson"}
 	out.start()
-	flush := http.NewResponseController(w).Flush
+	flush := conn.Flush
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
 	tick := time.NewTicker(lifeSign)

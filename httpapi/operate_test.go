@@ -499,3 +499,23 @@ type quiet struct {
 }
 
 func (q *quiet) Watch(context.Context) <-chan queue.Event { return q.events }
+
+// A watcher who stopped reading, as one whose terminal is stopped, does not hold up the end of the appliance.
+func TestWatcherWhoDoesNotRead(t *testing.T) {
+	o := operate(t)
+	resp, err := o.open(t.Context(), http.MethodGet, eventsPath, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for range 400 { // more than the socket holds
+		if err := errors.Join(o.Pause(t.Context(), queue.Intake, strings.Repeat("x", 1000)), o.Resume(t.Context(), queue.Intake)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	o.stop()
+	if took := time.Since(start); took > o.server.cfg.Grace/2 {
+		t.Errorf("stopping took %v", took)
+	}
+}
