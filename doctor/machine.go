@@ -18,7 +18,7 @@ func (e *exam) rights(context.Context) []Finding {
 		all = append(all, f)
 	}
 	dir := e.Settings.DataDir
-	if f, wrong := e.openTo(dir, "it holds all mail that waits, and its index", "chmod 700 "); wrong {
+	if f, wrong := e.openTo(dir, "it holds all mail that waits, and its index", "chmod o-rw "); wrong {
 		all = append(all, f)
 	}
 	for _, path := range []string{e.EnvFile, dir} {
@@ -37,10 +37,11 @@ func (e *exam) rights(context.Context) []Finding {
 	return []Finding{{Check: "rights", Level: OK, What: dir + " and the settings are closed to others"}}
 }
 
-// openTo reports whether everybody on this machine may read or change a path.
+// openTo reports whether everybody on this machine may read or change a path. To pass through DATA_DIR tells nobody anything: it
+// is what lets SUBMIT_GROUP come to SUBMIT_DIR in it, and all else in there is closed by itself.
 func (e *exam) openTo(path, why, cure string) (Finding, bool) {
 	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&0o007 == 0 {
+	if err != nil || info.Mode().Perm()&0o006 == 0 {
 		return Finding{}, false
 	}
 	if info.Mode().Perm()&0o002 != 0 {
