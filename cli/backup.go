@@ -172,16 +172,25 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	}
 	sum, err := c.fill(ctx, in, dir)
 	if err != nil {
-		if errors.Is(err, backup.ErrIncomplete) {
-			return &Exit{exitData, fmt.Errorf("nothing was restored: %w", err)}
-		}
-		return &Exit{ExitCantCreate, fmt.Errorf("nothing was restored: %w", err)}
+		return notRestored(err)
 	}
 	fmt.Fprintf(p.Out, "restored to %s: %s\n", dir, contents(sum))
 	if c.Hold && sum.Waiting > 0 {
 		fmt.Fprintf(p.Out, "all that waits is held: start the appliance, look with dinkymail queue, let go with dinkymail release --everything\n")
 	}
 	return nil
+}
+
+// notRestored gives an error of fill the exit status that fits it.
+func notRestored(err error) error {
+	code := ExitCantCreate
+	if exit, ok := errors.AsType[*Exit](err); ok {
+		code = exit.Code
+	}
+	if errors.Is(err, backup.ErrIncomplete) {
+		code = exitData
+	}
+	return &Exit{code, fmt.Errorf("nothing was restored: %w", err)}
 }
 
 // fill makes the queue in a directory of its own inside dir, as the user dir belongs to, and moves it to its place when it is whole.
