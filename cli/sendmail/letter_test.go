@@ -85,7 +85,7 @@ func TestLargeLetter(t *testing.T) {
 		t.Error("it is another")
 	}
 	_, err := read(bytes.NewReader(b.Bytes()), false, 2<<20)
-	if x := (*exit)(nil); !errors.As(err, &x) || x.code != exitUnavailable {
+	if x := (*exit)(nil); !errors.As(err, &x) || x.code != exitUnavailable || strings.Count(err.Error(), "larger") != 1 {
 		t.Errorf("got %v", err)
 	}
 }

@@ -30,8 +30,10 @@ func (c changes) String() string {
 // nowhere else. With dot, a line with nothing but a dot ends it; what comes after is not read.
 func normalise(in io.Reader, to io.Writer, dot bool) (changes, error) {
 	n := normaliser{in: bufio.NewReaderSize(in, 64<<10), out: bufio.NewWriterSize(to, 64<<10)}
-	err := n.run(dot)
-	return n.changes, errors.Join(err, n.out.Flush())
+	if err := n.run(dot); err != nil {
+		return n.changes, err // out has the same one, if it was writing that failed
+	}
+	return n.changes, n.out.Flush()
 }
 
 type normaliser struct {
