@@ -53,7 +53,11 @@ func (c queueCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if l.shown == 0 {
-		_, err = fmt.Fprintln(p.Out, l.nothing(c.any() || c.All))
+		out := p.Out
+		if !l.screen.terminal { // what reads the list must not take this for one
+			out = p.Err
+		}
+		_, err = fmt.Fprintln(out, l.nothing(c.any() || c.All))
 	} else if l.screen.terminal {
 		err = l.footer()
 	}
