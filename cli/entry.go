@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,19 +28,18 @@ func sender(from string) string {
 	return plain(from)
 }
 
-// recipients are whom a list shows: the first who is not settled, and how many more there are.
+// recipients are whom a list shows: the first who is not settled, and how many more there are. Those whom an operator took off
+// count only where nobody else is left.
 func recipients(e httpapi.Entry) string {
-	if len(e.Recipients) == 0 {
+	all := slices.DeleteFunc(slices.Clone(e.Recipients), func(r httpapi.Recipient) bool { return r.Outcome == queue.Dropped.String() })
+	if len(all) == 0 {
+		all = e.Recipients
+	}
+	if len(all) == 0 {
 		return ""
 	}
-	first := e.Recipients[0]
-	for _, r := range e.Recipients {
-		if r.Outcome == queue.Deferred.String() {
-			first = r
-			break
-		}
-	}
-	if more := len(e.Recipients) - 1; more > 0 {
+	first := all[max(0, slices.IndexFunc(all, func(r httpapi.Recipient) bool { return r.Outcome == queue.Deferred.String() }))]
+	if more := len(all) - 1; more > 0 {
 		return fmt.Sprintf("%s(+%d)", plain(first.Address), more)
 	}
 	return plain(first.Address)
