@@ -167,14 +167,21 @@ func (c *command) carryOut(ctx context.Context, client appliance, o *order) erro
 		}
 		n, released = n+done, released+freed
 	}
-	c.say("%s: %s", o.done, messages(n))
+	c.sum(o.done, n)
 	if o.letter == 'f' {
-		c.say("Released from hold: %s", messages(released))
+		c.sum("Released from hold", released)
 	}
 	if n > 0 && o.letter == 'd' && plain.Terminal(c.Err) {
 		c.say("note: dinkymail undo brings back what was deleted last")
 	}
 	return nil
+}
+
+// sum says to how many messages something was done, and nothing where that is none.
+func (c *command) sum(done string, n int) {
+	if n > 0 {
+		c.say("%s: %s", done, messages(n))
+	}
 }
 
 // do does an order to a batch of messages, names those that were named, and counts what was done and what was on hold.
