@@ -9,7 +9,7 @@ import (
 
 type pauseCommand struct {
 	What   string `arg:"" help:"intake, a lane such as upstream, or all."`
-	Reason string `placeholder:"TEXT" help:"Why; lists show it, and clients are told when intake is paused."`
+	Reason string `placeholder:"TEXT" help:"Why; lists show it."`
 }
 
 // Help is shown by dinkymail pause --help.
