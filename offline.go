@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -33,9 +34,10 @@ func offline(s *config.Settings, log *slog.Logger) (http.Handler, func() error, 
 	if err != nil {
 		return nil, nil, &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("open the queue in DATA_DIR=%s: %w", s.DataDir, err)}
 	}
+	_, kept := openLog(io.Discard, s)
 	next := relay.New(s.Relay, log)
 	q := queue.New(store, next, s.Queue, log)
-	end := func() error { return errors.Join(next.Close(), store.Close()) }
-	operations(s, q, next, nil)
+	end := func() error { return errors.Join(next.Close(), store.Close(), kept.Close()) }
+	operations(s, q, next, kept)
 	return httpapi.New(q, s.HTTP, log).Control(), end, nil
 }

@@ -197,7 +197,7 @@ func TestOffline(t *testing.T) {
 	a := start(t, dir, "MAIL_DOMAIN=example.org")
 	id := queue.ID(a.send("wait for me"))
 	a.awaitStatus(string(id), "held")
-	s := &config.Settings{DataDir: filepath.Join(dir, "data")}
+	s := &config.Settings{DataDir: filepath.Join(dir, "data"), LogKeep: 1 << 20}
 	_, _, err := offline(s, newLog(a.log, s))
 	var exit *cli.Exit
 	if !errors.As(err, &exit) || exit.Code != cli.ExitUnavailable || !strings.Contains(err.Error(), "does not answer at its socket "+a.ports["control"]) {
@@ -212,6 +212,10 @@ func TestOffline(t *testing.T) {
 	c := httpapi.NewLocalClient(handler)
 	if res, err := c.Act(t.Context(), httpapi.Action{Verb: httpapi.Hold, Reason: "not yet"}); err != nil || res.Done != 1 {
 		t.Errorf("hold = %+v, %v", res, err)
+	}
+	var said strings.Builder
+	if err := c.Log(t.Context(), string(id), &said); err != nil || !strings.Contains(said.String(), "queued") {
+		t.Errorf("log = %q, %v", said.String(), err)
 	}
 	if err := end(); err != nil {
 		t.Error(err)
