@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -111,7 +112,14 @@ func control(dir string, next queue.Deliverer) (*queue.Queue, *httpapi.Server, f
 	}
 	q := queue.New(store, next, queue.Config{Hostname: "mail.example.com", Domain: "example.com", Self: box("noreply@example.com"), Notices: box("noreply@example.com")}, log)
 	api := httpapi.New(q, httpapi.Config{Domain: "example.com", DefaultFrom: message.Mailbox{Address: box("noreply@example.com")},
-		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Version: "1.2.3"}, log)
+		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Version: "1.2.3",
+		Log: func(_ context.Context, id string, w io.Writer) error {
+			if id != "0cagh3h68onkmkg0" {
+				return nil
+			}
+			_, err := io.WriteString(w, "msg=queued id="+id+"\n")
+			return err
+		}}, log)
 	return q, api, store.Close, nil
 }
 

@@ -1,6 +1,10 @@
 package cli
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"io"
+)
 
 type logCommand struct {
 	ID string `arg:"" help:"The message."`
@@ -26,5 +30,24 @@ func (c logCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer done()
-	return p.noted(id, client.Log(ctx, string(id), p.Out))
+	lines := counted{to: p.Out}
+	if err := client.Log(ctx, string(id), &lines); err != nil {
+		return p.noted(id, err)
+	}
+	if lines.n == 0 {
+		return &Exit{ExitNoInput, fmt.Errorf("%s: no log line that is kept names it; LOG_KEEP says how much is kept", id)}
+	}
+	return nil
+}
+
+// counted counts the bytes that go to a writer.
+type counted struct {
+	to io.Writer
+	n  int64
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.to.Write(b)
+	c.n += int64(n)
+	return n, err
 }
