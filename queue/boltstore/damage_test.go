@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -273,6 +274,19 @@ func TestSecondInstance(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	mustRead(t, s, mustKeep(t, s, "x"), "x")
+}
+
+// A closed store lets its directory go at once, also while a process that is being started elsewhere in this one still has the file.
+func TestClosedStoreIsUnlocked(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Config{})
+	child, err := syscall.Dup(int(s.lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(child)
+	shut(t, s)
+	shut(t, open(t, dir, Config{}))
 }
 
 // A directory that cannot be made or written says so, with its path and what to do.

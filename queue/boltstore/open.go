@@ -291,8 +291,8 @@ func (s *Store) abandon() error {
 	if s.journal.active != nil {
 		err = errors.Join(err, s.journal.active.Close())
 	}
-	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
+	if s.lock != nil { // to close it alone would leave it locked for as long as a child that is just being started has it, too
+		err = errors.Join(err, syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
 	}
 	return err
 }
