@@ -10,6 +10,7 @@ import (
 
 type aliasCommand struct {
 	Address []string `arg:"" help:"Addresses, or names at MAIL_DOMAIN."`
+	JSON    bool     `name:"json" help:"Print JSON: whom each address stands for."`
 }
 
 // Help is shown by dinkymail alias --help.
@@ -36,6 +37,7 @@ func (c aliasCommand) Run(p *program) error {
 		}
 	}
 	var none []string
+	found := map[string][]message.Address{}
 	for _, text := range c.Address {
 		if !strings.Contains(text, "@") {
 			text += "@" + s.Domain
@@ -49,10 +51,18 @@ func (c aliasCommand) Run(p *program) error {
 			none = append(none, text)
 			continue
 		}
+		if found[text] = targets; c.JSON {
+			continue
+		}
 		for _, t := range targets {
 			if _, err := fmt.Fprintln(p.Out, t); err != nil {
 				return err
 			}
+		}
+	}
+	if c.JSON {
+		if err := p.printJSON(found); err != nil {
+			return err
 		}
 	}
 	if len(none) > 0 {

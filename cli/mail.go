@@ -63,7 +63,8 @@ func widestKey(s *config.Settings) string {
 }
 
 type healthCommand struct {
-	URL string `name:"url" placeholder:"URL" help:"Where the appliance is, such as http://mail-api:20001; the one on this machine when not given."`
+	URL  string `name:"url" placeholder:"URL" help:"Where the appliance is, such as http://mail-api:20001; the one on this machine when not given."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 // Help is shown by dinkymail health --help.
@@ -88,8 +89,14 @@ func (c healthCommand) Run(ctx context.Context, p *program) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	h, err := client.Health(ctx)
+	if c.JSON && h.Status != "" { // one that is down says so, too
+		err = errors.Join(err, p.printJSON(h))
+	}
 	if err != nil {
 		return &Exit{1, err}
+	}
+	if c.JSON {
+		return nil
 	}
 	line := h.Status
 	if h.Reason != "" {

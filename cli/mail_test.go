@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http/httptest"
@@ -155,6 +156,22 @@ func TestHealth(t *testing.T) {
 		code := worldOf(nil, &out, &out, appliance(t, &played{check: c.check})).Run(t.Context(), []string{"health"})
 		if code != c.code || !strings.Contains(out.String(), c.says) {
 			t.Errorf("%v: exit status %d: %s", c.check, code, out.String())
+		}
+	}
+}
+
+// With --json health says how it stands also when that is not well.
+func TestHealthJSON(t *testing.T) {
+	for _, c := range []struct {
+		check  error
+		code   int
+		status string
+	}{{nil, 0, "ok"}, {queue.ErrBroken, 1, "down"}} {
+		var out, errs strings.Builder
+		code := worldOf(nil, &out, &errs, appliance(t, &played{check: c.check})).Run(t.Context(), []string{"health", "--json"})
+		var h httpapi.Health
+		if err := json.Unmarshal([]byte(out.String()), &h); err != nil || code != c.code || h.Status != c.status || (errs.Len() > 0) != (code != 0) {
+			t.Errorf("%v: exit status %d: %s%s, %v", c.check, code, out.String(), errs.String(), err)
 		}
 	}
 }
