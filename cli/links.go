@@ -97,14 +97,16 @@ func (l link) make(force bool) (string, error) {
 		if _, err := os.Lstat(l.path + aside); err == nil {
 			return "", fmt.Errorf("%s exists already, so %s stays; look at both, and remove one", l.path+aside, l.path)
 		}
-		if err := os.Rename(l.path, l.path+aside); err != nil {
-			return "", err
-		}
-		did += "; what was there is " + l.path + aside
 	}
 	fresh := l.path + ".new"
 	if err := os.Symlink(l.binary, fresh); err != nil {
 		return "", err
+	}
+	if there && !ours { // not before the link is made, without which the other program would be missed
+		if err := os.Rename(l.path, l.path+aside); err != nil {
+			return "", errors.Join(err, os.Remove(fresh))
+		}
+		did += "; what was there is " + l.path + aside
 	}
 	if err := os.Rename(fresh, l.path); err != nil {
 		return "", errors.Join(err, os.Remove(fresh))
