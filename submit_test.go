@@ -43,6 +43,9 @@ func TestSendmail(t *testing.T) {
 	if out := sendmail("down"); !strings.HasPrefix(out, "left in ") {
 		t.Errorf("got %s", out)
 	}
+	if status, out := dinkymail(dir, settings, "queue"); status != 0 || !strings.Contains(out, "to be taken in when it runs: 1") {
+		t.Errorf("queue while it waits: status %d, %s", status, out)
+	}
 	start(t, dir, settings...)
 	for i, m := range hop.Wait(2, soon) {
 		subject := []string{"Subject: up\r\n", "Subject: down\r\n"}[i]

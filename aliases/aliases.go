@@ -62,7 +62,7 @@ type Book struct {
 	aliases table
 	virtual table
 	senders table
-	files   []string // all that were read, included lists as well
+	stamps  map[string]stamp // of all files that were read, included lists as well
 }
 
 // table is a map's entries by key, in small letters.
@@ -87,18 +87,18 @@ func Load(cfg Config) (*Book, error) {
 		b.hosts[strings.ToLower(h)] = true
 	}
 	delete(b.hosts, strings.ToLower(cfg.Domain))
-	var r reading
+	r := newReading()
 	var problems []error
 	for _, name := range cfg.Aliases {
-		problems = append(problems, b.aliases.read(&r, name, r.parseAliases)...)
+		problems = append(problems, b.aliases.read(r, name, r.parseAliases)...)
 	}
 	for _, name := range cfg.Virtual {
-		problems = append(problems, b.virtual.read(&r, name, r.parseMap)...)
+		problems = append(problems, b.virtual.read(r, name, r.parseMap)...)
 	}
 	if cfg.Senders != "" {
-		problems = append(problems, b.senders.read(&r, cfg.Senders, r.parseMap)...)
+		problems = append(problems, b.senders.read(r, cfg.Senders, r.parseMap)...)
 	}
-	b.files = r.files
+	b.stamps = r.stamps
 	problems = append(problems, b.check()...)
 	return b, errors.Join(problems...)
 }
@@ -150,7 +150,7 @@ func Table(file, key string) ([]string, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	var r reading
+	r := newReading()
 	entries, _ := r.parseMap(file, text)
 	if isAliases(text) {
 		entries, _ = r.parseAliases(file, text)

@@ -2,7 +2,6 @@ package aliases
 
 import (
 	"log/slog"
-	"maps"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -19,39 +18,40 @@ type Live struct {
 	none bool // there is no file to follow
 	book atomic.Pointer[Book]
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards looked
 	looked time.Time
-	stamps map[string]stamp
 }
 
-// stamp is how a file looked when it was read.
+// stamp is how a file looked before it was read; the zero stamp is of one that cannot be looked at.
 type stamp struct {
 	size int64
 	at   time.Time
 }
 
-// NewLive reads the files and follows them. Mistakes in them are logged, and told by Load before.
+func stampOf(name string) stamp {
+	info, err := os.Stat(name)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.Size(), info.ModTime()}
+}
+
+// NewLive reads the files and follows them. Mistakes in them now are Load's to tell; later ones are logged.
 func NewLive(cfg Config, log *slog.Logger) *Live {
-	l := &Live{cfg: cfg, log: log, none: len(cfg.Aliases)+len(cfg.Virtual) == 0 && cfg.Senders == ""}
-	l.Reload()
+	l := &Live{cfg: cfg, log: log, none: len(cfg.Aliases)+len(cfg.Virtual) == 0 && cfg.Senders == "", looked: time.Now()}
+	book, _ := Load(cfg)
+	l.book.Store(book)
 	return l
 }
 
-// Reload reads the files now.
-func (l *Live) Reload() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.read()
-}
-
-// read is called with mu held.
-func (l *Live) read() {
+// again reads the files once more.
+func (l *Live) again() {
 	book, err := Load(l.cfg)
-	l.stamps, l.looked = look(book.files), time.Now()
+	l.book.Store(book)
 	if err != nil {
 		l.log.Warn("aliases have mistakes; the rest of them is used", "err", err)
 	}
-	l.book.Store(book)
+	l.log.Info("aliases read again")
 }
 
 // Book is the maps as they are now.
@@ -60,9 +60,8 @@ func (l *Live) Book() *Book {
 	if !l.none && l.mu.TryLock() {
 		if time.Since(l.looked) >= every {
 			l.looked = time.Now()
-			if now := look(l.book.Load().files); !maps.Equal(now, l.stamps) {
-				l.read()
-				l.log.Info("aliases read again")
+			if l.book.Load().changed() {
+				l.again()
 			}
 		}
 		l.mu.Unlock()
@@ -70,17 +69,14 @@ func (l *Live) Book() *Book {
 	return l.book.Load()
 }
 
-// look sees how the files are. One that cannot be looked at has the zero stamp.
-func look(files []string) map[string]stamp {
-	stamps := make(map[string]stamp, len(files))
-	for _, name := range files {
-		if info, err := os.Stat(name); err == nil {
-			stamps[name] = stamp{info.Size(), info.ModTime()}
-		} else {
-			stamps[name] = stamp{}
+// changed reports whether a file looks otherwise than when it was read.
+func (b *Book) changed() bool {
+	for name, was := range b.stamps {
+		if stampOf(name) != was {
+			return true
 		}
 	}
-	return stamps
+	return false
 }
 
 // Recipients is Book.Recipients now.

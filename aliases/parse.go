@@ -15,11 +15,13 @@ type entry struct {
 	line    int
 }
 
-// reading gathers which files it read.
-type reading struct{ files []string }
+// reading notes how each file looked just before it was read.
+type reading struct{ stamps map[string]stamp }
+
+func newReading() *reading { return &reading{stamps: map[string]stamp{}} }
 
 func (r *reading) text(name string) (string, error) {
-	r.files = append(r.files, name)
+	r.stamps[name] = stampOf(name)
 	return readFile(name)
 }
 

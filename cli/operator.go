@@ -15,6 +15,7 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/maildrop"
 )
 
 // controlSocket is the name of the control socket in DATA_DIR.
@@ -117,6 +118,9 @@ func (p *program) offline(ctx context.Context, s *config.Settings, absent *absen
 	}
 	if !p.quiet {
 		fmt.Fprintf(p.Err, "note: the appliance does not run; this is its queue in %s\n", s.DataDir)
+		if n := maildrop.Waiting(s.Maildrop.Dir); n > 0 {
+			fmt.Fprintf(p.Err, "note: besides, mail that sendmail left waits in %s to be taken in when it runs: %d\n", s.Maildrop.Dir, n)
+		}
 	}
 	client := httpapi.NewLocalClient(handler)
 	return client, func() {

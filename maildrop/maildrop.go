@@ -85,6 +85,21 @@ func ReadAbout(dir string) (a About, err error) {
 	return a, nil
 }
 
+// Waiting counts the mails in the maildrop of dir that nobody has taken in yet; 0 where that cannot be seen.
+func Waiting(dir string) int {
+	files, err := os.ReadDir(filepath.Join(dir, dropDir))
+	if err != nil {
+		return 0
+	}
+	n := 0
+	for _, f := range files {
+		if queue.ID(f.Name()).Valid() {
+			n++
+		}
+	}
+	return n
+}
+
 // Submitter is where mail goes: the queue. A nil error means that the mail is on the disk.
 type Submitter interface {
 	Submit(ctx context.Context, s queue.Submission) (queue.ID, error)
