@@ -27,11 +27,7 @@ const (
 // the removal.
 func TestScale(t *testing.T) {
 	waiting := number(t, "WAITING", defaultWaiting)
-	hop, err := rig.FreeAddr()
-	if err != nil {
-		t.Fatal(err)
-	}
-	settings := rig.Relayed(hop)
+	settings := rig.Relayed(rig.Nowhere)
 	settings["LOG_LEVEL"], settings["QUEUE_MAX_MESSAGES"] = "warn", strconv.Itoa(waiting+100_000)
 	large, small := launch(t, settings), launch(t, settings)
 	took := fill(t, large, waiting)
