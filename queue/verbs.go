@@ -201,8 +201,16 @@ func (q *Queue) change(id ID, may func(*Message) error, change func(*Message)) (
 	return m, errors.Join(failed, err)
 }
 
-// alone does something while no attempt of the message goes on and none begins.
+// alone does something to a message that waits, while no attempt of it goes on and none begins. What is refused as the message
+// is now need not wait for that.
 func (q *Queue) alone(id ID, do func() error) error {
+	m, err := q.store.Get(id)
+	if err == nil {
+		err = m.waits()
+	}
+	if err != nil {
+		return err
+	}
 	enough := time.NewTimer(patience)
 	defer enough.Stop()
 	if !q.hands.take(id, false, enough.C) {

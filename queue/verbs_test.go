@@ -197,6 +197,33 @@ func TestVerbsDuringALongAttempt(t *testing.T) {
 	})
 }
 
+// Mail that is removed while it is handed over is in the trash for every verb until it turns out that it was too late. What was
+// tried is then in its record.
+func TestRemovedTooLate(t *testing.T) {
+	bubble(t, slowly(time.Hour, delivered), settings(), func(t *testing.T, g *rig) {
+		id := g.send(letter(t, "bob@example.net"))
+		if err := g.Remove(id, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		for _, verb := range []string{"hold", "release", "retry", "bounce", "redirect", "edit"} {
+			if err := verbs(t)[verb](g, id); err == nil || !strings.Contains(err.Error(), "in the trash") {
+				t.Errorf("%s: %v", verb, err)
+			}
+		}
+		if waited := time.Since(begin); waited > 0 {
+			t.Errorf("what is refused waited %s", waited)
+		}
+		pass(2 * time.Hour)
+		m := g.record(id)
+		if m.State() != queue.StateDelivered || m.Tries != 1 || len(m.History) != 1 || m.History[0].Took != time.Hour ||
+			len(m.History[0].Answers) != 1 || m.History[0].Answers[0].Outcome != queue.Delivered {
+			t.Errorf("%s after %d attempts, history %+v", m.State(), m.Tries, m.History)
+		}
+		g.wantLog(1, "removed too late", string(id))
+	})
+}
+
 // What was refused after it was removed is refused again once it is restored, and only then is the sender told.
 func TestRestoreAfterRefusal(t *testing.T) {
 	h := &hop{answer: func(_ context.Context, d queue.Delivery, _ int) queue.Result {
