@@ -35,13 +35,27 @@ func (p *program) acted(a httpapi.Action, r httpapi.ActionResult, asJSON bool, p
 		if len(a.IDs) == 1 {
 			which = string(a.IDs[0])
 		}
-		line := past + " " + which + "."
+		line := past + " " + which + "." + tooLate(r)
 		if hint != "" {
 			line += " " + hint
 		}
 		_, err = fmt.Fprintln(p.Out, line)
 	}
 	return errors.Join(err, failures(r))
+}
+
+// tooLate says of how many messages an action may have come too late; empty when of none.
+func tooLate(r httpapi.ActionResult) string {
+	switch {
+	case r.Active == 0:
+		return ""
+	case r.Done == 1:
+		return " It is being handed over now and may be delivered all the same."
+	case r.Active == 1:
+		return " 1 of them is being handed over now and may be delivered all the same."
+	default:
+		return fmt.Sprintf(" %s of them are being handed over now and may be delivered all the same.", number(r.Active))
+	}
 }
 
 // failures is an error that names each message an action could not be done to; nil when there was none. Its status is 66 when

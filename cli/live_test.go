@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"dinkymail/httpapi"
 	"dinkymail/internal/smtptest"
 	"dinkymail/queue"
 	"dinkymail/relay"
@@ -137,6 +138,49 @@ func TestAStuckMailIsMended(t *testing.T) {
 	}
 	if code, out, errs := c.run("", "health"); code != 0 || out != "ok\n" {
 		t.Errorf("health: %d %s%s", code, out, errs)
+	}
+}
+
+// Who removes what is being handed over is told that it may be too late, and show then tells of that attempt.
+func TestRemovedTooLate(t *testing.T) {
+	c := running(t, smtptest.Rule{Stage: smtptest.Rcpt, Answer: smtptest.Answer{}.After(3 * time.Second)})
+	w := c.watch()
+	_, out, _ := c.run("", "send-test", "bob@example.net")
+	id := regexp.MustCompile("[0-9a-v]{16}").FindString(out)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.HasPrefix(out, id+"  active\n") { // the test's own deadline ends this
+		<-tick.C
+		_, out, _ = c.run("", "show", id)
+	}
+	_, out, _ = c.run("", "remove", id)
+	if want := "Removed " + id + ". It is being handed over now and may be delivered all the same. dinkymail undo"; !strings.HasPrefix(out, want) {
+		t.Errorf("remove says %q", out)
+	}
+	if _, _, errs := c.run("", "hold", id); !strings.Contains(errs, "in the trash") {
+		t.Errorf("hold says %q", errs)
+	}
+	w.until("delivered +" + id)
+	_, out, _ = c.run("", "show", id)
+	if !strings.HasPrefix(out, id+"  delivered\n") || !strings.Contains(out, "\nAttempts\n") {
+		t.Errorf("show says\n%s", out)
+	}
+}
+
+// How many come too late is said in a sentence.
+func TestTooLate(t *testing.T) {
+	for _, c := range []struct {
+		done, active int
+		want         string
+	}{
+		{5, 0, ""},
+		{1, 1, " It is being handed over now and may be delivered all the same."},
+		{5, 1, " 1 of them is being handed over now and may be delivered all the same."},
+		{5000, 1200, " 1,200 of them are being handed over now and may be delivered all the same."},
+	} {
+		if got := tooLate(httpapi.ActionResult{Done: c.done, Active: c.active}); got != c.want {
+			t.Errorf("%d of %d: %q", c.active, c.done, got)
+		}
 	}
 }
 

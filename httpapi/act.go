@@ -36,6 +36,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) error {
 	if err := t.find(r.Context(), &a); err != nil {
 		return err
 	}
+	t.late = a.Verb == Hold || a.Verb == Remove
 	if !a.DryRun {
 		if err := t.each(r.Context(), verb); err != nil {
 			return err
@@ -95,6 +96,7 @@ func (s *Server) edit(a *Action) (func(queue.ID) error, error) {
 type targets struct {
 	server *Server
 	ids    []queue.ID
+	late   bool // the verb may come too late for what is being handed over, which is then counted
 
 	mu     sync.Mutex // guards result while verbs are done
 	result ActionResult
@@ -188,11 +190,7 @@ func (t *targets) each(ctx context.Context, verb func(queue.ID) error) error {
 				if i >= len(t.ids) {
 					return
 				}
-				if err := verb(t.ids[i]); err != nil {
-					t.fail(t.ids[i], err)
-				} else {
-					t.done()
-				}
+				t.one(t.ids[i], verb)
 			}
 		})
 	}
@@ -200,10 +198,20 @@ func (t *targets) each(ctx context.Context, verb func(queue.ID) error) error {
 	return ctx.Err()
 }
 
-func (t *targets) done() {
+// one does a verb to one message. An attempt may begin just before that, or end.
+func (t *targets) one(id queue.ID, verb func(queue.ID) error) {
+	active := t.late && t.server.queue.Active(id)
+	if err := verb(id); err != nil {
+		t.fail(id, err)
+		return
+	}
+	active = active || t.late && t.server.queue.Active(id)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.result.Done++
+	if active {
+		t.result.Active++
+	}
 }
 
 // fail notes a message that the verb cannot be done to.

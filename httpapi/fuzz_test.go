@@ -123,6 +123,7 @@ func (q *plenty) Select(context.Context, queue.Selection, queue.ID, int) (queue.
 	return queue.Page{Messages: q.mail}, nil
 }
 func (*plenty) Lane(*queue.Message) string                                { return "upstream" }
+func (*plenty) Active(queue.ID) bool                                      { return true }
 func (*plenty) Expires(*queue.Message) time.Time                          { return time.Time{} }
 func (q *plenty) verb() error                                             { q.did.Add(1); return nil }
 func (q *plenty) Hold(queue.ID, string) error                             { return q.verb() }

@@ -57,6 +57,7 @@ type Queue interface {
 type Operations interface {
 	Select(ctx context.Context, sel queue.Selection, after queue.ID, limit int) (queue.Page, error)
 	Lane(m *queue.Message) string
+	Active(id queue.ID) bool
 	Expires(m *queue.Message) time.Time
 	Watch(ctx context.Context) <-chan queue.Event
 

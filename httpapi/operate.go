@@ -119,6 +119,7 @@ type ActionResult struct {
 	Success bool          `json:"success"`
 	Matched int           `json:"matched"`
 	Done    int           `json:"done"`
+	Active  int           `json:"active,omitempty"` // of Done, by Hold or Remove: being handed over meanwhile, and may be delivered all the same
 	Bytes   int64         `json:"bytes"`            // of the bodies of what matched
 	Sample  []Entry       `json:"sample,omitempty"` // the first ten that matched
 	Failed  []ActionError `json:"failed,omitempty"` // the first hundred that it could not be done to; named IDs that do not exist among them

@@ -274,6 +274,25 @@ func TestPurgeAndUndo(t *testing.T) {
 	}
 }
 
+// What is being handed over while it is held or removed is counted, for it may be delivered all the same.
+func TestTooLate(t *testing.T) {
+	o := operate(t, later, smtptest.Rule{Stage: smtptest.Rcpt, Address: "slow@example.net", Answer: smtptest.Answer{}.After(3 * time.Second)})
+	slow, waits := o.put("slow", "slow@example.net"), o.put("waits", "later@example.net")
+	o.await(waits, queue.StateDeferred)
+	o.await(slow, queue.StateActive)
+	if res := o.act(Action{Verb: Retry, Selection: named(slow)}); res.Active != 0 {
+		t.Errorf("a retry cannot be too late: %+v", res)
+	}
+	for _, verb := range []Verb{Hold, Remove} {
+		if res := o.act(Action{Verb: verb, Selection: named(slow, waits)}); res.Done != 2 || res.Active != 1 {
+			t.Errorf("%s: %d done, %d active", verb, res.Done, res.Active)
+		}
+	}
+	if d := o.await(slow, queue.StateDelivered); len(d.History) != 1 || d.Removed != nil {
+		t.Errorf("removed %v, history %+v", d.Removed, d.History)
+	}
+}
+
 // What cannot be done to single messages is told by id, missing ones apart; the rest is done.
 func TestActionsOnSomeThatFail(t *testing.T) {
 	o := operate(t, later)
