@@ -41,7 +41,7 @@ func (p *program) acted(a httpapi.Action, r httpapi.ActionResult, asJSON bool, p
 		}
 		_, err = fmt.Fprintln(p.Out, line)
 	}
-	return errors.Join(err, failures(r))
+	return errors.Join(err, failures(a, r))
 }
 
 // tooLate says of how many messages an action may have come too late; empty when of none.
@@ -60,7 +60,7 @@ func tooLate(r httpapi.ActionResult) string {
 
 // failures is an error that names each message an action could not be done to; nil when there was none. Its status is 66 when
 // those do not exist, 75 when a later try may do.
-func failures(r httpapi.ActionResult) error {
+func failures(a httpapi.Action, r httpapi.ActionResult) error {
 	if len(r.Failed) == 0 {
 		return nil
 	}
@@ -76,7 +76,7 @@ func failures(r httpapi.ActionResult) error {
 		}
 		lines = append(lines, fmt.Errorf("%s: %s", f.ID, text))
 	}
-	if more := r.Matched - r.Done - len(r.Failed); more > 0 {
+	if more := r.Matched - r.Done - len(r.Failed); len(a.IDs) == 0 && more > 0 { // of those named none is left out
 		lines = append(lines, fmt.Errorf("and %s more", number(more)))
 	}
 	return &Exit{code, errors.Join(lines...)}

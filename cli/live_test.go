@@ -184,6 +184,18 @@ func TestTooLate(t *testing.T) {
 	}
 }
 
+// What the answer leaves out is counted; of what was named nothing is.
+func TestFailures(t *testing.T) {
+	r := httpapi.ActionResult{Matched: 7, Done: 2, Failed: []httpapi.ActionError{{ID: "0cagh3h68onkmkg0", Missing: true}}}
+	if err := failures(httpapi.Action{}, r); !strings.Contains(err.Error(), "and 4 more") {
+		t.Errorf("of a selection: %v", err)
+	}
+	named := httpapi.Action{Selection: queue.Selection{IDs: []queue.ID{"0cagh3h68onkmkg0"}}}
+	if err := failures(named, r); strings.Contains(err.Error(), "more") {
+		t.Errorf("of what was named: %v", err)
+	}
+}
+
 // With --json every event is an object on a line of its own.
 func TestWatchJSON(t *testing.T) {
 	c := running(t)

@@ -56,7 +56,7 @@ func (c purgeCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	if preview.Matched == 0 || !c.Yes && !c.confirmed(p, preview) {
-		return failures(preview)
+		return failures(a, preview)
 	}
 	a.DryRun = false
 	if len(a.IDs) == 0 {

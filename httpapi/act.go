@@ -16,10 +16,11 @@ import (
 
 // Bounds of an action.
 const (
-	actTogether = 64   // messages it is done to at one time, so that the store writes them together
-	actPage     = 1000 // messages looked at in one go
-	actSample   = 10   // messages shown
-	actFailed   = 100  // failures told one by one
+	actTogether = 64      // messages it is done to at one time, so that the store writes them together
+	actPage     = 1000    // messages looked at in one go
+	actSample   = 10      // messages shown
+	actFailed   = 100     // failures told one by one, of what was not named
+	actNamed    = 500_000 // and of what was: whoever names messages wants to know of each
 )
 
 // act is POST /api/v1/queue/actions. First everything that is meant is found, then the verb is done to it.
@@ -32,7 +33,10 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	t := targets{server: s, result: ActionResult{Success: true}}
+	t := targets{server: s, told: actFailed, result: ActionResult{Success: true}}
+	if a.IDs != nil {
+		t.told = actNamed
+	}
 	if err := t.find(r.Context(), &a); err != nil {
 		return err
 	}
@@ -96,6 +100,7 @@ func (s *Server) edit(a *Action) (func(queue.ID) error, error) {
 type targets struct {
 	server *Server
 	ids    []queue.ID
+	told   int  // the most failures told
 	late   bool // the verb may come too late for what is being handed over, which is then counted
 
 	mu     sync.Mutex // guards result while verbs are done
@@ -218,7 +223,7 @@ func (t *targets) one(id queue.ID, verb func(queue.ID) error) {
 func (t *targets) fail(id queue.ID, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.result.Failed) < actFailed {
+	if len(t.result.Failed) < t.told {
 		failed := ActionError{ID: id, Message: err.Error(), Missing: errors.Is(err, queue.ErrNotFound)}
 		if code := translate(err).code; code != codeInternal {
 			failed.Code = code

@@ -114,7 +114,8 @@ type Action struct {
 	DryRun bool `json:"dryRun,omitempty"`
 }
 
-// ActionResult is what an Action did, or would do.
+// ActionResult is what an Action did, or would do. Failed has all the IDs named that it could not be done to, those that do not
+// exist among them, up to half a million; where filters selected the messages it has a hundred of them.
 type ActionResult struct {
 	Success bool          `json:"success"`
 	Matched int           `json:"matched"`
@@ -122,7 +123,7 @@ type ActionResult struct {
 	Active  int           `json:"active,omitempty"` // of Done, by Hold or Remove: being handed over meanwhile, and may be delivered all the same
 	Bytes   int64         `json:"bytes"`            // of the bodies of what matched
 	Sample  []Entry       `json:"sample,omitempty"` // the first ten that matched
-	Failed  []ActionError `json:"failed,omitempty"` // the first hundred that it could not be done to; named IDs that do not exist among them
+	Failed  []ActionError `json:"failed,omitempty"`
 	Oldest  *time.Time    `json:"oldest,omitempty"`
 	Newest  *time.Time    `json:"newest,omitempty"`
 }

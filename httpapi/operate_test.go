@@ -314,6 +314,25 @@ func TestActionsOnSomeThatFail(t *testing.T) {
 	}
 }
 
+// Of messages named each failure is told, of those that filters select a hundred.
+func TestManyFail(t *testing.T) {
+	o := operate(t, later)
+	if err := o.Pause(t.Context(), "upstream", ""); err != nil {
+		t.Fatal(err)
+	}
+	const many = 150
+	var ids []queue.ID
+	for range many {
+		ids = append(ids, o.put("waits", "bob@example.net"))
+	}
+	for want, sel := range map[int]queue.Selection{many + 1: named(append(ids, "nonsense")...), 100: {From: "ada@example.org"}} {
+		res, err := o.Act(t.Context(), Action{Verb: Release, Selection: sel})
+		if err != nil || res.Matched != many || res.Done != 0 || len(res.Failed) != want {
+			t.Errorf("%d matched, %d done, %d failed, want %d; %v", res.Matched, res.Done, len(res.Failed), want, err)
+		}
+	}
+}
+
 // A list of IDs without any means nothing, and not everything: that is what a script sends which found none.
 func TestNoIDsAreNothing(t *testing.T) {
 	o := operate(t)

@@ -150,6 +150,23 @@ func TestAct(t *testing.T) {
 	})
 }
 
+// However many cannot be thawed, each is named with the reason.
+func TestManyFail(t *testing.T) {
+	s := stock.Open(t, queue.Config{Capture: true})
+	args := []string{"-Mt"}
+	const many = 150
+	for i := range many {
+		id := queue.ID(fmt.Sprintf("%016d", i))
+		s.Put(id, stock.Letter("One", 4), "ada@example.org", "bob@grey.example")
+		args = append(args, string(id))
+	}
+	w, out, _ := world(to(s))
+	status := Run(t.Context(), "exim", args, w)
+	if n := strings.Count(out.String(), "never leaves the machine"); status == 0 || n != many || strings.Contains(out.String(), "is no longer frozen") {
+		t.Errorf("status %d, %d told:\n%s", status, n, out)
+	}
+}
+
 // What -Mrm removes comes back by one undo.
 func TestRemovedCanBeRestored(t *testing.T) {
 	mixed(t, func(t *testing.T, s *stock.Stock) {

@@ -53,6 +53,24 @@ func TestCaptured(t *testing.T) {
 	})
 }
 
+// However many cannot be released, each is named with the reason, and none as released.
+func TestManyFail(t *testing.T) {
+	s := stock.Open(t, queue.Config{Capture: true})
+	var ids strings.Builder
+	const many = 150
+	for i := range many {
+		id := queue.ID(fmt.Sprintf("%016d", i))
+		s.Put(id, stock.Letter("One", 4), "ada@example.org", "bob@grey.example")
+		fmt.Fprintln(&ids, id)
+	}
+	w, out, errs := world(to(s), ids.String())
+	status := Run(t.Context(), "postsuper", []string{"-H", "-"}, w)
+	said := out.String() + errs.String()
+	if n := strings.Count(said, "never leaves the machine"); status != 0 || n != many || strings.Contains(said, "eleased") {
+		t.Errorf("status %d, %d warnings:\n%s", status, n, said)
+	}
+}
+
 // Mistakes on a command line are answered as Postfix does, with its exit statuses.
 func TestUsage(t *testing.T) {
 	mixed(t, func(t *testing.T, s *stock.Stock) {

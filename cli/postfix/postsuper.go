@@ -280,12 +280,14 @@ func (c *command) complain(ctx context.Context, client appliance, result *httpap
 		failed[f.ID] = true
 		why[f.ID] = f.Message
 	}
-	for e, err := range client.All(ctx, queue.Selection{IDs: slices.Collect(maps.Keys(why))}) {
-		if err != nil {
-			return nil, err
-		}
-		if e.Finished == nil && e.Removed == nil {
-			c.say("warning: %s: %s", e.ID, why[e.ID])
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(why)), 500) { // one page of a list
+		for e, err := range client.All(ctx, queue.Selection{IDs: ids}) {
+			if err != nil {
+				return nil, err
+			}
+			if e.Finished == nil && e.Removed == nil {
+				c.say("warning: %s: %s", e.ID, why[e.ID])
+			}
 		}
 	}
 	return failed, nil
