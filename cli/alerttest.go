@@ -8,7 +8,9 @@ import (
 	"dinkymail/alert"
 )
 
-type alertTestCommand struct{}
+type alertTestCommand struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
 // Help is shown by dinkymail alert-test --help.
 func (alertTestCommand) Help() string {
@@ -21,7 +23,7 @@ Example:
 }
 
 // Run posts a test alert.
-func (alertTestCommand) Run(ctx context.Context, p *program) error {
+func (c alertTestCommand) Run(ctx context.Context, p *program) error {
 	s, err := p.settings()
 	if err != nil {
 		return err
@@ -31,6 +33,11 @@ func (alertTestCommand) Run(ctx context.Context, p *program) error {
 	}
 	if err := alert.Test(ctx, s.Alert); err != nil {
 		return &Exit{ExitUnavailable, err}
+	}
+	if c.JSON {
+		return p.printJSON(struct {
+			Posted bool `json:"posted"`
+		}{true})
 	}
 	_, err = fmt.Fprintln(p.Out, "Posted. If nothing arrives, look at the topic or channel that ALERT_WEBHOOK names.")
 	return err

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"dinkymail/backup"
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/message"
@@ -113,6 +114,9 @@ func control(dir string, next queue.Deliverer) (*queue.Queue, *httpapi.Server, f
 	q := queue.New(store, next, queue.Config{Hostname: "mail.example.com", Domain: "example.com", Self: box("noreply@example.com"), Notices: box("noreply@example.com")}, log)
 	api := httpapi.New(q, httpapi.Config{Domain: "example.com", DefaultFrom: message.Mailbox{Address: box("noreply@example.com")},
 		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Version: "1.2.3",
+		Backup: func(ctx context.Context, w io.Writer) error {
+			return backup.Write(ctx, q, backup.Origin{Host: "mail.example.com", Version: "1.2.3"}, w)
+		},
 		Log: func(_ context.Context, id string, w io.Writer) error {
 			if id != "0cagh3h68onkmkg0" {
 				return nil

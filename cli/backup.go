@@ -17,6 +17,7 @@ import (
 type backupCommand struct {
 	File  string `arg:"" help:"Where to write it; - for standard output."`
 	Force bool   `help:"Replace a file that is there."`
+	JSON  bool   `name:"json" help:"Print JSON; with a file only."`
 }
 
 // Help is shown by dinkymail backup --help.
@@ -32,6 +33,9 @@ Examples:
 
 // Run writes a backup. The file appears under its name once it is whole and on the disk.
 func (c backupCommand) Run(ctx context.Context, p *program) error {
+	if c.File == "-" && c.JSON {
+		return usage("the backup goes to standard output, where --json has no place; name a file")
+	}
 	client, done, err := p.operator(ctx)
 	if err != nil {
 		return err
@@ -53,6 +57,9 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 	sum, err := verifyFile(c.File)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return p.printJSON(summary(c.File, sum))
 	}
 	_, err = fmt.Fprintf(p.Out, "%s: %s; verified\n", c.File, contents(sum))
 	return err
@@ -79,6 +86,23 @@ func writeWhole(name string, write func(io.Writer) error) (err error) {
 	return os.Rename(f.Name(), name)
 }
 
+// backupResult is what backup, verify and restore print with --json.
+type backupResult struct {
+	File     string    `json:"file"`
+	Made     time.Time `json:"made"`
+	Host     string    `json:"host"`
+	Version  string    `json:"version"` // of the Dinkymail that made it
+	Messages int       `json:"messages"`
+	Waiting  int       `json:"waiting"`
+	Bytes    int64     `json:"bytes"`
+	DataDir  string    `json:"dataDir,omitempty"` // where it was restored to
+	Held     bool      `json:"held,omitempty"`    // all that waits there is
+}
+
+func summary(file string, s backup.Summary) backupResult {
+	return backupResult{File: file, Made: s.Made, Host: s.Host, Version: s.Version, Messages: s.Messages, Waiting: s.Waiting, Bytes: s.Bytes}
+}
+
 // contents is a backup's summary in words.
 func contents(s backup.Summary) string {
 	return fmt.Sprintf("%d messages, %d of them waiting, %s of mail, made %s by Dinkymail %s", s.Messages, s.Waiting, size(s.Bytes),
@@ -103,6 +127,7 @@ const exitData = 65
 
 type verifyCommand struct {
 	File string `arg:"" help:"The backup; - for standard input."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 // Help is shown by dinkymail verify --help.
@@ -128,6 +153,9 @@ func (c verifyCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	if c.JSON {
+		return p.printJSON(summary(c.File, s))
+	}
 	_, err = fmt.Fprintf(p.Out, "%s: whole: %s\n", c.File, contents(s))
 	return err
 }
@@ -135,6 +163,7 @@ func (c verifyCommand) Run(p *program) error {
 type restoreCommand struct {
 	File string `arg:"" help:"The backup; - for standard input."`
 	Hold bool   `negatable:"" default:"true" help:"Hold all that waits until it is released. On unless --no-hold is given: what was delivered after the backup would go out once more."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 // Help is shown by dinkymail restore --help.
@@ -173,6 +202,11 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	sum, err := c.fill(ctx, in, dir)
 	if err != nil {
 		return notRestored(err)
+	}
+	if c.JSON {
+		r := summary(c.File, sum)
+		r.DataDir, r.Held = dir, c.Hold
+		return p.printJSON(r)
 	}
 	fmt.Fprintf(p.Out, "restored to %s: %s\n", dir, contents(sum))
 	if c.Hold && sum.Waiting > 0 {

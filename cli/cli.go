@@ -236,13 +236,20 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	return p.Serve(ctx, s, p.settings)
 }
 
-type versionCommand struct{}
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
 
 // Help is shown by dinkymail version --help.
 func (versionCommand) Help() string { return "Example:\n\n    dinkymail version" }
 
 // Run prints the version.
-func (versionCommand) Run(p *program) error {
+func (c versionCommand) Run(p *program) error {
+	if c.JSON {
+		return p.printJSON(struct {
+			Version string `json:"version"`
+		}{p.Version})
+	}
 	_, err := fmt.Fprintln(p.Out, "dinkymail", p.Version)
 	return err
 }

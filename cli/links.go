@@ -11,6 +11,7 @@ import (
 type linksCommand struct {
 	Dir    string `arg:"" help:"Where, such as /usr/local/sbin."`
 	Force  bool   `help:"Move files of other programs aside, to NAME.before-dinkymail."`
+	JSON   bool   `name:"json" help:"Print JSON."`
 	Remove bool   `help:"Remove our links, and put back what was moved aside."`
 }
 
@@ -39,6 +40,7 @@ func (c linksCommand) Run(p *program) error {
 		return fmt.Errorf("find this program's file: %w", err)
 	}
 	var failed []error
+	results := linksResult{Program: binary, Links: []linkResult{}}
 	for _, name := range linked {
 		l := link{path: filepath.Join(c.Dir, name), binary: binary}
 		var did string
@@ -49,14 +51,35 @@ func (c linksCommand) Run(p *program) error {
 		}
 		if err != nil {
 			failed = append(failed, err)
+			results.Links = append(results.Links, linkResult{Path: l.path, Error: err.Error()})
+		} else if c.JSON {
+			results.Links = append(results.Links, linkResult{Path: l.path, Did: did})
 		} else if did != "" {
 			fmt.Fprintln(p.Out, did)
+		}
+	}
+	if c.JSON {
+		if err := p.printJSON(results); err != nil {
+			return err
 		}
 	}
 	if err := errors.Join(failed...); err != nil {
 		return &Exit{ExitCantCreate, err}
 	}
 	return nil
+}
+
+// linksResult is what install-links prints with --json.
+type linksResult struct {
+	Program string       `json:"program"` // what the links lead to
+	Links   []linkResult `json:"links"`
+}
+
+// linkResult is what became of one name; without both words nothing was there to remove.
+type linkResult struct {
+	Path  string `json:"path"`
+	Did   string `json:"did,omitempty"`
+	Error string `json:"error,omitempty"`
 }
 
 // link is one name under which the program is to be found.

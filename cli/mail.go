@@ -111,6 +111,7 @@ type testCommand struct {
 	Wait    bool          `help:"Follow the mail until it is delivered, failed or held."`
 	Timeout time.Duration `default:"2m" help:"How long to follow it."`
 	URL     string        `name:"url" placeholder:"URL" help:"Where the appliance is; the one on this machine when not given."`
+	JSON    bool          `name:"json" help:"Print JSON, when it is over: the mail as the API shows it."`
 }
 
 // Help is shown by dinkymail send-test --help.
@@ -140,13 +141,20 @@ func (c testCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return &Exit{ExitUnavailable, fmt.Errorf("send the test mail: %w", err)}
 	}
-	t := timeline{p: p, start: start}
+	if c.JSON && !c.Wait {
+		return p.printJSON(sent)
+	}
+	t := timeline{p: p, start: start, quiet: c.JSON}
 	if err := t.print("queued as " + sent.ID); err != nil || !c.Wait {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	return t.follow(ctx, client, sent.ID)
+	err = t.follow(ctx, client, sent.ID)
+	if c.JSON && t.known.ID != "" {
+		err = errors.Join(p.printJSON(t.known), err)
+	}
+	return err
 }
 
 // timeline prints what becomes of a mail, each change once.
@@ -154,10 +162,12 @@ type timeline struct {
 	p     *program
 	start time.Time
 	last  string
+	quiet bool                  // nothing is printed
+	known httpapi.MessageStatus // the last that was heard
 }
 
 func (t *timeline) print(what string) error {
-	if what == t.last {
+	if t.quiet || what == t.last {
 		return nil
 	}
 	t.last = what
@@ -178,6 +188,7 @@ func (t *timeline) follow(ctx context.Context, client *httpapi.Client, id string
 			return &Exit{ExitUnavailable, fmt.Errorf("ask what became of %s: %w", id, err)}
 		}
 		if err == nil {
+			t.known = st
 			if err := t.print(describe(st)); err != nil {
 				return err
 			}

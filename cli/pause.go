@@ -10,6 +10,7 @@ import (
 type pauseCommand struct {
 	What   string `arg:"" help:"intake, a lane such as upstream, or all."`
 	Reason string `placeholder:"TEXT" help:"Why; lists show it."`
+	JSON   bool   `name:"json" help:"Print JSON."`
 }
 
 // Help is shown by dinkymail pause --help.
@@ -21,6 +22,13 @@ Examples:
 
     dinkymail pause upstream --reason "the provider moves tonight"
     dinkymail pause all`
+}
+
+// pauseResult is what pause and resume print with --json.
+type pauseResult struct {
+	What   string `json:"what"`
+	Paused bool   `json:"paused"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // what is what is paused, in words.
@@ -45,12 +53,16 @@ func (c pauseCommand) Run(ctx context.Context, p *program) error {
 	if err := client.Pause(ctx, c.What, c.Reason); err != nil {
 		return refused(err)
 	}
+	if c.JSON {
+		return p.printJSON(pauseResult{c.What, true, c.Reason})
+	}
 	_, err = fmt.Fprintf(p.Out, "Paused: %s. dinkymail resume %s ends it.\n", what(c.What), c.What)
 	return err
 }
 
 type resumeCommand struct {
 	What string `arg:"" help:"intake, a lane such as upstream, or all."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 // Help is shown by dinkymail resume --help.
@@ -67,6 +79,9 @@ func (c resumeCommand) Run(ctx context.Context, p *program) error {
 	defer done()
 	if err := client.Resume(ctx, c.What); err != nil {
 		return refused(err)
+	}
+	if c.JSON {
+		return p.printJSON(pauseResult{What: c.What})
 	}
 	_, err = fmt.Fprintf(p.Out, "Resumed: %s.\n", what(c.What))
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"dinkymail/config"
 )
@@ -56,7 +57,19 @@ func (c showCommand) Run(p *program) error {
 	return failed
 }
 
-type checkCommand struct{}
+type checkCommand struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// checkResult is what config check prints with --json.
+type checkResult struct {
+	OK       bool     `json:"ok"`
+	Mode     string   `json:"mode"`
+	Upstream string   `json:"upstream"`
+	Errors   []string `json:"errors"`
+	Warnings []string `json:"warnings"`
+	Notices  []string `json:"notices"`
+}
 
 // Help is shown by dinkymail config check --help.
 func (checkCommand) Help() string {
@@ -64,8 +77,11 @@ func (checkCommand) Help() string {
 }
 
 // Run reports every mistake and warning.
-func (checkCommand) Run(p *program) error {
+func (c checkCommand) Run(p *program) error {
 	s, err := p.settings()
+	if c.JSON {
+		return c.print(p, s, err)
+	}
 	p.warn(s)
 	if err != nil {
 		return err
@@ -76,6 +92,25 @@ func (checkCommand) Run(p *program) error {
 	}
 	_, err = fmt.Fprintf(p.Out, "The settings are fine (%s; upstream: %s).\n", mode, s.Upstream())
 	return err
+}
+
+// print tells the same as one object. The mistakes are in it, so that nothing more is said of them.
+func (checkCommand) print(p *program, s *config.Settings, wrong error) error {
+	r := checkResult{OK: wrong == nil, Mode: "production", Upstream: s.Upstream(), Errors: []string{},
+		Warnings: append([]string{}, s.Warnings...), Notices: append([]string{}, s.Notices...)}
+	if s.Development {
+		r.Mode = "development"
+	}
+	if wrong == nil {
+		return p.printJSON(r)
+	}
+	for line := range strings.Lines(wrong.Error()) {
+		r.Errors = append(r.Errors, strings.TrimRight(line, "\n"))
+	}
+	if err := p.printJSON(r); err != nil {
+		return err
+	}
+	return &Exit{Code: ExitConfig}
 }
 
 // warn prints what is worth knowing about settings that work.
