@@ -133,6 +133,19 @@ func TestManual(t *testing.T) {
 	}
 }
 
+// dinkymail NAME --help tells how that program is called, with an example, and is no mistake.
+func TestHelpOfGuises(t *testing.T) {
+	for _, leaf := range grammar(t).Leaves(true) {
+		if !leaf.Passthrough {
+			continue
+		}
+		code, out, errs := console{t, t.TempDir()}.run("", leaf.Name, "--help")
+		if code != 0 || errs != "" || !strings.Contains(out, leaf.Name) || !strings.Contains(out, "Example:\n") {
+			t.Errorf("%s --help: exit status %d: %s%s", leaf.Name, code, out, errs)
+		}
+	}
+}
+
 // Under another program's name, and as a command of that name, the same is done, with that program's own output.
 func TestGuises(t *testing.T) {
 	c := stocked(t)

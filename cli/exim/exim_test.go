@@ -223,7 +223,7 @@ func TestExiqgrep(t *testing.T) {
 			"exiqgrep -z", "exiqgrep -x -i", "exiqgrep -c", "exiqgrep -c -z",
 			"exiqgrep -o 3600 -i", "exiqgrep -y 3600 -i", "exiqgrep -s K$ -i",
 			"exiqgrep -C /etc/exim.conf -E /usr/sbin/exim -G x -ci -f @",
-			"exiqgrep -f (", "exiqgrep -o soon", "exiqgrep -h", "exiqgrep -Q", "exiqgrep", "exiqgrep extra")
+			"exiqgrep -f (", "exiqgrep -o soon", "exiqgrep -h", "exiqgrep --help", "exiqgrep -Q", "exiqgrep", "exiqgrep extra")
 	})
 }
 

@@ -34,6 +34,9 @@ How:
 	-R		newest first
 
 -C FILE, -E FILE and -G QUEUE are taken and not looked at. -h prints this.
+
+Example:
+	exiqgrep -i -f newsletter@example.com
 `
 
 // grep is what exiqgrep looks for, and how it shows it.
@@ -48,6 +51,9 @@ type grep struct {
 // exiqgrep lists the messages that it is told to look for: by itself all those there are, which is what its use with -i
 // alone means.
 func (c *command) exiqgrep(ctx context.Context, args []string) error {
+	if len(args) == 1 && args[0] == "--help" {
+		args = []string{"-h"}
+	}
 	options, operands, err := getopt.Parse(args, "+hf:r:y:o:s:C:zxlibRcaG:E:")
 	if err != nil {
 		fmt.Fprintf(c.Err, "exiqgrep: %v\n", err)

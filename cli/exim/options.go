@@ -14,6 +14,28 @@ import (
 const usage = `exim: this command line says nothing that Dinkymail, which stands in for Exim, could do.
 It knows -bp, -bpc, -bP, -bV, -bt, -bv, -q, -R, -S, -M and the -M options about messages; dinkymail --help has more.`
 
+// help is what exim --help prints.
+const help = `Usage: exim [option] [message or recipient ...]
+
+Stands in for Exim, with Dinkymail's queue:
+
+  -bp             list the queue; -bpc counts it, -bpr, -bpa, -bpi and -bpu list otherwise
+  -bP, -bV        the settings, the version
+  -bt, -bv        where mail to an address goes
+  -q, -qf, -qff   the queue runs by itself; try all now; what is frozen, too
+  -R, -S WORD     try now what has the word in a recipient, or in the sender
+  -M, -Mvh, -Mvb, -Mvl, -Mvc ID          try; print header, body, log, all of it
+  -Mf, -Mt, -Mg, -Mrm, -Mmad ID          freeze, thaw, give up, remove, mark as delivered
+  -Mar, -Mmd ID ADDRESS                  add a recipient, mark one as delivered
+
+With other options mail is sent, as sendmail does; sendmail --help has them.
+
+Example:
+
+    exim -bp
+    exim -Mvh 0cagh3h68onkmkga
+`
+
 // line is a command line taken apart: one option that says what to do, and its operands.
 type line struct {
 	option   string
@@ -65,6 +87,10 @@ var (
 // exim does what its command line says. One that says nothing of this sends mail.
 func (c *command) exim(ctx context.Context, args []string) error {
 	l := parse(args)
+	if l.option == "--help" {
+		_, err := fmt.Fprint(c.out, help)
+		return err
+	}
 	do, ok := verbs[l.option]
 	switch {
 	case ok:
@@ -79,7 +105,7 @@ func (c *command) exim(ctx context.Context, args []string) error {
 		return fail("exim: bad time value %s: abandoned", plain.Line(l.option))
 	case strings.HasPrefix(l.option, "-M"), strings.HasPrefix(l.option, "-bp"), l.option == "-C":
 		return fail("exim abandoned: unknown, malformed, or incomplete option %s", plain.Line(l.option))
-	case c.Sendmail == nil || len(args) == 0 || l.option == "--help":
+	case c.Sendmail == nil || len(args) == 0:
 		return fail("%s", usage)
 	}
 	if status := c.Sendmail(ctx, args); status != 0 {

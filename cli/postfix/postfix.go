@@ -114,6 +114,9 @@ func run(ctx context.Context, name string, args []string, w World, open opener) 
 	if !ok {
 		return c.end(fail(1, "this is no command of Postfix that Dinkymail knows"))
 	}
+	if asksHelp(args) {
+		do = (*command).help
+	}
 	err := do(c, ctx, args)
 	if flushed := c.out.Flush(); err == nil && flushed != nil {
 		err = fail(1, "write error: %v", flushed)

@@ -266,3 +266,15 @@ func FuzzCommandLine(f *testing.F) {
 		}
 	})
 }
+
+// Every command tells its use and an example when it is asked with --help alone, and needs no appliance for it.
+func TestHelp(t *testing.T) {
+	for name := range commands {
+		w, out, errs := world(nil, "")
+		status := Run(t.Context(), name, []string{"--help"}, w)
+		text := out.String()
+		if status != 0 || errs.Len() > 0 || !strings.HasPrefix(text, "Usage: "+name) || !strings.Contains(text, "Example:\n\n    "+name) {
+			t.Errorf("%s --help: exit status %d, %s%s", name, status, text, errs)
+		}
+	}
+}
