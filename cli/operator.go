@@ -53,7 +53,7 @@ func (e *absentError) Error() string {
 func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Settings, error) {
 	s, err := p.settings()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, withSudo(p.dotenv, err, opens(p.dotenv))
 	}
 	var first error
 	for _, dir := range p.dataDirs(s) {
@@ -71,6 +71,24 @@ func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Setting
 		}
 	}
 	return nil, s, &Exit{ExitUnavailable, first}
+}
+
+// withSudo is the error about settings that cannot be used, where opened is what opening their file gave: who may not read it may
+// not ask the appliance either.
+func withSudo(file string, wrong, opened error) error {
+	if !errors.Is(opened, fs.ErrPermission) {
+		return wrong
+	}
+	return &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may read its settings in %s; run this with sudo", file)}
+}
+
+// opens tries whether a file can be opened.
+func opens(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // dataDirs are the directories in which an appliance with these settings may keep its mail: DATA_DIR, and while that was not set
