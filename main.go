@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		program.Name, args = filepath.Base(args[0]), args[1:]
 	}
 	program.Offline = func(_ context.Context, s *config.Settings) (http.Handler, func() error, error) {
-		return offline(s, newLog(stderr, &config.Settings{LogLevel: slog.LevelWarn}))
+		return offline(s, newLog(stderr, &config.Settings{LogLevel: slog.LevelError}))
 	}
 	program.Serve = func(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error)) error {
 		return serve(ctx, s, reload, stderr)

@@ -220,6 +220,11 @@ func TestOffline(t *testing.T) {
 	if err := end(); err != nil {
 		t.Error(err)
 	}
+	for _, verb := range []string{"pause", "resume"} {
+		if status, out := dinkymail(dir, []string{"MAIL_DOMAIN=example.org"}, verb, "intake"); status != 0 || strings.Contains(out, "level=") {
+			t.Errorf("%s: status %d\n%s", verb, status, out)
+		}
+	}
 	a = start(t, dir, "MAIL_DOMAIN=example.org")
 	if d, err := a.control().Show(t.Context(), id); err != nil || d.Reason != "not yet" {
 		t.Errorf("after it all: %+v, %v", d, err)
