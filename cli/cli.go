@@ -100,6 +100,7 @@ type program struct {
 	given  string // --env-file
 	dotenv string // the settings file that is used
 	quiet  bool   // nothing is printed that the program played would not print
+	local  bool   // no appliance runs, and this process has its queue open
 }
 
 // disguised reports whether the program was started under the name of another.

@@ -134,6 +134,7 @@ func (p *program) offline(ctx context.Context, s *config.Settings, absent *absen
 	if err != nil {
 		return nil, nil, unavailable(fmt.Errorf("the appliance does not answer at %s, and its queue cannot be opened: %w", absent.socket, err))
 	}
+	p.local = true
 	if !p.quiet {
 		fmt.Fprintf(p.Err, "note: the appliance does not run; this is its queue in %s\n", s.DataDir)
 		if n := maildrop.Waiting(s.Maildrop.Dir); n > 0 {

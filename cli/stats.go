@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"dinkymail/httpapi"
 	"dinkymail/queue"
@@ -33,6 +34,9 @@ func (c statsCommand) Run(ctx context.Context, p *program) error {
 	st, err := client.Stats(ctx)
 	if err != nil {
 		return refused(err)
+	}
+	if p.local {
+		st.Started = time.Time{} // what started just now is this command
 	}
 	if c.JSON {
 		return p.printJSON(st)
@@ -99,6 +103,9 @@ func states(st httpapi.Stats) string {
 func (p *program) lanes(out *strings.Builder, st httpapi.Stats) {
 	for _, l := range st.Lanes {
 		state := fmt.Sprintf("flows, %s of at most %d at a time", number(l.InFlight), l.Concurrency)
+		if p.local {
+			state = "stands still while the appliance does not run"
+		}
 		if l.Held {
 			state = "held"
 			if l.Kind != "" {
