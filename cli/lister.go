@@ -150,7 +150,11 @@ func (l *lister) nothing(filtered bool) string {
 func (l *lister) footer() error {
 	line := fmt.Sprintf("%s, %s.", count(l.shown, "message"), size(l.bytes))
 	if l.more {
-		line = fmt.Sprintf("These are the first %s; there are more: --limit 0 shows all, filters fewer.", number(l.shown))
+		first := "This is the first"
+		if l.shown > 1 {
+			first = "These are the first " + number(l.shown)
+		}
+		line = first + "; there are more: --limit 0 shows all, filters fewer."
 	}
 	_, err := fmt.Fprintf(l.p.Out, "\n%s dinkymail show ID tells all about one.\n", line)
 	return err

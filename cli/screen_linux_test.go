@@ -119,3 +119,13 @@ func TestPurgeAsks(t *testing.T) {
 		}
 	}
 }
+
+// A list that is cut short says so, and of one message as of one.
+func TestFooterOfALimit(t *testing.T) {
+	c := stocked(t)
+	for limit, want := range map[string]string{"1": "\nThis is the first; there are more:", "2": "\nThese are the first 2; there are more:"} {
+		if _, shown := c.sit(100).run("", nil, "queue", "--limit", limit); !strings.Contains(shown, want) {
+			t.Errorf("--limit %s:\n%s", limit, shown)
+		}
+	}
+}
