@@ -188,3 +188,13 @@ func TestAPIAddress(t *testing.T) {
 		}
 	}
 }
+
+// show goes on past a message that is not there, names it at the end, and tells so with its exit status.
+func TestShowGoesOn(t *testing.T) {
+	c := stocked(t)
+	code, out, errs := c.run("", "show", "0cagh3h68onkmkg2", "0000000000000000", "0cagh3h68onkmkg1")
+	if code != ExitNoInput || !strings.Contains(out, "\n\n0cagh3h68onkmkg1  held\n") || !strings.HasPrefix(out, "0cagh3h68onkmkg2") ||
+		strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "0000000000000000") {
+		t.Errorf("exit status %d: %s\n%s", code, errs, out)
+	}
+}

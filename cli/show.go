@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -39,24 +40,30 @@ func (c showMessage) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer done()
-	for i, id := range ids {
+	var missing []error
+	between := ""
+	for _, id := range ids {
 		d, err := client.Show(ctx, id)
 		if err != nil {
-			return about(id, refused(err))
+			err = about(id, refused(err))
+			if exit, ok := errors.AsType[*Exit](err); ok && exit.Code == ExitNoInput { // the others may be there
+				missing = append(missing, err)
+				continue
+			}
+			return errors.Join(append([]error{err}, missing...)...) // with the status of what ended it
 		}
 		if c.JSON {
-			if err := p.printJSON(d); err != nil {
-				return err
-			}
-			continue
+			err = p.printJSON(d)
+		} else {
+			_, err = io.WriteString(p.Out, between+p.describe(d))
+			between = "\n"
 		}
-		text := p.describe(d)
-		if i > 0 {
-			text = "\n" + text
-		}
-		if _, err := io.WriteString(p.Out, text); err != nil {
+		if err != nil {
 			return err
 		}
+	}
+	if len(missing) > 0 {
+		return &Exit{ExitNoInput, errors.Join(missing...)}
 	}
 	return nil
 }
