@@ -22,8 +22,9 @@ type backupCommand struct {
 
 // Help is shown by dinkymail backup --help.
 func (backupCommand) Help() string {
-	return `Writes the whole queue to a tar archive, while the appliance runs or while it does not: what waits, is held, removed or captured, and the
-record of what is finished. It has mail and addresses in it: keep it as safe as the queue. Settings are not part of it.
+	return `Writes the whole queue to a tar archive, while the appliance runs or while it does not: what waits, is held,
+removed or captured, and the record of what is finished. It has mail and addresses in it: keep it as safe as the queue.
+Settings are not part of it.
 
 Examples:
 
@@ -100,13 +101,14 @@ type backupResult struct {
 }
 
 func summary(file string, s backup.Summary) backupResult {
-	return backupResult{File: file, Made: s.Made, Host: s.Host, Version: s.Version, Messages: s.Messages, Waiting: s.Waiting, Bytes: s.Bytes}
+	return backupResult{File: file, Made: s.Made, Host: s.Host, Version: s.Version,
+		Messages: s.Messages, Waiting: s.Waiting, Bytes: s.Bytes}
 }
 
 // contents is a backup's summary in words.
 func contents(s backup.Summary) string {
-	return fmt.Sprintf("%d messages, %d of them waiting, %s of mail, made %s by Dinkymail %s", s.Messages, s.Waiting, size(s.Bytes),
-		s.Made.Local().Format(time.DateTime), s.Version)
+	return fmt.Sprintf("%d messages, %d of them waiting, %s of mail, made %s by Dinkymail %s", s.Messages, s.Waiting,
+		size(s.Bytes), s.Made.Local().Format(time.DateTime), s.Version)
 }
 
 func verifyFile(name string) (backup.Summary, error) {
@@ -132,7 +134,8 @@ type verifyCommand struct {
 
 // Help is shown by dinkymail verify --help.
 func (verifyCommand) Help() string {
-	return `Reads a backup to its end and compares every record and every mail with its checksum. Exits 0 when it is whole and 65 when it is not.
+	return `Reads a backup to its end and compares every record and every mail with its checksum. Exits 0 when it is whole
+and 65 when it is not.
 
 Example:
 
@@ -162,14 +165,15 @@ func (c verifyCommand) Run(p *program) error {
 
 type restoreCommand struct {
 	File string `arg:"" help:"The backup; - for standard input."`
-	Hold bool   `negatable:"" default:"true" help:"Hold all that waits until it is released. On unless --no-hold is given: what was delivered after the backup would go out once more."`
+	Hold bool   `negatable:"" default:"true" help:"Hold all that waits until it is released; on unless --no-hold is given."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
 // Help is shown by dinkymail restore --help.
 func (restoreCommand) Help() string {
-	return `Makes a queue of a backup, in DATA_DIR of the settings. The appliance must not run, and DATA_DIR must have no queue: move an old one
-away first. All waiting mail is held afterwards; dinkymail queue shows it, dinkymail release lets it go.
+	return `Makes a queue of a backup, in DATA_DIR of the settings. The appliance must not run, and DATA_DIR must have no
+queue: move an old one away first. All waiting mail is held afterwards; dinkymail queue shows it, dinkymail release lets it
+go. With --no-hold what was delivered after the backup goes out once more.
 
 Examples:
 
@@ -188,7 +192,8 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	}
 	dir := p.dataDirs(s)[0]
 	if _, err := os.Stat(filepath.Join(dir, "queue.db")); err == nil {
-		return &Exit{ExitCantCreate, fmt.Errorf("DATA_DIR=%s has a queue; stop the appliance and move that directory away first", dir)}
+		return &Exit{ExitCantCreate, fmt.Errorf("DATA_DIR=%s has a queue; stop the appliance and move that directory away first",
+			dir)}
 	}
 	in := p.In
 	if c.File != "-" {
@@ -210,7 +215,8 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	}
 	fmt.Fprintf(p.Out, "restored to %s: %s\n", dir, contents(sum))
 	if c.Hold && sum.Waiting > 0 {
-		fmt.Fprintf(p.Out, "all that waits is held: start the appliance, look with dinkymail queue, let go with dinkymail release --everything\n")
+		fmt.Fprintf(p.Out, "all that waits is held: start the appliance, look with dinkymail queue, "+
+			"let go with dinkymail release --everything\n")
 	}
 	return nil
 }
@@ -227,7 +233,8 @@ func notRestored(err error) error {
 	return &Exit{code, fmt.Errorf("nothing was restored: %w", err)}
 }
 
-// fill makes the queue in a directory of its own inside dir, as the user dir belongs to, and moves it to its place when it is whole.
+// fill makes the queue in a directory of its own inside dir, as the user dir belongs to, and moves it to its place when
+// it is whole.
 func (c restoreCommand) fill(ctx context.Context, in io.Reader, dir string) (sum backup.Summary, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return sum, err

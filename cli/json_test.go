@@ -53,7 +53,8 @@ func TestActsJSON(t *testing.T) {
 // The mistakes of wrong settings are in the object, and the exit status is that of wrong settings.
 func TestConfigCheckJSON(t *testing.T) {
 	var out, errs strings.Builder
-	code := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "SMTP_RELAY_PORT=no"}).Run(t.Context(), []string{"config", "check", "--json"})
+	code := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "SMTP_RELAY_PORT=no"}).
+		Run(t.Context(), []string{"config", "check", "--json"})
 	var r checkResult
 	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || code != ExitConfig || r.OK || errs.String() != "" ||
 		len(r.Errors) != 1 || !strings.Contains(r.Errors[0], "SMTP_RELAY_PORT=no") {
@@ -66,7 +67,8 @@ func TestAlertTestJSON(t *testing.T) {
 	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer hook.Close()
 	var out, errs strings.Builder
-	code := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "ALERT_WEBHOOK=" + hook.URL}).Run(t.Context(), []string{"alert-test", "--json"})
+	code := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "ALERT_WEBHOOK=" + hook.URL}).
+		Run(t.Context(), []string{"alert-test", "--json"})
 	if code != 0 || out.String() != "{\n  \"posted\": true\n}\n" {
 		t.Errorf("exit status %d: %s%s", code, out.String(), errs.String())
 	}
@@ -88,7 +90,8 @@ func TestSendTestJSON(t *testing.T) {
 		w := worldOf(nil, &out, &errs, appliance(t, &played{states: []queue.State{test.state}}))
 		code := w.Run(t.Context(), append([]string{"send-test", "--json", "ada@example.org"}, test.args...))
 		var found struct{ ID, Status string }
-		if err := json.Unmarshal([]byte(out.String()), &found); err != nil || code != test.code || found.ID == "" || found.Status != test.status {
+		if err := json.Unmarshal([]byte(out.String()), &found); err != nil || code != test.code || found.ID == "" ||
+			found.Status != test.status {
 			t.Errorf("%v: exit status %d, %v: %s%s", test, code, err, out.String(), errs.String())
 		}
 	}

@@ -79,7 +79,8 @@ func withSudo(file string, wrong, opened error) error {
 	if !errors.Is(opened, fs.ErrPermission) {
 		return wrong
 	}
-	return &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may read its settings in %s; run this with sudo", file)}
+	return &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may read its settings in %s; "+
+		"run this with sudo", file)}
 }
 
 // opens tries whether a file can be opened.

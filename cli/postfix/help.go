@@ -2,11 +2,12 @@ package postfix
 
 import "context"
 
-// helps are what the commands say to --help, which Postfix's own do not know: what each is for, how it is called, and an example.
+// helps are what the commands say to --help, which Postfix's own do not know: how each is called, what it is for, and an example.
 var helps = map[string]string{
 	"mailq": "Usage: mailq\n\nLists what waits, as Postfix does.\n" +
 		"\nExample:\n\n    mailq\n",
-	"postqueue": "Usage: " + postqueueUsage + "\n\nLists what waits (-p; -j as JSON), or tries all of it (-f), one message (-i) or one domain's (-s) now.\n" +
+	"postqueue": "Usage: " + postqueueUsage +
+		"\n\nLists what waits (-p; -j as JSON), or tries all of it (-f), one message (-i) or one domain's (-s) now.\n" +
 		"\nExample:\n\n    postqueue -s example.com\n",
 	"postcat": "Usage: " + postcatUsage + "\n\nPrints messages of the queue.\n" +
 		"\nExample:\n\n    postcat -hq 0cagh3h68onkmkga\n",
