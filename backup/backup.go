@@ -89,7 +89,10 @@ const page = 500
 // Write writes a backup of everything in s to w: what waits, what is held, captured, removed and finished.
 func Write(ctx context.Context, s Source, from Origin, w io.Writer) error {
 	b := writer{tar: tar.NewWriter(w), source: s, sum: sha256.New(), now: time.Now()}
-	last := queue.NewID() // what is accepted from now on belongs to the next backup
+	last, err := newest(ctx, s)
+	if err != nil {
+		return err
+	}
 	if err := b.json(headName, head{Format: format, Made: b.now, Host: from.Host, Version: from.Version}); err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func Write(ctx context.Context, s Source, from Origin, w io.Writer) error {
 			return fmt.Errorf("read the queue: %w", err)
 		}
 		for i := range messages {
-			if messages[i].ID >= last {
+			if messages[i].ID > last {
 				return b.end()
 			}
 			if err := b.message(messages[i]); err != nil {
@@ -112,6 +115,20 @@ func Write(ctx context.Context, s Source, from Origin, w io.Writer) error {
 		}
 		after = messages[len(messages)-1].ID
 	}
+}
+
+// newest is the greatest ID that belongs into a backup which begins now: what is accepted later belongs into the next one. A clock
+// that was ahead may have made IDs that are greater than a new one.
+func newest(ctx context.Context, s Source) (queue.ID, error) {
+	last := queue.NewID()
+	list, err := s.List(ctx, queue.Filter{Newest: true}, "", 1)
+	if err != nil {
+		return "", fmt.Errorf("read the queue: %w", err)
+	}
+	if len(list) > 0 {
+		last = max(last, list[0].ID)
+	}
+	return last, nil
 }
 
 // writer writes the members of one backup.

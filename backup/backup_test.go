@@ -161,6 +161,21 @@ func TestRestoredMailIsHeld(t *testing.T) {
 	}
 }
 
+// Mail that was accepted while the clock was ahead is in the backup all the same.
+func TestClockWasAhead(t *testing.T) {
+	s := open(t)
+	put(t, s, "usual\r\n", nil)
+	_, err := s.Put(strings.NewReader("ahead\r\n"), func(int64) (queue.Message, error) {
+		return queue.Message{ID: "vvvvvvvvvvvvvvvv", Accepted: time.Now().AddDate(20, 0, 0), NextAttempt: time.Now()}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := Verify(bytes.NewReader(backedUp(t, s))); err != nil || sum.Messages != 2 {
+		t.Errorf("%+v, %v", sum, err)
+	}
+}
+
 // A backup made under load has every message that was accepted before it began, and restores.
 func TestBackupUnderLoad(t *testing.T) {
 	s := open(t)
