@@ -309,15 +309,15 @@ func putTakesBodiesOfAnySize(t *testing.T, open Open) {
 			if body(t, s, id) != text {
 				t.Fatalf("body of %d bytes differs", len(text))
 			}
+			if len(text) >= 70000 { // TestReader takes time with the square of the size
+				continue
+			}
 			r, err := s.Body(id)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := iotest.TestReader(r, []byte(text)); len(text) < 70000 && err != nil {
+			if err := errors.Join(iotest.TestReader(r, []byte(text)), r.Close()); err != nil {
 				t.Fatalf("%d bytes: %v", len(text), err)
-			}
-			if err := r.Close(); err != nil {
-				t.Fatal(err)
 			}
 		}
 		s, close = reopen(t, open, dir, close)
