@@ -60,7 +60,7 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 		if !known || end.IsZero() || end.Sub(now) >= t.Expiry {
 			continue
 		}
-		fix := "Renew TLS_CERT_FILE and send SIGHUP."
+		fix := "Renew TLS_CERT_FILE and run: dinkymail reload"
 		if whose == "upstream" {
 			fix = "Whoever runs the upstream must renew it; mail is held once it has ended."
 		}
