@@ -190,7 +190,7 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	dir := p.dataDirs(s)[0]
+	dir := p.dataDirs(s, p.dotenv)[0]
 	if _, err := os.Stat(filepath.Join(dir, "queue.db")); err == nil {
 		return &Exit{ExitCantCreate, fmt.Errorf("DATA_DIR=%s has a queue; stop the appliance and move that directory away first",
 			dir)}
