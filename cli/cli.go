@@ -112,6 +112,7 @@ type commands struct {
 
 	Serve   serveCommand   `cmd:"" default:"1" help:"Run the appliance. This is what happens without a command."`
 	Init    initCommand    `cmd:"" help:"Write a commented .env to start from."`
+	Reload  reloadCommand  `cmd:"" help:"Make the running appliance read its settings again, and say what changed."`
 	Config  configCommands `cmd:"" help:"Show or check the settings."`
 	User    userCommands   `cmd:"" help:"Accounts for SMTP clients."`
 	Test    testCommand    `cmd:"" name:"send-test" help:"Send a test mail through the running appliance."`
@@ -219,8 +220,8 @@ type serveCommand struct{}
 func (serveCommand) Help() string {
 	return `Settings come from the environment and from a file: --env-file, else .env here or beside the program, else
 /etc/dinkymail/dinkymail.env. Without any, the appliance starts in development mode: mail is captured and shown under
-http://127.0.0.1:20001/captured, and nothing leaves the machine. SIGTERM stops it, SIGHUP reads certificates and
-upstream settings again.
+http://127.0.0.1:20001/captured, and nothing leaves the machine. SIGTERM stops it, SIGHUP reads settings and certificates
+again, as dinkymail reload does.
 
 Example:
 

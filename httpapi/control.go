@@ -26,6 +26,10 @@ func (s *Server) controlRoutes() http.Handler {
 	r.Post(resumePath, s.serve(s.resume))
 	r.Get(logPath, s.serve(s.showLog))
 	r.Post(submitPath, s.serve(s.takeRaw))
+	if s.cfg.Settings != nil {
+		r.Get(settingsPath, s.serve(s.showSettings))
+		r.Post(reloadPath, s.serve(s.reload))
+	}
 	if s.cfg.Backup != nil {
 		r.Get(backupPath, s.serve(s.backup))
 	}

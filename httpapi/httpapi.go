@@ -99,6 +99,8 @@ type Config struct {
 	Log func(ctx context.Context, id string, w io.Writer) error
 	// Backup writes a copy of the whole queue; nil: there is no such route.
 	Backup func(ctx context.Context, w io.Writer) error
+	// Settings is what the operator sees and reloads of the settings; nil: nothing.
+	Settings Settings
 	// Vitals is what the metrics tell of the machine; nil: nothing.
 	Vitals func() Vitals
 

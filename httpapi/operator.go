@@ -42,6 +42,9 @@ const (
 	submitPath  = "/api/v1/submit"
 	backupPath  = "/api/v1/backup"
 	logPath     = "/api/v1/log"
+
+	settingsPath = "/api/v1/settings"
+	reloadPath   = "/api/v1/reload"
 )
 
 // listRequest is the body of POST /api/v1/queue/list.

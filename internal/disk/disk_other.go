@@ -1,6 +1,7 @@
 //go:build !linux
 
-package main
+// Package disk asks a file system how much room it has.
+package disk
 
-// diskRoom is not known here.
-func diskRoom(string) (free, size int64) { return 0, 0 }
+// Room is not known here.
+func Room(string) (free, size int64) { return 0, 0 }
