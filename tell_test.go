@@ -119,7 +119,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := a.send("Hello")
-	if status, out := dinkymail(dir, settings, "backup", file); status != 0 || !strings.Contains(out, "1 messages, 1 of them waiting") {
+	if status, out := dinkymail(dir, settings, "backup", file); status != 0 || !strings.Contains(out, "1 message, 1 of them waiting") {
 		t.Fatalf("backup: status %d\n%s", status, out)
 	}
 	if status, out := dinkymail(dir, settings, "backup", file); status != 73 {

@@ -46,8 +46,11 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 		}
 	}
 	if s := f.Queue.Store; !f.Oldest.IsZero() && now.Sub(f.Oldest) >= t.Stuck {
-		add("stuck", "dinkymail queue says why each waits.", f.Oldest.Add(t.Stuck),
-			"%d messages wait, the oldest since %s", s.Waiting-s.Held, f.Oldest.Format(time.RFC3339))
+		what := "1 message waits, since"
+		if n := s.Waiting - s.Held; n != 1 {
+			what = fmt.Sprintf("%d messages wait, the oldest since", n)
+		}
+		add("stuck", "dinkymail queue says why each waits.", f.Oldest.Add(t.Stuck), "%s %s", what, f.Oldest.Format(time.RFC3339))
 	}
 	if n := f.Queue.Store.Damaged; n > 0 {
 		add("damaged", "What could not be read lies in DATA_DIR/damaged; look at the disk.", now, "%d records of the queue were damaged", n)

@@ -107,7 +107,7 @@ func summary(file string, s backup.Summary) backupResult {
 
 // contents is a backup's summary in words.
 func contents(s backup.Summary) string {
-	return fmt.Sprintf("%d messages, %d of them waiting, %s of mail, made %s by Dinkymail %s", s.Messages, s.Waiting,
+	return fmt.Sprintf("%s, %d of them waiting, %s of mail, made %s by Dinkymail %s", count(s.Messages, "message"), s.Waiting,
 		size(s.Bytes), s.Made.Local().Format(time.DateTime), s.Version)
 }
 

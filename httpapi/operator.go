@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"dinkymail/queue"
@@ -164,6 +165,11 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error { return c.copy(
 // Log writes the kept log lines that name id to w, oldest first.
 func (c *Client) Log(ctx context.Context, id string, w io.Writer) error {
 	return c.copy(ctx, logPath+"?"+url.Values{"id": {id}}.Encode(), w)
+}
+
+// NewestLog writes the newest kept log lines to w, at most lines of them, oldest first.
+func (c *Client) NewestLog(ctx context.Context, lines int, w io.Writer) error {
+	return c.copy(ctx, logPath+"?"+url.Values{"lines": {strconv.Itoa(lines)}}.Encode(), w)
 }
 
 func (c *Client) post(ctx context.Context, path string, v, into any) error {
