@@ -149,7 +149,7 @@ func TestControlSocket(t *testing.T) {
 // testPaused checks that a pause of the intake shuts every door for the time being, and lasts until it is ended.
 func testPaused(t *testing.T, a *appliance, c *httpapi.Client) {
 	t.Helper()
-	if err := c.Pause(t.Context(), queue.Intake, "moving house"); err != nil {
+	if err := c.Pause(t.Context(), queue.Intake, "moving house", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if status, answer := a.call("POST", "/send", `{"to":"bob@example.net","subject":"s","body":"b"}`); status != 503 || answer["code"] != "paused" {

@@ -115,7 +115,7 @@ func TestBackupAndRestore(t *testing.T) {
 	file := filepath.Join(other, "backup.tar")
 	a := start(t, dir, settings...)
 	c := a.control()
-	if err := c.Pause(t.Context(), "upstream", "wait"); err != nil {
+	if err := c.Pause(t.Context(), "upstream", "wait", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	id := a.send("Hello")

@@ -230,6 +230,8 @@ func TestConditions(t *testing.T) {
 		"a short outage":     {Facts{Queue: lane("unreachable", time.Minute)}, ""},
 		"a long outage":      {Facts{Queue: lane("unreachable", time.Hour)}, "unreachable"},
 		"paused on purpose":  {Facts{Queue: lane("paused", time.Hour)}, ""},
+		"paused just now":    {Facts{Queue: queue.Status{Paused: []queue.PauseStatus{{What: queue.Intake, Since: now.Add(-time.Minute)}}}}, ""},
+		"paused for long":    {Facts{Queue: queue.Status{Paused: []queue.PauseStatus{{What: "upstream", Since: now.Add(-time.Hour), By: "ada"}}}}, "paused upstream"},
 		"development":        {Facts{Queue: lane("development", time.Hour)}, ""},
 		"stuck":              {Facts{Queue: queue.Status{Store: queue.Stats{Waiting: 1}}, Oldest: now.Add(-2 * time.Hour)}, "stuck"},
 		"damaged":            {Facts{Queue: queue.Status{Store: queue.Stats{Damaged: 1}}}, "damaged"},

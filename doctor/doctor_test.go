@@ -428,7 +428,7 @@ func TestQueue(t *testing.T) {
 		{httpapi.Stats{Waiting: 2, Oldest: &fresh}, OK, "2 messages waiting", ""},
 		{httpapi.Stats{Broken: "disk on fire"}, Error, "disk on fire", "make room"},
 		{httpapi.Stats{Lanes: []httpapi.LaneDetail{{Name: "upstream", Held: true, Reason: "535 no"}}}, Warning, "held: 535 no", "dinkymail queue --lane upstream"},
-		{httpapi.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving"}}}, Warning, "is paused: moving", "dinkymail resume " + queue.Intake},
+		{httpapi.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving", By: "ada"}}}, Warning, "by ada: moving", "dinkymail resume " + queue.Intake},
 		{httpapi.Stats{Damaged: 1}, Warning, "1 record could not be read", "dmesg"},
 		{httpapi.Stats{Waiting: 1, Oldest: &long}, Warning, "the oldest mail waits for 3 hours", "dinkymail queue"},
 		{httpapi.Stats{Waiting: 1, Bytes: 9 << 30}, Warning, "9.0 GiB of the 10 GiB", "QUEUE_MAX_BYTES=20480MiB"},

@@ -115,10 +115,19 @@ func (s *Server) pause(w http.ResponseWriter, r *http.Request) error {
 	if q.What == "" {
 		return malformed(`"what" is missing: ` + queue.Intake + ", " + queue.Everything + " or the name of a lane.")
 	}
-	if err := s.queue.Pause(q.What, clean(q.Reason)); err != nil {
+	if err := s.queue.Pause(q.What, clean(q.Reason), s.asker(r, q.By)); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, done{true})
+}
+
+// asker is the user who asks for something: whom the kernel names, and of root, who may be anybody behind sudo, who it says it is.
+func (s *Server) asker(r *http.Request, said string) string {
+	who, _ := s.callers.identify(r)
+	if said = clean(said); said != "" && (who.user == "root" || who.user == "") {
+		return said
+	}
+	return who.user
 }
 
 // resume is POST /api/v1/resume.

@@ -70,7 +70,7 @@ type Operations interface {
 	Bounce(id queue.ID, reason string) error
 	Redirect(id queue.ID, to message.Address) error
 	EditRecipients(id queue.ID, add, drop []message.Address) error
-	Pause(what, reason string) error
+	Pause(what, reason, by string) error
 	Resume(what string) error
 }
 

@@ -59,6 +59,7 @@ type listRequest struct {
 type pauseRequest struct {
 	What   string `json:"what"`
 	Reason string `json:"reason,omitempty"`
+	By     string `json:"by,omitempty"` // who asks; heeded of root alone, for the kernel tells who everybody else is
 }
 
 // List returns a page of at most limit messages, beginning behind after.
@@ -114,8 +115,9 @@ func (c *Client) Stats(ctx context.Context) (st Stats, err error) {
 }
 
 // Pause stops taking mail in (queue.Intake), delivering on a lane, or queue.Everything, until Resume, restarts included.
-func (c *Client) Pause(ctx context.Context, what, reason string) error {
-	return c.post(ctx, pausePath, pauseRequest{what, reason}, &struct{}{})
+// by is who asks, for the log and the lists.
+func (c *Client) Pause(ctx context.Context, what, reason, by string) error {
+	return c.post(ctx, pausePath, pauseRequest{what, reason, by}, &struct{}{})
 }
 
 // Resume ends what Pause began.
