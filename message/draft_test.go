@@ -144,7 +144,7 @@ func TestDraftStructure(t *testing.T) {
 	inner8 := Attachment{Filename: "m.eml", ContentType: "message/rfc822", Content: []byte("Subject: inner\n\nü\n")}
 	const html = "<p>Hello <b>Bob</b></p><a href='https://example.org/'>here</a>"
 	plain, rich := leafPart{kind: "text/plain", content: "Hello Bob\r\n"}, leafPart{kind: "text/html", content: html + "\r\n"}
-	derived := leafPart{kind: "text/plain", content: "Hello Bob\r\n\r\nhere <https://example.org/>\r\n"}
+	derived := leafPart{kind: "text/plain", content: "Hello Bob\r\n\r\nhere (https://example.org/)\r\n"}
 	mixed, alternative, related, end := leafPart{kind: "multipart/mixed"}, leafPart{kind: "multipart/alternative"},
 		leafPart{kind: "multipart/related"}, leafPart{kind: "end"}
 	fileLeaf := leafPart{"application/x-thing", "a.bin", "", string(file.Content)}
@@ -306,17 +306,6 @@ func TestDraftWriteError(t *testing.T) {
 	_ = r.Close()
 	if _, err := draft().WriteTo(w); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("got %v", err)
-	}
-}
-
-// HTML made to be slow to convert is not.
-func TestDerivedTextIsQuick(t *testing.T) {
-	for _, unit := range []string{"<", ">", "<>", "&", "<a href=", "</a>", "<ul>", "&#x41;", "<p>", "<a>", "\n "} {
-		start := time.Now()
-		textOf("<" + strings.Repeat(unit, maxDerived/len(unit)))
-		if took := time.Since(start); took > 30*time.Second {
-			t.Errorf("%q repeated takes %v", unit, took)
-		}
 	}
 }
 
