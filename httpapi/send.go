@@ -107,12 +107,11 @@ func (s *Server) accept(r *http.Request, q *request, who caller) (got receipt, e
 	if who.rank != visitor {
 		got.warnings = q.warnings()
 	}
-	send := func() (identity, error) { return s.queueUp(r, q, who) }
-	if q.form != nil {
-		got.identity, err = s.repeats.once(r.Context(), q.form.sumFor(who), send)
-	} else {
-		got.identity, err = send()
+	if q.form == nil {
+		got.identity, err = s.queueUp(r, q, who)
+		return got, err
 	}
+	got.identity, err = s.repeats.once(r.Context(), q.form.sumFor(who), func() (identity, error) { return s.queueUp(r, q, who) })
 	return got, err
 }
 
@@ -123,7 +122,10 @@ func (s *Server) settle(q *request, who caller, r *http.Request) error {
 			return err
 		}
 	}
-	page := pageOf(r)
+	page := ""
+	if q.form != nil || who.rank == visitor {
+		page = pageOf(r)
+	}
 	q.settle(who, page)
 	if q.form != nil && who.rank == visitor {
 		q.show(page)
