@@ -179,12 +179,17 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 	return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
 }
 
+// nothing are the words that a content becomes when a program that has none makes a string of it. Some would pass for base64.
+var nothing = map[string]bool{"null": true, "undefined": true, "None": true, "nil": true, "NULL": true}
+
 // absent says why there is no content; empty when there is.
 func (a *attachment) absent() string {
 	switch {
 	case a.odd != "":
 		return "\"content\" is " + a.odd
-	case strings.TrimSpace(a.Content) != "":
+	case nothing[a.Content]:
+		return "\"content\" is the word " + a.Content
+	case !blank(a.Content):
 		return ""
 	case len(a.unread) > 0:
 		return "it is not taken from \"" + strings.Join(a.unread, "\", \"") + "\""

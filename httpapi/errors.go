@@ -146,10 +146,7 @@ func (s *Server) serve(h handler) http.HandlerFunc {
 		if p.status() == http.StatusUnauthorized {
 			header.Set("WWW-Authenticate", "Bearer")
 		}
-		if isShownAsPage(r, err) && s.showRefusal(w, r, p) == nil {
-			return
-		}
-		writeRefusal(w, r.URL.Path, p)
+		s.writeRefusal(w, r, p, isShownAsPage(r, err))
 	}
 }
 
@@ -203,8 +200,12 @@ func unsent(code Code, reason string, retry time.Duration, cause error) *refusal
 	return &refusal{code: code, message: notSent + reason, retry: retry, cause: cause}
 }
 
-// writeRefusal writes the body that clients of this path read.
-func writeRefusal(w http.ResponseWriter, path string, p *refusal) {
+// writeRefusal writes the body that clients of this path read: a page if people do.
+func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, p *refusal, page bool) {
+	path := r.URL.Path
+	if page && s.showRefusal(w, r, p) == nil {
+		return
+	}
 	if path == emailPath {
 		_ = answer(w, p.status(), struct {
 			Error   bool   `json:"error"`

@@ -30,6 +30,9 @@ var spellings = map[string]string{
 	"htmlbody": "html", "bodyhtml": "html", "htmlcontent": "html", "ishtml": "html", "isbodyhtml": "html",
 }
 
+// saysWhether are the spellings of html that are only a flag.
+var saysWhether = map[string]bool{"ishtml": true, "isbodyhtml": true}
+
 // What a name that looks like one of these fields would have changed.
 const (
 	forSchedule    = "the time before which the mail stays here goes into \"send_at\", as in RFC 3339"

@@ -23,6 +23,7 @@ func TestAttachmentThatIsNotThere(t *testing.T) {
 		{`{"filename":"a.pdf","contentBase64":"YQ=="}`, "contentBase64"}, {`{"filename":"a.pdf","content":null,"raw":"x"}`, "raw"},
 		{`{"filename":"a.pdf","content":{"type":"Buffer","data":[1,2]}}`, "content"}, {`{"filename":"a.pdf","content":[37,80]}`, "content"},
 		{`{"filename":"a.pdf","content":true}`, "content"}, {`{"filename":"a.pdf","content":7}`, "content"},
+		{`{"filename":"a.pdf","content":"null"}`, "null"}, {`{"filename":"a.pdf","content":"undefined"}`, "undefined"},
 		{`{"filename":"a.pdf","content":"data:application/pdf;base64,YQ=="}`, "data: URL"}, {`{"filename":"a.pdf","content":"DATA:,x"}`, "data: URL"},
 		{`{"filename":"a.pdf","content":"https://example.org/a.pdf"}`, "base64"}, {`{"filename":"a.pdf","content":"/tmp/a.pdf!"}`, "base64"},
 		{`{"filename":"a.pdf","content":"68656c6c6f21","encoding":"hex"}`, "hex"}, {`{"name":"a.pdf","type":"application/pdf"}`, "content"},
@@ -249,8 +250,12 @@ func TestHTMLFlag(t *testing.T) {
 		resp, text := ask(t, "POST", base+"/send", `{"to":"a@b.example","subject":"s","html":`+value+`}`)
 		wantRefusal(t, resp, text, 400, "Email body is required", codeMissingBody)
 	}
-	for _, value := range []string{"1", "0", "{}", "[]", `["true"]`, "1.5"} {
-		resp, text := ask(t, "POST", base+"/send", `{"to":"a@b.example","subject":"s","body":"b","html":`+value+`,"x":1}`)
+	sendOK(t, base, `{"to":"a@b.example","subject":"s","body":"<p>Hi</p>","isHtml":"TRUE"}`, 0)
+	if _, body := q.last(t); !strings.Contains(body, "text/html") {
+		t.Errorf("mail = %s", body)
+	}
+	for _, field := range []string{`"html":1`, `"html":0`, `"html":{}`, `"html":[]`, `"html":["true"]`, `"html":1.5`, `"is_html":"maybe"`} {
+		resp, text := ask(t, "POST", base+"/send", `{"to":"a@b.example","subject":"s","body":"b",`+field+`,"x":1}`)
 		wantRefusal(t, resp, text, 400, `Invalid request format: the field "html" must be true, false or a string.`, codeFormat)
 	}
 }

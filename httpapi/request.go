@@ -141,7 +141,7 @@ func (q *request) decode(b []byte) error {
 		if fieldTypes[i].name == "attachments" {
 			return q.decodeAttachments(value)
 		}
-		if json.Unmarshal(value, fieldTypes[i].at(q)) != nil || q.odd() != "" {
+		if json.Unmarshal(value, fieldTypes[i].at(q)) != nil || q.odd() != "" || saysWhether[squash(name)] && q.HTML.text != "" {
 			return mistyped(fieldTypes[i].name)
 		}
 		return nil
