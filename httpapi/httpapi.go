@@ -23,7 +23,7 @@
 //
 // Serve blocks; net/http runs a goroutine per connection, and one more copies a large mail into the queue while it is being
 // composed. When Serve has returned, none of them is left. Handlers share no state but the rate limiter, the log's noise
-// limiter, the health memory, the room for bodies and the counters, each safe by itself.
+// limiter, the health memory, the room for bodies, the newest forms and the counters, each safe by itself.
 package httpapi
 
 import (
@@ -146,6 +146,7 @@ type Server struct {
 	health     health
 	noise      noise
 	bodies     bodies
+	repeats    repeats
 	metrics    *metrics
 	handler    http.Handler
 	control    http.Handler
