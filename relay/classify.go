@@ -27,6 +27,12 @@ func (f *fault) hangup() bool {
 	return !f.gone && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
 }
 
+// unanswered reports whether a next hop has nothing to say about the account: it is silent, gone, or says that it is no SMTP
+// server, or closing.
+func (f *fault) unanswered() bool {
+	return f.reply.code == 421 || f.reply.code == 0 && pauseWithout(f) != queue.PauseCredentials
+}
+
 // classify is the border between SMTP and the queue: it says what a reply, or its absence, means for a recipient. It looks at the
 // code, the enhanced status code, the stage and, because providers share few codes for "you have sent enough" and "who are you",
 // at the words.

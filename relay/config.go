@@ -33,6 +33,11 @@ type Config struct {
 	MaxAge        time.Duration // of a connection that is to take another message; 0 means 10 minutes
 	IdleTimeout   time.Duration // how long a connection is kept without mail; 0 means 30 seconds
 
+	// ConnectDelay is how long a connection may take before the next address is tried beside it; 0 means 250 milliseconds
+	// (RFC 8305, 5). GreetingDelay is how long the next hop may take to greet, and to answer EHLO, before another connection is
+	// tried beside; 0 means 3 seconds.
+	ConnectDelay, GreetingDelay time.Duration
+
 	// How long to wait at most: to be connected, TLS included; for the greeting; for the reply to a command; for the 354; for
 	// each write to be taken; and for the reply to the whole message. Zero means what RFC 5321, 4.5.3.2 asks for, but for
 	// ConnectTimeout: 30 seconds, 5 minutes, 5 minutes, 2 minutes, 3 minutes, 10 minutes.
@@ -45,6 +50,8 @@ func (cfg Config) withDefaults() Config {
 	or(&cfg.PerConnection, 100)
 	or(&cfg.MaxAge, 10*time.Minute)
 	or(&cfg.IdleTimeout, 30*time.Second)
+	or(&cfg.ConnectDelay, 250*time.Millisecond)
+	or(&cfg.GreetingDelay, 3*time.Second)
 	or(&cfg.ConnectTimeout, 30*time.Second)
 	or(&cfg.GreetingTimeout, 5*time.Minute)
 	or(&cfg.CommandTimeout, 5*time.Minute)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"net/textproto"
 	"time"
 )
@@ -20,6 +21,7 @@ var errLongReply = errors.New("a reply without end")
 type conn struct {
 	cfg    *Config
 	remote string // host:port as configured
+	at     netip.AddrPort
 	raw    net.Conn
 	wire   wire
 	r      *bufio.Reader
@@ -30,6 +32,7 @@ type conn struct {
 	born  time.Time
 	since time.Time // idle
 	used  int       // messages it carried
+	kept  bool      // it idled before the attempt at hand
 	dirty bool      // a transaction was left open: RSET before the next
 	said  dialogue  // of the attempt at hand
 	chunk []byte    // to read bodies into

@@ -134,7 +134,7 @@ func (c *conn) where(open bool) string {
 	if open {
 		s += ", " + c.protection()
 	}
-	if c.used > 0 {
+	if c.kept {
 		s += ", kept from earlier mail"
 	}
 	return s

@@ -10,6 +10,12 @@ import (
 	"time"
 )
 
+// ours reports whether the fault is in our message, and not with the next hop.
+func (f *fault) ours() bool {
+	var unread readError
+	return errors.Is(f.err, errBareLine) || errors.As(f.err, &unread)
+}
+
 // explain says in a sentence for the operator why there was no reply.
 func (f *fault) explain() string {
 	var (
@@ -17,10 +23,9 @@ func (f *fault) explain() string {
 		authority x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
-		unread    readError
 	)
 	switch {
-	case errors.Is(f.err, errBareLine), errors.As(f.err, &unread):
+	case f.ours():
 		return f.err.Error()
 	case errors.As(f.err, &name):
 		return "wrong certificate: " + name.Error() +

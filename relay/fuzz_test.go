@@ -62,8 +62,8 @@ func FuzzReplies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, says string) {
 		for _, user := range []string{"", "ada"} {
 			var tapes []*tape
-			r := New(Config{Host: "hop", Username: user, Password: "secret"}, slog.New(slog.DiscardHandler))
-			r.pool.dial = func(context.Context) (net.Conn, error) {
+			r := New(Config{Host: "192.0.2.1", Username: user, Password: "secret"}, slog.New(slog.DiscardHandler))
+			r.pool.dial = func(context.Context, string) (net.Conn, error) {
 				tapes = append(tapes, &tape{says: says})
 				return tapes[len(tapes)-1], nil
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,23 +17,25 @@ type pool struct {
 	cfg   Config
 	tls   *tls.Config
 	log   *slog.Logger
-	dial  func(context.Context) (net.Conn, error)
+	dial  func(ctx context.Context, at string) (net.Conn, error)
 	watch func(c *conn, stage string) // called when a stage before the first MAIL was passed; nil but in a probe
 	slots chan struct{}               // one token per connection in use
+	usual atomic.Int64                // how long the latest connection took until EHLO was answered, in nanoseconds
 	ends  atomic.Int64                // when the certificate that was seen last ends, in seconds since 1970; 0: none was
 
-	mu     sync.Mutex // guards what follows
-	idle   []*conn    // longest idle first
-	sweeps *time.Timer
-	closed bool
+	mu      sync.Mutex // guards what follows
+	idle    []*conn    // longest idle first
+	sweeps  *time.Timer
+	closed  bool
+	choice  bool                         // the next hop has more than one address
+	shunned map[netip.AddrPort]time.Time // addresses that did not work, and until when they come last
 
 	quits sync.WaitGroup // goroutines saying QUIT; they begin under mu while not closed, or in close
 }
 
 func newPool(cfg Config, log *slog.Logger) *pool {
 	p := &pool{cfg: cfg, tls: cfg.tls(), log: log, slots: make(chan struct{}, cfg.Connections)}
-	dialer := &net.Dialer{Timeout: cfg.ConnectTimeout, Resolver: cfg.Resolver}
-	p.dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", cfg.address()) }
+	p.dial = p.dialer()
 	return p
 }
 
@@ -50,7 +53,7 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, *fault) {
 	if c != nil {
 		c.close()
 	}
-	c, f := p.open(ctx)
+	c, f := p.open(ctx, fresh)
 	if f != nil {
 		<-p.slots
 		return nil, f
@@ -83,6 +86,20 @@ func (p *pool) put(c *conn, usable bool) {
 		return
 	}
 	c.used++
+	p.keep(c)
+}
+
+// abandon gives back a connection that nobody used after all. Its slot is the caller's.
+func (p *pool) abandon(c *conn) {
+	if !c.kept {
+		c.close()
+		return
+	}
+	p.keep(c)
+}
+
+// keep puts a connection among those that idle, unless it has had its number or its time.
+func (p *pool) keep(c *conn) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +109,7 @@ func (p *pool) put(c *conn, usable bool) {
 	case c.used >= p.cfg.PerConnection || now.Sub(c.born) > p.cfg.MaxAge:
 		p.part(c)
 	default:
-		c.since = now
+		c.since, c.kept = now, true
 		p.idle = append(p.idle, c)
 		if p.sweeps == nil {
 			p.sweeps = time.AfterFunc(p.cfg.IdleTimeout, p.sweep)

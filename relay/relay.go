@@ -127,6 +127,9 @@ func (r *Relay) attempt(ctx context.Context, a *attempt) {
 		}
 		stale := c.used > 0
 		f = a.over(ctx, c)
+		if f != nil && f.unanswered() && !f.gone && !f.ours() && !stale {
+			p.shun(c.at, f)
+		}
 		a.tell(c, f)
 		p.put(c, f == nil)
 		if f == nil {

@@ -129,8 +129,8 @@ func TestRoundTrips(t *testing.T) {
 		writes := 0
 		p := r.current()
 		dial := p.dial
-		p.dial = func(ctx context.Context) (net.Conn, error) {
-			nc, err := dial(ctx)
+		p.dial = func(ctx context.Context, at string) (net.Conn, error) {
+			nc, err := dial(ctx, at)
 			return &counted{Conn: nc, writes: &writes}, err
 		}
 		check(t, one(t, r), queue.Delivered, queue.NoPause)
