@@ -17,6 +17,7 @@ type fault struct {
 	patience time.Duration // how long was waited, when err is a timeout
 	gone     bool          // ctx ended: it is nobody's fault
 	midst    bool          // the message's end was not sent
+	unfit    bool          // the mechanism of AUTH is not known there
 	remote   string        // set where the connection is not at hand
 	secrets  *Config       // its password must not show in a Text
 	talk     string        // what was said, where the connection was never ready

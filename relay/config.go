@@ -24,7 +24,8 @@ type Config struct {
 
 	Resolver *net.Resolver // finds Host's addresses; nil: the system's
 
-	Username, Password string // no Username: no AUTH
+	Username, Password string   // no Username: no AUTH
+	Mechanisms         []string // of AUTH, in the order to try them; nil means all of [Mechanisms]
 
 	Hostname string // for EHLO; empty means localhost
 
@@ -58,6 +59,9 @@ func (cfg Config) withDefaults() Config {
 	or(&cfg.DataTimeout, 2*time.Minute)
 	or(&cfg.WriteTimeout, 3*time.Minute)
 	or(&cfg.BodyTimeout, 10*time.Minute)
+	if len(cfg.Mechanisms) == 0 {
+		cfg.Mechanisms = Mechanisms
+	}
 	if cfg.Hostname == "" {
 		cfg.Hostname = "localhost"
 	}

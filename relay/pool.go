@@ -27,6 +27,7 @@ type pool struct {
 	idle    []*conn    // longest idle first
 	sweeps  *time.Timer
 	closed  bool
+	unfit   map[string]bool              // mechanisms of AUTH that were refused as not known
 	choice  bool                         // the next hop has more than one address
 	shunned map[netip.AddrPort]time.Time // addresses that did not work, and until when they come last
 

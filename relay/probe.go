@@ -238,9 +238,9 @@ func (d *dialogue) last() reply {
 	return reply{}
 }
 
-// mechanism is the one that AUTH was tried with, or "".
+// mechanism is the one that AUTH was tried with last, or "".
 func (d *dialogue) mechanism() string {
-	for i := range d.said {
+	for i := len(d.said) - 1; i >= 0; i-- {
 		if rest, ok := strings.CutPrefix(d.said[i].line, "AUTH "); ok {
 			name, _, _ := strings.Cut(rest, " ")
 			return name

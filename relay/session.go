@@ -49,7 +49,7 @@ func (p *pool) login(ctx context.Context, c *conn) *fault {
 		return nil
 	}
 	return p.guarded(ctx, c, func(context.Context, *conn) *fault {
-		f := c.authenticate()
+		f := p.authenticate(c)
 		if f == nil {
 			p.passed(c, stageAuth)
 		}

@@ -45,6 +45,10 @@ type Config struct {
 	Users map[string]string
 	// Mechanisms is what AUTH offers; nil means PLAIN and LOGIN. CRAM-MD5 is known too.
 	Mechanisms []string
+	// OldAuth offers them as AUTH=PLAIN alone, as was done before there was a standard.
+	OldAuth bool
+	// Prompts are the two questions of LOGIN as they go out behind 334; nil means "Username:" and "Password:" in base64.
+	Prompts []string
 	// NoEhlo answers EHLO with 502, as servers of the last century do.
 	NoEhlo bool
 	// Lenient keeps the client's mistakes out of the test's result; Problems still lists them.
