@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	evenTries   = 6           // connections that get the same time to greet before it doubles with each
+	evenTries   = 6           // connections, or one to each address if they are more, get the same time to greet; each further one twice
 	usualAtMost = time.Minute // what is learned of a next hop that greets late
 )
 
-var errSlower = errors.New("silent while another address answers")
+var errSlower = errors.New("silent while others are tried")
 
 // opening is the search for one connection that greets. It goes through the addresses of the next hop: from one that fails at
 // once, and from one that is silent after a short while, whose connection is kept beside, should it only be slow. When all are
@@ -30,7 +30,8 @@ type opening struct {
 	pool    *pool
 	fresh   bool // a connection that idled will not do
 	at      []netip.AddrPort
-	tried   int // of at; from len(at) on they are tried again
+	tried   int                     // of at, in their order; from len(at) on those are tried again that were only silent
+	failed  map[netip.AddrPort]bool // those that failed by more than silence
 	begun   time.Time
 	running []*candidate // oldest first
 	extra   int          // slots beyond the caller's
@@ -59,7 +60,7 @@ func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
 		f.talk = unreached(&p.cfg, f)
 		return nil, f
 	}
-	o := &opening{pool: p, fresh: fresh, at: at, begun: time.Now(), ended: make(chan *candidate, len(at)+2)}
+	o := &opening{pool: p, fresh: fresh, at: at, failed: map[netip.AddrPort]bool{}, begun: time.Now(), ended: make(chan *candidate, len(at)+2)}
 	for {
 		k, f := o.next(ctx)
 		if f != nil {
@@ -73,8 +74,8 @@ func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
 			p.log.Debug("connected", "remote", k.c.remote, "tls", k.c.secure(), "user", p.cfg.Username)
 			return k.c, nil
 		}
-		o.failed(k)
-		if k.f.gone || !k.f.unanswered() || o.tried >= len(o.at) {
+		o.gone(k)
+		if k.f.gone || !k.f.unanswered() || len(o.failed) == len(o.at) {
 			return nil, o.fault(k)
 		}
 	}
@@ -99,10 +100,10 @@ func (o *opening) next(ctx context.Context) (*candidate, *fault) {
 			case ctx.Err() != nil:
 				return nil, o.fault(k)
 			case !k.dropped:
-				o.failed(k)
+				o.gone(k)
 			}
 			switch {
-			case k.dropped || o.tried < len(o.at):
+			case k.dropped, o.tried < len(o.at), len(o.running) == 0 && len(o.failed) < len(o.at):
 				o.start(ctx)
 			case len(o.running) == 0:
 				return nil, o.fault(o.worst)
@@ -116,7 +117,9 @@ func (o *opening) next(ctx context.Context) (*candidate, *fault) {
 // start begins with the next address.
 func (o *opening) start(ctx context.Context) {
 	k := &candidate{at: o.at[o.tried%len(o.at)], begun: time.Now()}
-	o.tried++
+	for o.tried++; o.failed[k.at] && len(o.failed) < len(o.at); o.tried++ {
+		k.at = o.at[o.tried%len(o.at)]
+	}
 	o.running = append(o.running, k)
 	ctx, k.drop = context.WithCancel(ctx)
 	go func() {
@@ -138,6 +141,7 @@ func (o *opening) hurry(ctx context.Context) {
 	case age < o.patience() && (!unreached || age < o.pool.cfg.ConnectDelay):
 	case (unreached || len(o.running) == 1) && o.room(ctx):
 	case age >= o.patience():
+		o.pool.shun(k.at, &fault{stage: stageGreeting, err: errSlower})
 		k.dropped = true
 		k.drop()
 	}
@@ -205,7 +209,7 @@ func (o *opening) wait() time.Duration {
 // patience is how long the newest candidate may take before another one is tried.
 func (o *opening) patience() time.Duration {
 	d := max(o.pool.cfg.GreetingDelay, min(2*time.Duration(o.pool.usual.Load()), usualAtMost))
-	for range min(o.tried-evenTries, 10) {
+	for range min(o.tried-max(evenTries, len(o.at)), 10) {
 		d *= 2
 	}
 	return d
@@ -224,8 +228,9 @@ func (o *opening) won(k *candidate) {
 	}
 }
 
-// failed takes down why a candidate is of no use.
-func (o *opening) failed(k *candidate) {
+// gone takes down why a candidate is of no use.
+func (o *opening) gone(k *candidate) {
+	o.failed[k.at] = true
 	o.talk = append(o.talk, k.f.talk)
 	if k.f.unanswered() || k.f.stage != stageAuth {
 		o.pool.shun(k.at, k.f)
