@@ -83,6 +83,10 @@ func (s *Settings) upstream() Group {
 			set: text(&s.relayCAFile)},
 		{Name: "SMTP_RELAY_CONNECTIONS", Default: "10", Doc: "How many connections to the upstream may be open at once.",
 			set: integer(&s.Relay.Connections, 1000)},
+		{Name: "SMTP_RELAY_RECIPIENTS", Default: "50",
+			Doc: "How many recipients of a mail go to the upstream in one transaction; the others follow in further ones. " +
+				"An upstream that says it takes fewer gets fewer.",
+			set: integer(&s.Relay.Recipients, 100_000)},
 	}}
 }
 

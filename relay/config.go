@@ -31,6 +31,7 @@ type Config struct {
 
 	Connections   int           // open at once; 0 means 10
 	PerConnection int           // messages over one connection; 0 means 100
+	Recipients    int           // in one transaction; 0 means 50. This and the next but one are lowered when the next hop says less
 	MaxAge        time.Duration // of a connection that is to take another message; 0 means 10 minutes
 	IdleTimeout   time.Duration // how long a connection is kept without mail; 0 means 30 seconds
 
@@ -49,6 +50,7 @@ func (cfg Config) withDefaults() Config {
 	or(&cfg.Port, 587)
 	or(&cfg.Connections, 10)
 	or(&cfg.PerConnection, 100)
+	or(&cfg.Recipients, 50)
 	or(&cfg.MaxAge, 10*time.Minute)
 	or(&cfg.IdleTimeout, 30*time.Second)
 	or(&cfg.ConnectDelay, 250*time.Millisecond)

@@ -30,12 +30,13 @@ type conn struct {
 	ext    extensions
 
 	born  time.Time
-	since time.Time // idle
-	used  int       // messages it carried
-	kept  bool      // it idled before the attempt at hand
-	dirty bool      // a transaction was left open: RSET before the next
-	said  dialogue  // of the attempt at hand
-	chunk []byte    // to read bodies into
+	since time.Time     // idle
+	used  int           // transactions it carried
+	idled time.Duration // before the transaction at hand
+	kept  bool          // it idled before the attempt at hand
+	dirty bool          // a transaction was left open: RSET before the next
+	said  dialogue      // of the attempt at hand
+	chunk []byte        // to read bodies into
 }
 
 // wire puts deadlines on a connection, and a limit on what is read for one reply.

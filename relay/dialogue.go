@@ -89,6 +89,7 @@ func (a *attempt) tell(c *conn, f *fault) {
 			break
 		}
 	}
+	a.talk = ""
 	if undelivered == "" {
 		return
 	}

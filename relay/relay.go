@@ -101,44 +101,43 @@ func (r *Relay) current() *pool {
 	return r.pool
 }
 
-// Deliver makes one attempt. A connection that was kept from an earlier message and turns out dead, before anything of this
-// message was answered, is no answer: the attempt goes over a fresh one, once.
+// Deliver makes one attempt. What a connection that was used before answers about itself, or that it turns out dead before anything
+// of this message was answered, is no answer: the attempt goes on over a fresh one, once, with those recipients who have none.
 func (r *Relay) Deliver(ctx context.Context, d queue.Delivery) []queue.Result {
-	a := newAttempt(d)
-	r.attempt(ctx, a)
+	a := newAttempt(r.current(), d)
+	a.make(ctx)
 	if a.talk != "" && d.Dialogue != nil {
 		d.Dialogue(a.talk)
 	}
 	return a.results
 }
 
-func (r *Relay) attempt(ctx context.Context, a *attempt) {
-	p := r.current()
+func (a *attempt) make(ctx context.Context) {
+	p := a.pool
 	if p.cfg.Host == "" {
 		a.fill(classify(&fault{stage: stageConnect, err: errNoUpstream}, ""))
 		return
 	}
-	for fresh := false; ; fresh = true {
-		c, f := p.get(ctx, fresh)
+	for len(a.todo) > 0 {
+		c, f := p.get(ctx, a.renewed)
 		if f != nil {
 			a.talk = f.talk
 			a.fill(classify(f, ""))
 			return
 		}
-		stale := c.used > 0
 		f = a.over(ctx, c)
-		if f != nil && f.unanswered() && !f.gone && !f.ours() && !stale {
-			p.shun(c.at, f)
-		}
 		a.tell(c, f)
 		p.put(c, f == nil)
-		if f == nil {
+		switch {
+		case f == nil:
+		case f.renew:
+			a.renewed = true
+		default:
+			if f.unanswered() && !f.gone && !f.ours() {
+				p.shun(c.at, f)
+			}
+			a.fill(classify(f.elsewhere(), c.remote))
 			return
 		}
-		if stale && !fresh && !a.answered && f.hangup() {
-			continue
-		}
-		a.fill(classify(f, c.remote))
-		return
 	}
 }

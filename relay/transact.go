@@ -23,20 +23,21 @@ type transact struct {
 	a *attempt
 	c *conn
 
+	to        []int // recipients, a part of a.todo
 	due       []step
+	answered  bool  // the next hop said something to MAIL
 	taken     []int // recipients that were accepted
+	again     []int // those that the next hop wants in another transaction
 	refused   bool  // MAIL was
 	open      bool  // 354: the next hop waits for the message
 	delivered bool
+	no        *queue.Result // what was said to the message, other than yes
 }
 
 // run returns a fault when the connection is of no more use.
 func (t *transact) run() *fault {
-	if t.c.r.Buffered() > 0 {
-		return &fault{stage: stageMail, err: errOutOfStep}
-	}
 	if f := t.envelope(); f != nil {
-		return f
+		return t.stale(f)
 	}
 	switch {
 	case !t.open:
@@ -48,17 +49,52 @@ func (t *transact) run() *fault {
 	}
 }
 
+// stale sees whether a connection that was used before had died, or was ended, before anything of this transaction was answered:
+// that says nothing of the message.
+func (t *transact) stale(f *fault) *fault {
+	if f.renew || t.a.renewed || t.answered || t.c.used == 0 || !f.hangup() {
+		return f
+	}
+	f.renew = true
+	if t.c.idled >= leastIdle {
+		t.a.lesson = lesson{idle: t.c.idled}
+	}
+	return f
+}
+
+// verdict reports whether what the next hop said counts for the recipients of further transactions too: that it does not want the
+// message now, or nothing of this account. A refusal for good may be about these recipients.
+func (t *transact) verdict() (res queue.Result, all bool) {
+	switch {
+	case t.refused:
+		return t.a.results[t.to[0]], true
+	case t.delivered:
+		return res, false
+	case t.no != nil:
+		return *t.no, t.no.Outcome == queue.Deferred
+	}
+	for _, i := range t.to {
+		if len(t.taken) == 0 && t.a.results[i].Pause != queue.NoPause {
+			return t.a.results[i], true
+		}
+	}
+	return res, false
+}
+
 var errOutOfStep = errors.New("the next hop spoke out of turn")
 
 // envelope sends all commands. With PIPELINING they are as few writes as rcptGroup allows, and DATA goes with them.
 func (t *transact) envelope() *fault {
-	steps := make([]step, 0, len(t.a.todo)+3)
+	if t.c.r.Buffered() > 0 {
+		return &fault{stage: stageMail, err: errOutOfStep}
+	}
+	steps := make([]step, 0, len(t.to)+3)
 	if t.c.dirty {
 		// After a 250 to the message there is nothing to reset. After anything else there may be.
 		steps = append(steps, step{stage: stageMail, reset: true})
 	}
 	steps = append(steps, step{stage: stageMail})
-	for _, i := range t.a.todo {
+	for _, i := range t.to {
 		steps = append(steps, step{stage: stageRcpt, rcpt: i})
 	}
 	steps = append(steps, step{stage: stageData})
@@ -118,46 +154,72 @@ func (t *transact) listen() *fault {
 
 // heard takes in one reply.
 func (t *transact) heard(s step, r reply) *fault {
-	t.a.answered = t.a.answered || s.stage == stageMail && !s.reset && r.code != 421
+	t.answered = t.answered || s.stage == stageMail && !s.reset && r.code != 421 && r.code != 221
 	switch {
 	case s.stage == stageData && r.code == 354:
 		t.open = true
 		return nil
-	case s.stage != stageData && r.positive():
+	case s.stage != stageData && r.positive() && r.code != 221:
 		if s.stage == stageRcpt && !t.refused {
 			t.taken = append(t.taken, s.rcpt)
 		}
 		return nil
 	}
 	f := &fault{stage: s.stage, reply: r}
+	crowded := s.stage == stageRcpt && len(t.taken) > 0 && tooManyYet(r) || len(t.taken) > 1 && tooMany(r)
 	switch {
-	case r.code == 421: // it closes the connection
+	case crowded && r.code == 421:
+		n := len(t.taken)
+		if s.stage == stageData {
+			n = (n + 1) / 2
+		}
+		t.a.most = t.a.pool.fewer(n)
+		f.renew = !t.a.renewed
 		return f
-	case s.reset, r.code/100 < 4: // a reply that this command cannot have
+	case s.reset && r.code != 421, r.code/100 < 4: // a reply that this command cannot have
 		f.err, f.reply = errOutOfStep, reply{}
 		return f
-	case t.refused: // all that follows is no news
+	case t.refused && r.code != 421: // all that follows is no news
+	case !crowded && t.spent(s.stage, r):
+		f.renew = true
+		return f
+	case r.code == 421: // it closes the connection
+		return f
 	case s.stage == stageMail:
 		t.refused = true
 		t.settle(t.a.todo, f)
 	case s.stage == stageRcpt:
-		t.recipient(s.rcpt, r, f)
+		t.recipient(s.rcpt, crowded, f)
 	default:
-		t.settle(t.taken, f)
+		t.decline(f)
 	}
 	return nil
 }
 
-// recipient settles one that was refused.
-func (t *transact) recipient(i int, r reply, f *fault) {
-	switch {
-	case len(t.taken) > 0 && tooMany(r):
-		t.a.again = append(t.a.again, i)
-		res := classify(f, t.c.remote)
-		res.Outcome, res.Pause = queue.Deferred, queue.NoPause
-		t.a.results[i] = res
-	default:
-		t.a.results[i] = classify(f, t.c.remote)
+// recipient settles one that was refused. One too many comes with the next transaction.
+func (t *transact) recipient(i int, crowded bool, f *fault) {
+	t.a.results[i] = classify(f, t.c.remote)
+	if !crowded {
+		return
+	}
+	if len(t.again) == 0 {
+		t.a.pool.fewer(len(t.taken))
+	}
+	t.again = append(t.again, i)
+	t.a.results[i].Outcome, t.a.results[i].Pause = queue.Deferred, queue.NoPause
+}
+
+// decline takes in a refusal of the whole message. Where it has too many recipients they are tried again in halves, and nobody else
+// is.
+func (t *transact) decline(f *fault) {
+	if len(t.taken) > 1 && tooMany(f.reply) {
+		t.a.most = t.a.pool.fewer((len(t.taken) + 1) / 2)
+		t.again = append(t.taken, t.again...)
+		return
+	}
+	t.settle(t.taken, f)
+	if len(t.taken) > 0 {
+		t.no = &t.a.results[t.taken[0]]
 	}
 }
 
@@ -196,12 +258,22 @@ func (t *transact) message() *fault {
 		return f
 	}
 	f = &fault{stage: stageBody, reply: r}
-	t.settle(t.taken, f)
-	if r.code == 421 || r.code/100 == 3 {
-		return f
-	}
 	t.delivered = r.positive()
 	t.c.dirty = !t.delivered
+	switch {
+	case t.delivered:
+		t.settle(t.taken, f)
+	case r.code/100 == 3:
+		return f
+	case t.spent(stageBody, r):
+		f.renew = true
+		return f
+	default:
+		t.decline(f)
+	}
+	if r.code == 421 {
+		return f
+	}
 	return nil
 }
 
@@ -236,14 +308,11 @@ func (t *transact) broken(err error) *fault {
 	var unread readError
 	switch {
 	case errors.Is(err, errBareLine):
-		for _, i := range t.taken {
-			t.a.results[i] = refusal(t.c, "5.6.0", err.Error())
-			t.a.results[i].Stage = stageBody
-		}
+		res := refusal(t.c, "5.6.0", err.Error())
+		res.Stage = stageBody
+		t.a.fill(res)
 	case errors.As(err, &unread):
-		for _, i := range t.taken {
-			t.a.results[i] = unreadable(t.c, unread.error)
-		}
+		t.a.fill(unreadable(t.c, unread.error))
 	default:
 		f := t.early()
 		if f.reply.code == 0 {

@@ -107,7 +107,7 @@ func TestManyRecipients(t *testing.T) {
 	for i := range 1000 {
 		all = append(all, fmt.Sprintf("r%d@example.net", i))
 	}
-	results := deliver(t, start(t, to(hop, Config{})), mail(t, letter, all...))
+	results := deliver(t, start(t, to(hop, Config{Recipients: 1000})), mail(t, letter, all...))
 	for i, res := range results {
 		if (res.Outcome == queue.Failed) != (i == 333) || res.Outcome == queue.Deferred {
 			t.Errorf("%d: %+v", i, res)
