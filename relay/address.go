@@ -10,7 +10,7 @@ import (
 
 const (
 	maxAddresses = 10              // of one next hop that are tried
-	shunnedFor   = 5 * time.Minute // how long an address that did not work comes after the others
+	shunnedFor   = 5 * time.Minute // that an address which did not work comes behind the others
 )
 
 // find returns the addresses of the next hop in the order in which they are to be tried: as the resolver has them, the families
@@ -25,7 +25,7 @@ func (p *pool) find(ctx context.Context) ([]netip.AddrPort, error) {
 	defer p.mu.Unlock()
 	p.choice = len(addrs) > 1
 	slices.SortStableFunc(addrs, func(a, b netip.AddrPort) int {
-		return order(p.shunned[a].After(now)) - order(p.shunned[b].After(now))
+		return order(p.shunned[a].until.After(now)) - order(p.shunned[b].until.After(now))
 	})
 	return addrs, nil
 }
@@ -77,26 +77,36 @@ func turns(first, second []netip.AddrPort) []netip.AddrPort {
 	return all[:min(len(all), maxAddresses)]
 }
 
-// shun remembers that an address did not work, where there are others. It is logged once, until the address works again.
+// shunning is what is remembered of an address that did not work.
+type shunning struct {
+	until time.Time // it comes behind others
+	times int       // in a row
+}
+
+// shun remembers that an address did not work, where there are others: each time in a row for twice as long, until mail goes over
+// it. The first time is logged.
 func (p *pool) shun(at netip.AddrPort, why *fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.choice {
 		return
 	}
-	_, known := p.shunned[at]
 	if p.shunned == nil || len(p.shunned) >= 10*maxAddresses { // names may change their addresses for years
-		p.shunned = map[netip.AddrPort]time.Time{}
+		p.shunned = map[netip.AddrPort]shunning{}
 	}
-	p.shunned[at] = time.Now().Add(shunnedFor)
-	if !known {
+	s := p.shunned[at]
+	if s.times == 0 {
 		p.log.Warn("address put last", "remote", p.cfg.address(), "address", at.String(), "text", classify(why, "").Text)
 	}
+	if now := time.Now(); now.After(s.until) {
+		s.times++
+		s.until = now.Add(shunnedFor << min(s.times-1, 4))
+	}
+	p.shunned[at] = s
 }
 
-// welcome forgets that an address did not work.
-func (p *pool) welcome(at netip.AddrPort) {
-	p.mu.Lock()
-	delete(p.shunned, at)
-	p.mu.Unlock()
+// dialer is how addresses are connected to.
+func (p *pool) dialer() func(context.Context, string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: p.cfg.ConnectTimeout}
+	return func(ctx context.Context, at string) (net.Conn, error) { return d.DialContext(ctx, "tcp", at) }
 }

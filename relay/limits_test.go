@@ -350,3 +350,20 @@ func TestTooMany(t *testing.T) {
 		}
 	}
 }
+
+// What was said on each connection of an attempt is told, and nothing when all is well in the end.
+func TestDialogueOverSeveralConnections(t *testing.T) {
+	hop := smtptest.New(t, smtptest.Config{})
+	hop.Script(smtptest.Rule{Stage: smtptest.Rcpt, Address: "r0@example.net", Answer: smtptest.Reply("550 5.1.1 gone away")},
+		smtptest.Rule{Stage: smtptest.Mail, Conn: 1, Nth: 2, Answer: smtptest.Reply("421 4.4.2 idle")},
+		smtptest.Rule{Stage: smtptest.Body, Conn: 2, Answer: smtptest.Reply("451 4.3.0 disk full")})
+	got := overheard(t, start(t, to(hop, Config{Recipients: 2})), mail(t, letter, crowd(4)...))
+	for _, want := range []string{"S: 550 5.1.1 gone away\n", "S: 421 4.4.2 idle\n", "S: 451 4.3.0 disk full\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	if n := strings.Count(got, "-- connected to"); n != 2 {
+		t.Errorf("%d connections in\n%s", n, got)
+	}
+}

@@ -3,18 +3,14 @@ package relay
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
-
-	"dinkymail/queue"
 )
 
 const (
-	evenTries   = 6           // connections, or one to each address if they are more, get the same time to greet; each further one twice
+	evenTries   = 6           // connections have the same time to greet, or one for each address; a further one has twice as much
 	usualAtMost = time.Minute // what is learned of a next hop that greets late
 )
 
@@ -49,36 +45,6 @@ type candidate struct {
 	dropped   bool // another takes its place
 	c         *conn
 	f         *fault
-}
-
-// open finds the addresses and makes a connection that is ready for MAIL; unless fresh is set, one that came back meanwhile will do. What a next hop says of the account is the answer; a
-// login that gets none is tried at the next address.
-func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
-	at, err := p.find(ctx)
-	if err != nil {
-		f := &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
-		f.talk = unreached(&p.cfg, f)
-		return nil, f
-	}
-	o := &opening{pool: p, fresh: fresh, at: at, failed: map[netip.AddrPort]bool{}, begun: time.Now(), ended: make(chan *candidate, len(at)+2)}
-	for {
-		k, f := o.next(ctx)
-		if f != nil {
-			return nil, f
-		}
-		if k.c.kept {
-			return k.c, nil
-		}
-		if k.f = p.login(ctx, k.c); k.f == nil {
-			p.welcome(k.at)
-			p.log.Debug("connected", "remote", k.c.remote, "tls", k.c.secure(), "user", p.cfg.Username)
-			return k.c, nil
-		}
-		o.gone(k)
-		if k.f.gone || !k.f.unanswered() || len(o.failed) == len(o.at) {
-			return nil, o.fault(k)
-		}
-	}
 }
 
 // next returns the first candidate that got through EHLO, or why there is none.
@@ -230,6 +196,9 @@ func (o *opening) won(k *candidate) {
 
 // gone takes down why a candidate is of no use.
 func (o *opening) gone(k *candidate) {
+	if o.failed == nil {
+		o.failed = map[netip.AddrPort]bool{}
+	}
 	o.failed[k.at] = true
 	o.talk = append(o.talk, k.f.talk)
 	if k.f.unanswered() || k.f.stage != stageAuth {
@@ -254,13 +223,6 @@ func (o *opening) fault(k *candidate) *fault {
 	if k.f.gone {
 		return k.f
 	}
-	w := script{lines: strings.Split(strings.Join(o.talk, "\n"), "\n")}
-	k.f.talk = w.fit(queue.MaxDialogue)
+	k.f.talk = joined(o.talk...)
 	return k.f
-}
-
-// dialer is how addresses are connected to.
-func (p *pool) dialer() func(context.Context, string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: p.cfg.ConnectTimeout}
-	return func(ctx context.Context, at string) (net.Conn, error) { return d.DialContext(ctx, "tcp", at) }
 }

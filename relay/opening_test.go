@@ -293,3 +293,45 @@ func TestTurns(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// An address that keeps failing is left alone for longer each time, and forgiven when mail goes over it.
+func TestShunning(t *testing.T) {
+	bad, good, cfg := twins(t, "127.0.0.2", smtptest.Config{})
+	r := start(t, cfg)
+	p := r.pool
+	all, err := p.find(t.Context())
+	if err != nil || len(all) != 2 {
+		t.Fatalf("got %v, %v", all, err)
+	}
+	for n := range 7 {
+		p.shun(all[0], &fault{stage: stageGreeting, err: errSlower})
+		if got, want := time.Until(p.shunned[all[0]].until).Round(time.Minute), shunnedFor<<min(n, 4); got != want {
+			t.Errorf("the %dth time for %v, want %v", n+1, got, want)
+		}
+		if next, _ := p.find(t.Context()); next[1] != all[0] {
+			t.Errorf("got %v", next)
+		}
+		p.shunned[all[0]] = shunning{times: n + 1}
+	}
+	for _, hop := range []*smtptest.Server{bad, good} {
+		if hop.Addr() != all[0].String() {
+			hop.Stop()
+		}
+	}
+	check(t, one(t, r), queue.Delivered, queue.NoPause)
+	if _, shunned := p.shunned[all[0]]; shunned {
+		t.Error("mail goes over it, and it is put last")
+	}
+}
+
+// A probe goes to the next address as a delivery does, and tells of the one that it got through to.
+func TestProbeOfSecondAddress(t *testing.T) {
+	bad, good, cfg := twins(t, "::1", smtptest.Config{}, smtptest.Rule{Stage: smtptest.Ehlo, Answer: smtptest.Reply("421 4.3.2 closing")})
+	got := Probe(t.Context(), cfg, address(t, "ada@example.org"))
+	if got.Failure != nil || len(got.Addresses) != 2 || passed(got) != "resolve connect greeting ehlo mail" {
+		t.Errorf("got %q, %+v", passed(got), got)
+	}
+	if good.Count()+bad.Count() != 0 {
+		t.Error("a message arrived")
+	}
+}

@@ -27,10 +27,10 @@ type pool struct {
 	idle                          []*conn    // longest idle first
 	sweeps                        *time.Timer
 	closed                        bool
-	messages, idleFor, recipients lowered                      // what was learned of the next hop's limits
-	unfit                         map[string]bool              // mechanisms of AUTH that were refused as not known
-	choice                        bool                         // the next hop has more than one address
-	shunned                       map[netip.AddrPort]time.Time // addresses that did not work, and until when they come last
+	messages, idleFor, recipients lowered                     // what was learned of the next hop's limits
+	unfit                         map[string]bool             // mechanisms of AUTH that were refused as not known
+	choice                        bool                        // the next hop has more than one address
+	shunned                       map[netip.AddrPort]shunning // addresses that did not work
 
 	quits sync.WaitGroup // goroutines saying QUIT; they begin under mu while not closed, or in close
 }
@@ -108,6 +108,7 @@ func (p *pool) keep(c *conn) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	delete(p.shunned, c.at)
 	switch {
 	case p.closed:
 		c.close()

@@ -121,7 +121,7 @@ func (a *attempt) make(ctx context.Context) {
 	for len(a.todo) > 0 {
 		c, f := p.get(ctx, a.renewed)
 		if f != nil {
-			a.talk = f.talk
+			a.talk = joined(a.talk, f.talk)
 			a.fill(classify(f, ""))
 			return
 		}

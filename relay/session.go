@@ -28,6 +28,35 @@ var (
 	errInjected = errors.New("the next hop, or somebody in between, talked on before TLS began; nothing was sent")
 )
 
+// open finds the addresses and makes a connection that is ready for MAIL; unless fresh is set, one that came back meanwhile will
+// do. What a next hop says of the account is the answer; a login that gets none is tried at the next address.
+func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
+	at, err := p.find(ctx)
+	if err != nil {
+		f := &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
+		f.talk = unreached(&p.cfg, f)
+		return nil, f
+	}
+	o := &opening{pool: p, fresh: fresh, at: at, begun: time.Now(), ended: make(chan *candidate, len(at)+2)}
+	for {
+		k, f := o.next(ctx)
+		if f != nil {
+			return nil, f
+		}
+		if k.c.kept {
+			return k.c, nil
+		}
+		if k.f = p.login(ctx, k.c); k.f == nil {
+			p.log.Debug("connected", "remote", k.c.remote, "tls", k.c.secure(), "user", p.cfg.Username)
+			return k.c, nil
+		}
+		o.gone(k)
+		if k.f.gone || !k.f.unanswered() || len(o.failed) == len(o.at) {
+			return nil, o.fault(k)
+		}
+	}
+}
+
 // reach connects to one address and does all that comes before AUTH.
 func (p *pool) reach(ctx context.Context, at netip.AddrPort, connected *atomic.Bool) (*conn, *fault) {
 	nc, err := p.dial(ctx, at.String())
