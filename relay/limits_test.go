@@ -261,13 +261,28 @@ func TestHalving(t *testing.T) {
 	}
 }
 
-// A next hop that hangs up on too many recipients gets fewer over a fresh connection.
+// A next hop that hangs up on too many recipients, at once or after it refused some, gets fewer over a fresh connection.
 func TestHangsUpOnTooMany(t *testing.T) {
-	hop := smtptest.New(t, smtptest.Config{Lenient: true})
-	hop.Script(smtptest.Rule{Stage: smtptest.Rcpt, Nth: 6, Conn: 1, Answer: smtptest.Reply("421 4.5.3 too many recipients")})
-	r := start(t, to(hop, Config{}))
-	if got := strings.Count(outcomes(deliver(t, r, mail(t, letter, crowd(9)...))), "delivered"); got != 9 || hop.Count() != 2 {
-		t.Errorf("%d delivered in %d messages, want 9 in 2", got, hop.Count())
+	refused := smtptest.Rule{Stage: smtptest.Rcpt, Nth: 6, Conn: 1, Answer: smtptest.Reply("452 4.5.3 too many recipients")}
+	for name, rules := range map[string][]smtptest.Rule{
+		"says so":         {{Stage: smtptest.Rcpt, Nth: 6, Conn: 1, Answer: smtptest.Reply("421 4.5.3 too many recipients")}},
+		"loses patience":  {refused, {Stage: smtptest.Rcpt, Nth: 7, Conn: 1, Answer: smtptest.Reply("421 4.7.0 too many errors")}},
+		"without a word":  {refused, {Stage: smtptest.Rcpt, Nth: 7, Conn: 1, Answer: smtptest.Disconnect()}},
+		"at DATA":         {{Stage: smtptest.Data, Conn: 1, Answer: smtptest.Reply("421 4.5.3 too many recipients")}},
+		"says so on both": {{Stage: smtptest.Rcpt, Nth: 6, Times: 2, Answer: smtptest.Reply("421 4.5.3 too many recipients")}},
+	} {
+		hop := smtptest.New(t, smtptest.Config{Lenient: true})
+		hop.Script(rules...)
+		results := deliver(t, start(t, to(hop, Config{})), mail(t, letter, crowd(9)...))
+		if name == "says so on both" { // a fresh connection is made once
+			if hop.Connections() != 2 || strings.Count(outcomes(results), "delivered") != 5 {
+				t.Errorf("%s: got %s over %d connections", name, outcomes(results), hop.Connections())
+			}
+			continue
+		}
+		if got := strings.Count(outcomes(results), "delivered"); got != 9 || hop.Count() != 2 {
+			t.Errorf("%s: %d delivered in %d messages, want 9 in 2: %+v", name, got, hop.Count(), results)
+		}
 	}
 }
 

@@ -48,15 +48,22 @@ func (t *transact) run() *fault {
 	}
 }
 
-// stale sees whether a connection that was used before had died, or was ended, before anything of this transaction was answered:
-// that says nothing of the message.
+// stale sees whether the connection alone ended, before anything of the message was sent: one that was used before had died, or was
+// closed, before anything of this transaction was answered; or the next hop lost patience with recipients that it had found too
+// many.
 func (t *transact) stale(f *fault) *fault {
-	if f.renew || t.a.renewed || t.answered || t.c.used == 0 || !f.hangup() {
+	if f.renew || t.a.renewed || !f.hangup() {
 		return f
 	}
-	f.renew = true
-	if t.c.idled >= leastIdle {
-		t.a.lesson = lesson{idle: t.c.idled}
+	switch {
+	case len(t.again) > 0:
+		t.a.most = len(t.taken)
+		f.renew = true
+	case t.c.used > 0 && !t.answered:
+		f.renew = true
+		if t.c.idled >= leastIdle {
+			t.a.lesson = lesson{idle: t.c.idled}
+		}
 	}
 	return f
 }
@@ -205,7 +212,8 @@ func (t *transact) recipient(i int, crowded bool, f *fault) {
 		t.a.pool.fewer(len(t.taken))
 	}
 	t.again = append(t.again, i)
-	t.a.results[i].Outcome, t.a.results[i].Pause = queue.Deferred, queue.NoPause
+	res := &t.a.results[i] // for now
+	res.Outcome, res.Pause, res.Text = queue.Deferred, queue.NoPause, clean(f.reply.text, maxText)
 }
 
 // decline takes in a refusal of the whole message. Where it has too many recipients they are tried again in halves, and nobody else
