@@ -129,6 +129,21 @@ func TestIdleTimeIsLearned(t *testing.T) {
 	}
 }
 
+// A connection that idled and answers no more, as after a firewall forgot it, is given up long before the timeout of a command; a
+// fresh one is waited for.
+func TestForgottenConnection(t *testing.T) {
+	hop := smtptest.New(t, smtptest.Config{})
+	hop.Script(smtptest.Rule{Stage: smtptest.Mail, Conn: 1, Nth: 2, Answer: smtptest.Silence()},
+		smtptest.Rule{Stage: smtptest.Mail, Conn: 2, Answer: smtptest.Answer{}.After(200 * time.Millisecond)})
+	r := start(t, to(hop, Config{GreetingDelay: 10 * time.Millisecond}))
+	check(t, one(t, r), queue.Delivered, queue.NoPause)
+	r.idled(10 * time.Second)
+	check(t, one(t, r), queue.Delivered, queue.NoPause)
+	if hop.Connections() != 2 || r.pool.idleTimeout(time.Now()) > 6*time.Second {
+		t.Errorf("%d connections; %v idle", hop.Connections(), r.pool.idleTimeout(time.Now()))
+	}
+}
+
 // A limit that was lowered comes back by doubling, and never above the setting.
 func TestLowered(t *testing.T) {
 	began := time.Now()

@@ -10,6 +10,9 @@ import (
 // waiting for the other to read (RFC 2920, 3.1).
 const rcptGroup = 100
 
+// forgotten is after how many times Config.GreetingDelay a connection that idled and does not answer is given up for a fresh one.
+const forgotten = 10
+
 // step is a command whose reply is due.
 type step struct {
 	stage string
@@ -143,8 +146,11 @@ func (t *transact) listen() *fault {
 	}
 	for _, s := range t.due {
 		patience := t.c.cfg.CommandTimeout
-		if s.stage == stageData {
+		switch {
+		case s.stage == stageData:
 			patience = t.c.cfg.DataTimeout
+		case !t.answered && t.c.idled >= leastIdle && !t.a.renewed: // it may have been forgotten somewhere on the way
+			patience = min(patience, forgotten*t.c.cfg.GreetingDelay)
 		}
 		r, f := t.c.reply(s.stage, patience)
 		if f != nil {
