@@ -29,9 +29,10 @@ type Config struct {
 
 	Hostname string // for EHLO; empty means localhost
 
+	// PerConnection, Recipients and IdleTimeout are lowered while the next hop's replies ask for less.
 	Connections   int           // open at once; 0 means 10
 	PerConnection int           // messages over one connection; 0 means 100
-	Recipients    int           // in one transaction; 0 means 50. This and the next but one are lowered when the next hop says less
+	Recipients    int           // in one transaction; 0 means 50
 	MaxAge        time.Duration // of a connection that is to take another message; 0 means 10 minutes
 	IdleTimeout   time.Duration // how long a connection is kept without mail; 0 means 30 seconds
 

@@ -114,18 +114,20 @@ func hasIdled(r reply, words string) bool {
 	return strings.HasSuffix(r.status, ".4.2") || containsAny(words, idleWords)
 }
 
-// tooMany recognises that a transaction has more recipients than the next hop takes in one. What is counted over time is another
-// thing.
+// tooMany recognises that a transaction has more recipients than the next hop takes in one. What is counted over time, or over the
+// messages of a connection, is another thing.
 func tooMany(r reply) bool {
 	words := strings.ToLower(r.text)
-	return r.code >= 400 && !containsAny(words, overTimeWords) &&
-		(strings.HasSuffix(r.status, ".5.3") || containsAny(words, manyWords))
+	if r.code < 400 || containsAny(words, overTimeWords) || hasHadNumber(words) && !strings.Contains(words, "recip") {
+		return false
+	}
+	return strings.HasSuffix(r.status, ".5.3") || containsAny(words, manyWords)
 }
 
 // tooManyYet recognises in the reply to a recipient that the ones before it are all that the next hop takes (RFC 5321,
 // 4.5.3.1.10, which also wants 552 read so).
 func tooManyYet(r reply) bool {
-	return tooMany(r) || r.code == 452 && (r.status == "" || strings.HasSuffix(r.status, ".5.3"))
+	return tooMany(r) || r.code == 452 && (r.status == "" || strings.HasSuffix(r.status, ".5.3")) && !hasHadNumber(strings.ToLower(r.text))
 }
 
 // spent reports whether a reply is about the connection, used before, and not about this mail. Where it comes on a fresh

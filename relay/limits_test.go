@@ -371,7 +371,8 @@ func TestTooMany(t *testing.T) {
 		"554 Transaction failed: Recipient count exceeds 50.": true, "550 5.5.3 no": true, "452 4.5.3 no": true, "450 Too many recipients": true,
 		"452 Too many recipients received this hour": false, "450 4.7.1 Error: too many recipients from 192.0.2.1": false,
 		"550 5.1.90 you've reached your daily limit for message recipients": false, "550 5.1.1 no such recipient": false,
-		"452 4.3.1 out of space": false, "452": false, "250 2.5.3 too many recipients": false,
+		"452 4.3.1 out of space": false, "452": false, "452 4.5.3 too many messages in this session": false,
+		"452 4.5.3 too many recipients in this session": true, "250 2.5.3 too many recipients": false,
 	} {
 		code, _, text, _ := parseLine(text)
 		status, text := cutStatus(text)
