@@ -534,7 +534,8 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
-// SMTP_RELAY_AUTH takes names in any case, and refuses those that are not known with those that are.
+// SMTP_RELAY_AUTH takes names in any case, and refuses those that are not known with those that
+// are.
 func TestMechanismsSetting(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "PLAIN LOGIN CRAM-MD5", "Login": "LOGIN", "cram_md5, plain,PLAIN": "CRAM-MD5 PLAIN", "login plain": "LOGIN PLAIN",

@@ -13,8 +13,9 @@ const (
 	shunnedFor   = 5 * time.Minute // that an address which did not work comes behind the others
 )
 
-// find returns the addresses of the next hop in the order in which they are to be tried: as the resolver has them, the families
-// taking turns (RFC 8305, 4), and those that did not work lately at the end.
+// find returns the addresses of the next hop in the order in which they are to be tried: as the
+// resolver has them, the families taking turns (RFC 8305, 4), and those that did not work lately at
+// the end.
 func (p *pool) find(ctx context.Context) ([]netip.AddrPort, error) {
 	addrs, err := lookup(ctx, &p.cfg)
 	if err != nil {
@@ -83,8 +84,8 @@ type shunning struct {
 	times int       // in a row
 }
 
-// shun remembers that an address did not work, where there are others: each time in a row for twice as long, until mail goes over
-// it. The first time is logged.
+// shun remembers that an address did not work, where there are others: each time in a row for twice
+// as long, until mail goes over it. The first time is logged.
 func (p *pool) shun(at netip.AddrPort, why *fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -62,8 +62,9 @@ func (a *attempt) over(ctx context.Context, c *conn) *fault {
 	return f
 }
 
-// transactions makes one transaction after another, each with no more recipients than the next hop takes in one, until the
-// connection has had its number. It returns a fault when a transaction ended with its connection.
+// transactions makes one transaction after another, each with no more recipients than the next hop
+// takes in one, until the connection has had its number. It returns a fault when a transaction
+// ended with its connection.
 func (a *attempt) transactions(c *conn) *fault {
 	for {
 		t := &a.hand
@@ -99,7 +100,8 @@ func (a *attempt) interrupted(f *fault) {
 	a.todo = slices.DeleteFunc(a.todo, func(i int) bool { return a.results[i].Stage != "" })
 }
 
-// advance leaves in todo who comes next. When the next hop wants nothing of this message now, that is true for all who wait.
+// advance leaves in todo who comes next. When the next hop wants nothing of this message now, that
+// is true for all who wait.
 func (a *attempt) advance(t *transact) {
 	rest := a.todo[len(t.to):]
 	if res, all := t.verdict(); all {

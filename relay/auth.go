@@ -17,8 +17,9 @@ import (
 // maxInitial is how long an AUTH line with its initial response may be; a longer one waits for the challenge (RFC 4954, 4).
 const maxInitial = 510
 
-// Mechanisms are the ways to log in that are known, in the order in which they are tried unless Config.Mechanisms says otherwise.
-// Whether the password may go out at all is decided when TLS is demanded or waived.
+// Mechanisms are the ways to log in that are known, in the order in which they are tried unless
+// Config.Mechanisms says otherwise. Whether the password may go out at all is decided when TLS is
+// demanded or waived.
 var Mechanisms = []string{"PLAIN", "LOGIN", "CRAM-MD5"}
 
 var (
@@ -27,8 +28,8 @@ var (
 	errRounds      = errors.New("AUTH asked more questions than its mechanism has")
 )
 
-// authenticate logs in (RFC 4954). A mechanism that is offered and then not known is no refusal of the account: the next one is
-// tried, and the refused one comes last from then on.
+// authenticate logs in (RFC 4954). A mechanism that is offered and then not known is no refusal of
+// the account: the next one is tried, and the refused one comes last from then on.
 func (p *pool) authenticate(c *conn) *fault {
 	names, err := c.mechanisms()
 	if err != nil {
@@ -128,7 +129,8 @@ func (c *conn) exchange(mechanism string) *fault {
 	return &fault{stage: stageAuth, err: errRounds}
 }
 
-// notKnown recognises in the reply to AUTH that its mechanism, or the command in this form, is not known (RFC 4954, 4).
+// notKnown recognises in the reply to AUTH that its mechanism, or the command in this form, is not
+// known (RFC 4954, 4).
 func notKnown(r reply) bool {
 	switch r.code {
 	case 500, 501, 502, 504:
@@ -151,8 +153,9 @@ func question(mechanism, text string) ([]byte, error) {
 // encode writes an answer as AUTH wants it: the empty one is "=" where it stands on the AUTH line, which it never does here.
 func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// loginClient is LOGIN, which has no standard: the first question is for the name and the second for the password, whatever
-// their words. Only where the second clearly asks for the name again, it gets that, and not the password.
+// loginClient is LOGIN, which has no standard: the first question is for the name and the second
+// for the password, whatever their words. Only where the second clearly asks for the name again, it
+// gets that, and not the password.
 type loginClient struct {
 	username, password string
 	asked              int

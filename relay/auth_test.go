@@ -87,8 +87,9 @@ func TestOddChallenges(t *testing.T) {
 	}
 }
 
-// A mechanism that is offered and then not known is no refusal of the account: the next one is tried, and is the first one from
-// then on. After a real refusal, and where the operator chose, none is.
+// A mechanism that is offered and then not known is no refusal of the account: the next one is
+// tried, and is the first one from then on. After a real refusal, and where the operator chose,
+// none is.
 func TestNextMechanism(t *testing.T) {
 	all := []string{"PLAIN", "LOGIN", "CRAM-MD5"}
 	for _, tt := range []struct {
@@ -132,7 +133,8 @@ func TestNextMechanism(t *testing.T) {
 	}
 }
 
-// LOGIN is done whatever its questions look like, and a next hop that asks twice for the name is not told the password.
+// LOGIN is done whatever its questions look like, and a next hop that asks twice for the name is
+// not told the password.
 func TestLoginPrompts(t *testing.T) {
 	for _, prompts := range [][]string{
 		{"Username:", "Password:"}, {"VXNlciBOYW1lAA==", "UGFzc3dvcmQA"}, {"", ""}, {"User", "Password"}, {"who?", "and?"}, {"***", "\xff"},

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// empty ends a message that nobody is to get: DATA was already on its way when the last recipient was refused (RFC 2920, 3.1).
-// What the next hop says to it matters to nobody.
+// empty ends a message that nobody is to get: DATA was already on its way when the last recipient
+// was refused (RFC 2920, 3.1). What the next hop says to it matters to nobody.
 func (t *transact) empty() *fault {
 	r, f := t.c.command(stageData, ".", t.c.cfg.DataTimeout)
 	if f == nil && r.code == 421 {
@@ -77,7 +77,8 @@ func (t *transact) copy() error {
 	}
 }
 
-// broken settles a message whose sending ended before its final dot. The connection is in the midst of it and of no more use.
+// broken settles a message whose sending ended before its final dot. The connection is in the midst
+// of it and of no more use.
 func (t *transact) broken(err error) *fault {
 	var unread readError
 	switch {
@@ -97,7 +98,8 @@ func (t *transact) broken(err error) *fault {
 	return &fault{stage: stageBody, err: err, midst: true}
 }
 
-// early reads the reply of a next hop that did not wait for the end of the message: it may say why. A yes is none there.
+// early reads the reply of a next hop that did not wait for the end of the message: it may say why.
+// A yes is none there.
 func (t *transact) early() *fault {
 	r, f := t.c.reply(stageBody, quitPatience)
 	switch {

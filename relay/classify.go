@@ -39,8 +39,8 @@ func (f *fault) hangup() bool {
 	return !f.gone && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
 }
 
-// unanswered reports whether a next hop has nothing to say about the account: it is silent, gone, or says that it is no SMTP
-// server, or closing.
+// unanswered reports whether a next hop has nothing to say about the account: it is silent, gone,
+// or says that it is no SMTP server, or closing.
 func (f *fault) unanswered() bool {
 	return f.reply.code == 421 || f.reply.code == 0 && pauseWithout(f) != queue.PauseCredentials
 }

@@ -29,16 +29,17 @@ type Config struct {
 
 	Hostname string // for EHLO; empty means localhost
 
-	// PerConnection, Recipients and IdleTimeout are lowered while the next hop's replies ask for less.
+	// PerConnection, Recipients and IdleTimeout are lowered while the next hop's replies ask for
+	// less.
 	Connections   int           // open at once; 0 means 10
 	PerConnection int           // messages over one connection; 0 means 100
 	Recipients    int           // in one transaction; 0 means 50
 	MaxAge        time.Duration // of a connection that is to take another message; 0 means 10 minutes
 	IdleTimeout   time.Duration // how long a connection is kept without mail; 0 means 30 seconds
 
-	// ConnectDelay is how long a connection may take before the next address is tried beside it; 0 means 250 milliseconds
-	// (RFC 8305, 5). GreetingDelay is how long the next hop may take to greet, and to answer EHLO, before another connection is
-	// tried beside; 0 means 3 seconds.
+	// ConnectDelay is how long a connection may take before the next address is tried beside it; 0
+	// means 250 milliseconds (RFC 8305, 5). GreetingDelay is how long the next hop may take to
+	// greet, and to answer EHLO, before another connection is tried beside; 0 means 2 seconds.
 	ConnectDelay, GreetingDelay time.Duration
 
 	// How long to wait at most: to be connected, TLS included; for the greeting; for the reply to a command; for the 354; for
@@ -55,7 +56,7 @@ func (cfg Config) withDefaults() Config {
 	or(&cfg.MaxAge, 10*time.Minute)
 	or(&cfg.IdleTimeout, 30*time.Second)
 	or(&cfg.ConnectDelay, 250*time.Millisecond)
-	or(&cfg.GreetingDelay, 3*time.Second)
+	or(&cfg.GreetingDelay, 2*time.Second)
 	or(&cfg.ConnectTimeout, 30*time.Second)
 	or(&cfg.GreetingTimeout, 5*time.Minute)
 	or(&cfg.CommandTimeout, 5*time.Minute)

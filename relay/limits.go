@@ -10,8 +10,8 @@ const (
 	leastIdle = time.Second // below, idleness is not what ended a connection
 )
 
-// lowered is a limit that the next hop's replies have lowered. It comes back slowly, so that one stray reply does not hold it down
-// for ever. The zero value was never lowered.
+// lowered is a limit that the next hop's replies have lowered. It comes back slowly, so that one
+// stray reply does not hold it down for ever. The zero value was never lowered.
 type lowered struct {
 	limit int64
 	since time.Time
@@ -114,8 +114,8 @@ func hasIdled(r reply, words string) bool {
 	return strings.HasSuffix(r.status, ".4.2") || containsAny(words, idleWords)
 }
 
-// tooMany recognises that a transaction has more recipients than the next hop takes in one. What is counted over time, or over the
-// messages of a connection, is another thing.
+// tooMany recognises that a transaction has more recipients than the next hop takes in one. What is
+// counted over time, or over the messages of a connection, is another thing.
 func tooMany(r reply) bool {
 	words := strings.ToLower(r.text)
 	if r.code < 400 || containsAny(words, overTimeWords) || hasHadNumber(words) && !strings.Contains(words, "recip") {
@@ -124,14 +124,15 @@ func tooMany(r reply) bool {
 	return strings.HasSuffix(r.status, ".5.3") || containsAny(words, manyWords)
 }
 
-// tooManyYet recognises in the reply to a recipient that the ones before it are all that the next hop takes (RFC 5321,
-// 4.5.3.1.10, which also wants 552 read so).
+// tooManyYet recognises in the reply to a recipient that the ones before it are all that the next
+// hop takes (RFC 5321, 4.5.3.1.10, which also wants 552 read so).
 func tooManyYet(r reply) bool {
 	return tooMany(r) || r.code == 452 && (r.status == "" || strings.HasSuffix(r.status, ".5.3")) && !hasHadNumber(strings.ToLower(r.text))
 }
 
-// spent reports whether a reply is about the connection, used before, and not about this mail. Where it comes on a fresh
-// connection it is what it says, and what the connection before it seemed to teach is forgotten.
+// spent reports whether a reply is about the connection, used before, and not about this mail.
+// Where it comes on a fresh connection it is what it says, and what the connection before it seemed
+// to teach is forgotten.
 func (t *transact) spent(stage string, r reply) bool {
 	words := strings.ToLower(r.text)
 	number, idled := hasHadNumber(words), hasIdled(r, words)

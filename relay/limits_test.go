@@ -22,8 +22,9 @@ func (r *Relay) idled(d time.Duration) {
 	}
 }
 
-// What a connection that was used before says of itself is not the answer to the mail: that goes out over a fresh one in the same
-// attempt. On a fresh connection the same words are what they are, and no third one is opened.
+// What a connection that was used before says of itself is not the answer to the mail: that goes
+// out over a fresh one in the same attempt. On a fresh connection the same words are what they are,
+// and no third one is opened.
 func TestSpentConnection(t *testing.T) {
 	for _, text := range []string{
 		"421 4.4.2 idle for too long", "421 closing", "451 4.4.2 Timeout - closing connection", "451 4.7.0 Timeout waiting for client input",
@@ -67,7 +68,8 @@ func TestSpentConnection(t *testing.T) {
 	}
 }
 
-// A recipient that was refused before the connection ended keeps its answer, and is not asked for again.
+// A recipient that was refused before the connection ended keeps its answer, and is not asked for
+// again.
 func TestSpentConnectionKeepsAnswers(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	r := start(t, to(hop, Config{}))
@@ -82,7 +84,8 @@ func TestSpentConnectionKeepsAnswers(t *testing.T) {
 	}
 }
 
-// A next hop that takes so many messages per connection is soon asked for no more, and more again after a while.
+// A next hop that takes so many messages per connection is soon asked for no more, and more again
+// after a while.
 func TestMessagesPerConnectionAreLearned(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	hop.Script(smtptest.Rule{Stage: smtptest.Mail, Nth: 4, Answer: smtptest.Reply("452 4.3.2 too many messages in this session")})
@@ -99,7 +102,8 @@ func TestMessagesPerConnectionAreLearned(t *testing.T) {
 	}
 }
 
-// A mail of many transactions goes on over another connection once one has carried what the next hop takes.
+// A mail of many transactions goes on over another connection once one has carried what the next
+// hop takes.
 func TestManyTransactionsOverManyConnections(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	hop.Script(smtptest.Rule{Stage: smtptest.Mail, Nth: 3, Answer: smtptest.Reply("451 4.3.2 too many messages per connection")})
@@ -129,8 +133,8 @@ func TestIdleTimeIsLearned(t *testing.T) {
 	}
 }
 
-// A connection that idled and answers no more, as after a firewall forgot it, is given up long before the timeout of a command; a
-// fresh one is waited for.
+// A connection that idled and answers no more, as after a firewall forgot it, is given up long
+// before the timeout of a command; a fresh one is waited for.
 func TestForgottenConnection(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	hop.Script(smtptest.Rule{Stage: smtptest.Mail, Conn: 1, Nth: 2, Answer: smtptest.Silence()},
@@ -166,7 +170,8 @@ func crowd(n int) (all []string) {
 	return all
 }
 
-// A mail with more recipients than go in one transaction goes in several over one connection, each with the whole body.
+// A mail with more recipients than go in one transaction goes in several over one connection, each
+// with the whole body.
 func TestTransactionsAreBounded(t *testing.T) {
 	body := letter + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000)
 	for recipients, want := range map[int]int{0: 3, 100: 2, 122: 1, 7: 18} {
@@ -217,8 +222,9 @@ func takesAtMost(n, all int, stage smtptest.Stage, text string) (rules []smtptes
 	return rules
 }
 
-// That a mail has too many recipients never fails it: at RCPT the others follow in the next transaction, and when it is said of the
-// whole message, its halves are tried. Nobody gets it twice.
+// That a mail has too many recipients never fails it: at RCPT the others follow in the next
+// transaction, and when it is said of the whole message, its halves are tried. Nobody gets it
+// twice.
 func TestTooManyRecipientsSplit(t *testing.T) {
 	for _, text := range []string{
 		"554 Transaction failed: Recipient count exceeds 50.", "550 5.5.3 Too many recipients", "452 4.5.3 Error: too many recipients",
@@ -252,8 +258,8 @@ func TestTooManyRecipientsSplit(t *testing.T) {
 	}
 }
 
-// A next hop that takes one recipient at a time, and says so after the message, gets each message halved to the end, and a second
-// mail no message too many.
+// A next hop that takes one recipient at a time, and says so after the message, gets each message
+// halved to the end, and a second mail no message too many.
 func TestHalving(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{Lenient: true})
 	var rules []smtptest.Rule
@@ -276,7 +282,8 @@ func TestHalving(t *testing.T) {
 	}
 }
 
-// A next hop that hangs up on too many recipients, at once or after it refused some, gets fewer over a fresh connection.
+// A next hop that hangs up on too many recipients, at once or after it refused some, gets fewer
+// over a fresh connection.
 func TestHangsUpOnTooMany(t *testing.T) {
 	refused := smtptest.Rule{Stage: smtptest.Rcpt, Nth: 6, Conn: 1, Answer: smtptest.Reply("452 4.5.3 too many recipients")}
 	for name, rules := range map[string][]smtptest.Rule{
@@ -301,7 +308,8 @@ func TestHangsUpOnTooMany(t *testing.T) {
 	}
 }
 
-// What is said of a transaction counts for its own recipients, and for those of further ones only where it is about the message.
+// What is said of a transaction counts for its own recipients, and for those of further ones only
+// where it is about the message.
 func TestRefusalsOfTransactions(t *testing.T) {
 	for _, tt := range []struct {
 		stage smtptest.Stage
@@ -333,7 +341,8 @@ func TestRefusalsOfTransactions(t *testing.T) {
 	}
 }
 
-// When the reply to one transaction is lost, those before it are delivered, its own may be, and those behind it are told apart.
+// When the reply to one transaction is lost, those before it are delivered, its own may be, and
+// those behind it are told apart.
 func TestLostReplyInTheMidst(t *testing.T) {
 	for name, answer := range map[string]smtptest.Answer{"taken": smtptest.Taken(), "partial": smtptest.Raw("25").ThenDisconnect(),
 		"garbage": smtptest.Garbage().ThenDisconnect(), "silence": smtptest.Silence()} {

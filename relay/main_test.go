@@ -15,7 +15,8 @@ import (
 	"dinkymail/queue"
 )
 
-// TestMain lets more tests run at a time than there are processors: those that are parallel wait for silent next hops.
+// TestMain lets more tests run at a time than there are processors: those that are parallel wait
+// for silent next hops.
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", "16")
 	goleak.VerifyTestMain(m)

@@ -16,12 +16,13 @@ const (
 
 var errSlower = errors.New("silent while others are tried")
 
-// opening is the search for one connection that greets. It goes through the addresses of the next hop: from one that fails at
-// once, and from one that is silent after a short while, whose connection is kept beside, should it only be slow. When all are
-// silent it begins at the front again, with more time for each. The first that greets wins.
+// opening is the search for one connection that greets. It goes through the addresses of the next
+// hop: from one that fails at once, and from one that is silent after a short while, whose
+// connection is kept beside, should it only be slow. When all are silent it begins at the front
+// again, in the end with more time for each. The first that greets wins.
 //
-// The caller holds a slot of the pool, and each connection besides takes another; while none is free, the newest connection
-// gives its place to the next.
+// The caller holds a slot of the pool, and each connection besides takes another; while none is
+// free, the newest connection gives its place to the next.
 type opening struct {
 	pool    *pool
 	fresh   bool // a connection that idled will not do
@@ -95,7 +96,8 @@ func (o *opening) start(ctx context.Context) {
 	}()
 }
 
-// hurry looks after the newest candidate: one that takes too long gets another beside it, or gives it its place.
+// hurry looks after the newest candidate: one that takes too long gets another beside it, or gives
+// it its place.
 func (o *opening) hurry(ctx context.Context) {
 	k := o.running[len(o.running)-1]
 	age, untried := time.Since(k.begun), o.tried < len(o.at)
@@ -113,7 +115,8 @@ func (o *opening) hurry(ctx context.Context) {
 	}
 }
 
-// room takes another slot, if one is free, and uses it: for a connection that came back meanwhile, or for a new one.
+// room takes another slot, if one is free, and uses it: for a connection that came back meanwhile,
+// or for a new one.
 func (o *opening) room(ctx context.Context) bool {
 	select {
 	case o.pool.slots <- struct{}{}:

@@ -18,7 +18,8 @@ import (
 // brief makes the next connection follow soon.
 var brief = Config{ConnectDelay: 50 * time.Millisecond, GreetingDelay: 250 * time.Millisecond}
 
-// twins are two next hops, of which the first does as cfg and rules say, and settings that reach them under one name.
+// twins are two next hops, of which the first does as cfg and rules say, and settings that reach
+// them under one name.
 func twins(t *testing.T, second string, cfg smtptest.Config, rules ...smtptest.Rule) (bad, good *smtptest.Server, to Config) {
 	t.Helper()
 	good = smtptest.New(t, smtptest.Config{TLS: cfg.TLS, ImplicitTLS: cfg.ImplicitTLS, Users: cfg.Users, Lenient: cfg.Lenient})
@@ -35,7 +36,8 @@ func twins(t *testing.T, second string, cfg smtptest.Config, rules ...smtptest.R
 	return bad, good, to
 }
 
-// Whatever is wrong with the first address, the mail goes out over the second one soon, and the first is left alone then.
+// Whatever is wrong with the first address, the mail goes out over the second one soon, and the
+// first is left alone then.
 func TestSecondAddress(t *testing.T) {
 	ca, stranger := smtptest.NewCA(t), smtptest.NewCA(t)
 	secure := smtptest.Config{TLS: ca.Server("hop.example.org"), Lenient: true}
@@ -88,7 +90,8 @@ func TestSecondAddress(t *testing.T) {
 	}
 }
 
-// An address that nobody listens at, and one that takes for ever to connect to, cost next to nothing.
+// An address that nobody listens at, and one that takes for ever to connect to, cost next to
+// nothing.
 func TestUnreachableAddress(t *testing.T) {
 	for name, connections := range map[string]int{"refused": 10, "no answer": 10, "no answer, no second connection": 1} {
 		bad, good, cfg := twins(t, "::1", smtptest.Config{})
@@ -112,7 +115,8 @@ func TestUnreachableAddress(t *testing.T) {
 	}
 }
 
-// An address that accepts and then does not carry mail is asked last from then on, and asked again when the other fails.
+// An address that accepts and then does not carry mail is asked last from then on, and asked again
+// when the other fails.
 func TestAddressThatFailsLater(t *testing.T) {
 	bad, good, cfg := twins(t, "127.0.0.2", smtptest.Config{})
 	bad.Script(smtptest.Rule{Stage: smtptest.Mail, Times: 1, Answer: smtptest.Disconnect()})
@@ -180,11 +184,12 @@ func TestAllAddressesFail(t *testing.T) {
 	}
 	good.Script() // both are to be tried again
 	good.Stop()
-	good = smtptest.New(t, smtptest.Config{Addr: good.Addr(), TLS: ca.Server("hop.example.org")})
+	smtptest.New(t, smtptest.Config{Addr: good.Addr(), TLS: ca.Server("hop.example.org")})
 	check(t, one(t, r), queue.Delivered, queue.NoPause)
 }
 
-// Connections that never greet hold mail no longer than a moment each, with room for others or without.
+// Connections that never greet hold mail no longer than a moment each, with room for others or
+// without.
 func TestSilentConnections(t *testing.T) {
 	for name, tt := range map[string]struct{ connections, mails int }{"one mail": {10, 1}, "no room": {1, 1}, "all at once": {6, 6}} {
 		t.Run(name, func(t *testing.T) {
@@ -209,8 +214,8 @@ func TestSilentConnections(t *testing.T) {
 	}
 }
 
-// A next hop that greets late is waited for, over the first connection where there is room for others beside, and is then known
-// to be slow.
+// A next hop that greets late is waited for, over the first connection where there is room for
+// others beside, and is then known to be slow.
 func TestLateGreeting(t *testing.T) {
 	for _, connections := range []int{1, 2, 10} {
 		hop := smtptest.New(t, smtptest.Config{})
@@ -294,7 +299,8 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// An address that keeps failing is left alone for longer each time, and forgiven when mail goes over it.
+// An address that keeps failing is left alone for longer each time, and forgiven when mail goes
+// over it.
 func TestShunning(t *testing.T) {
 	bad, good, cfg := twins(t, "127.0.0.2", smtptest.Config{})
 	r := start(t, cfg)

@@ -107,8 +107,9 @@ func (r *Relay) current() *pool {
 	return r.pool
 }
 
-// Deliver makes one attempt. What a connection that was used before answers about itself, or that it turns out dead before anything
-// of this message was answered, is no answer: the attempt goes on over a fresh one, once, with those recipients who have none.
+// Deliver makes one attempt. What a connection that was used before answers about itself, or that
+// it turns out dead before anything of this message was answered, is no answer: the attempt goes on
+// over a fresh one, once, with those recipients who have none.
 func (r *Relay) Deliver(ctx context.Context, d queue.Delivery) []queue.Result {
 	a := newAttempt(r.current(), d)
 	a.make(ctx)

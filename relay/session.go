@@ -28,8 +28,9 @@ var (
 	errInjected = errors.New("the next hop, or somebody in between, talked on before TLS began; nothing was sent")
 )
 
-// open finds the addresses and makes a connection that is ready for MAIL; unless fresh is set, one that came back meanwhile will
-// do. What a next hop says of the account is the answer; a login that gets none is tried at the next address.
+// open finds the addresses and makes a connection that is ready for MAIL; unless fresh is set, one
+// that came back meanwhile will do. What a next hop says of the account is the answer; a login that
+// gets none is tried at the next address.
 func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
 	at, err := p.find(ctx)
 	if err != nil {
@@ -86,7 +87,8 @@ func (p *pool) login(ctx context.Context, c *conn) *fault {
 	})
 }
 
-// guarded does a part of the conversation before MAIL. When it fails, or ctx ends, the connection is closed.
+// guarded does a part of the conversation before MAIL. When it fails, or ctx ends, the connection
+// is closed.
 func (p *pool) guarded(ctx context.Context, c *conn, part func(context.Context, *conn) *fault) *fault {
 	stop := c.guard(ctx)
 	f := part(ctx, c)

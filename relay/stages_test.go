@@ -85,8 +85,9 @@ func TestEveryStageEveryMishap(t *testing.T) {
 	}
 }
 
-// The same on a connection that was used before. Where nothing of the mail was said yet, or only that the connection ends, the mail
-// goes out over a fresh one; in no case is it there twice, or said to be there when it is not.
+// The same on a connection that was used before. Where nothing of the mail was said yet, or only
+// that the connection ends, the mail goes out over a fresh one; in no case is it there twice, or
+// said to be there when it is not.
 func TestEveryMishapOnUsedConnection(t *testing.T) {
 	const again, deferred, failed = "delivered ", "deferred ", "failed "
 	mishaps := []struct {
@@ -144,8 +145,8 @@ func TestEveryMishapOnUsedConnection(t *testing.T) {
 	}
 }
 
-// A reply whose line does not end is one as soon as its code is there: a yes to the message is not asked for again. Less than that
-// is none.
+// A reply whose line does not end is one as soon as its code is there: a yes to the message is not
+// asked for again. Less than that is none.
 func TestReplyWithoutLineEnd(t *testing.T) {
 	for said, want := range map[string]queue.Outcome{"250": queue.Delivered, "250 2.0.0 o": queue.Delivered, "25": queue.Deferred,
 		"250-ok\r\n": queue.Deferred, "250-ok\r\n25": queue.Deferred} {

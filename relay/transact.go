@@ -10,7 +10,8 @@ import (
 // waiting for the other to read (RFC 2920, 3.1).
 const rcptGroup = 100
 
-// forgotten is after how many times Config.GreetingDelay a connection that idled and does not answer is given up for a fresh one.
+// forgotten is after how many times Config.GreetingDelay a connection that idled and does not
+// answer is given up for a fresh one.
 const forgotten = 10
 
 // step is a command whose reply is due.
@@ -51,9 +52,9 @@ func (t *transact) run() *fault {
 	}
 }
 
-// stale sees whether the connection alone ended, before anything of the message was sent: one that was used before had died, or was
-// closed, before anything of this transaction was answered; or the next hop lost patience with recipients that it had found too
-// many.
+// stale sees whether the connection alone ended, before anything of the message was sent: one that
+// was used before had died, or was closed, before anything of this transaction was answered; or the
+// next hop lost patience with recipients that it had found too many.
 func (t *transact) stale(f *fault) *fault {
 	if f.renew || t.a.renewed || !f.hangup() {
 		return f
@@ -71,8 +72,9 @@ func (t *transact) stale(f *fault) *fault {
 	return f
 }
 
-// verdict reports whether what the next hop said counts for the recipients of further transactions too: that it does not want the
-// message now, or nothing of this account. A refusal for good may be about these recipients.
+// verdict reports whether what the next hop said counts for the recipients of further transactions
+// too: that it does not want the message now, or nothing of this account. A refusal for good may be
+// about these recipients.
 func (t *transact) verdict() (res queue.Result, all bool) {
 	switch {
 	case t.refused:
@@ -222,8 +224,8 @@ func (t *transact) recipient(i int, crowded bool, f *fault) {
 	res.Outcome, res.Pause, res.Text = queue.Deferred, queue.NoPause, clean(f.reply.text, maxText)
 }
 
-// decline takes in a refusal of the whole message. Where it has too many recipients they are tried again in halves, and nobody else
-// is.
+// decline takes in a refusal of the whole message. Where it has too many recipients they are tried
+// again in halves, and nobody else is.
 func (t *transact) decline(f *fault) {
 	if len(t.taken) > 1 && tooMany(f.reply) {
 		t.a.most = t.a.pool.fewer((len(t.taken) + 1) / 2)

@@ -15,8 +15,9 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// An upstream whose name has two addresses gets the mail over the second one within seconds when the first accepts connections
-// and is no use: it is silent, hangs up, says 421, or speaks something else where TLS is due.
+// An upstream whose name has two addresses gets the mail over the second one within seconds when
+// the first accepts connections and is no use: it is silent, hangs up, says 421, or speaks
+// something else where TLS is due.
 func TestUpstreamWithTwoAddresses(t *testing.T) {
 	sink := farEnd(t)
 	up := newProvider(t, sink, "PLAIN LOGIN")
@@ -36,7 +37,8 @@ func TestUpstreamWithTwoAddresses(t *testing.T) {
 	}
 }
 
-// deaf listens, says its lines to whoever connects, and either closes the connection then or, having nothing to say, keeps it.
+// deaf listens, says its lines to whoever connects, and either closes the connection then or,
+// having nothing to say, keeps it.
 func deaf(t *testing.T, addr, says string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", addr)
@@ -98,8 +100,8 @@ func namedBy(t *testing.T, hosts string, settings map[string]string) *rig.Applia
 	return a
 }
 
-// A Postfix that takes few recipients in one transaction, and answers 452 to the others, gets a mail to many in several, and each
-// recipient once.
+// A Postfix that takes few recipients in one transaction, and answers 452 to the others, gets a
+// mail to many in several, and each recipient once.
 func TestUpstreamWithFewRecipients(t *testing.T) {
 	sink := farEnd(t)
 	addr, err := rig.FreeAddr()

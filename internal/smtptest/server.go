@@ -32,8 +32,8 @@ import (
 
 // Config says what the next hop is able to do. The zero value offers DefaultExtensions, no TLS and no AUTH, and takes everything.
 type Config struct {
-	// Addr is where it listens; empty means a free port of 127.0.0.1. With the port of another server, and 127.0.0.2 or ::1, it is
-	// the second address of one name.
+	// Addr is where it listens; empty means a free port of 127.0.0.1. With the port of another
+	// server, and 127.0.0.2 or ::1, it is the second address of one name.
 	Addr string
 	// Extensions are the lines of its EHLO reply, such as "SIZE 1000". Nil means DefaultExtensions; an empty slice means none.
 	// STARTTLS and AUTH are added where they are due.
@@ -47,7 +47,8 @@ type Config struct {
 	Mechanisms []string
 	// OldAuth offers them as AUTH=PLAIN alone, as was done before there was a standard.
 	OldAuth bool
-	// Prompts are the two questions of LOGIN as they go out behind 334; nil means "Username:" and "Password:" in base64.
+	// Prompts are the two questions of LOGIN as they go out behind 334; nil means "Username:" and
+	// "Password:" in base64.
 	Prompts []string
 	// NoEhlo answers EHLO with 502, as servers of the last century do.
 	NoEhlo bool
