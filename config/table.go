@@ -72,6 +72,9 @@ func (s *Settings) upstream() Group {
 			Doc: "The account's password. Put it in 'single quotes', then every character stands for itself. " +
 				"Gmail wants an app password; the spaces that Google shows in it may stay.",
 			set: credential(&s.Relay.Password)},
+		{Name: "SMTP_RELAY_AUTH", Default: "plain,login,cram-md5",
+			Doc: "The ways to log in that may be used, comma separated, in the order to try them, of those that the upstream offers.",
+			set: mechanisms(&s.Relay.Mechanisms)},
 		{Name: "USE_TLS", Default: "yes",
 			Doc: "While this is yes, no mail and no password leaves without TLS.", set: yesNo(&s.Relay.UseTLS)},
 		{Name: "TLS_VERIFY", Default: "yes", Doc: "Verify the upstream's certificate and its name.",
@@ -81,6 +84,10 @@ func (s *Settings) upstream() Group {
 			set: text(&s.relayCAFile)},
 		{Name: "SMTP_RELAY_CONNECTIONS", Default: "10", Doc: "How many connections to the upstream may be open at once.",
 			set: integer(&s.Relay.Connections, 1000)},
+		{Name: "SMTP_RELAY_RECIPIENTS", Default: "50",
+			Doc: "How many recipients of a mail go to the upstream in one transaction; the others follow in further ones. " +
+				"An upstream that says it takes fewer gets fewer.",
+			set: integer(&s.Relay.Recipients, 100_000)},
 	}}
 }
 
