@@ -14,7 +14,7 @@
 //
 // # Limits
 //
-// A header has at most [MaxHeader] bytes, a local part 64 and an address 254 octets (RFC 5321, 4.5.3.1). [Read] looks at 50
+// A header has at most [MaxHeader] bytes, an address 498 octets, so that it fits on a command line of SMTP. [Read] looks at 50
 // levels and 1,000 parts. [Downgrade] takes mail up to [MaxDowngrade] bytes.
 //
 // # Who runs where

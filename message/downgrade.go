@@ -113,7 +113,7 @@ func (d *downgrader) entity(raw []byte, otherwise string, depth int) error {
 	case err != nil:
 		return undowngradable("a Content-Type in it cannot be read")
 	case encoding != "" && encoding != sevenBit && encoding != "8bit" && encoding != "binary":
-		return undowngradable("a part of it is marked as %s and is not", printable(encoding, maxLocal))
+		return undowngradable("a part of it is marked as %s and is not", printable(encoding, maxFieldName))
 	case kind == "multipart/signed" || kind == "multipart/encrypted":
 		return undowngradable("it is signed or encrypted (%s), and would not be the same", kind)
 	case strings.HasPrefix(kind, "multipart/"):
