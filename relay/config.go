@@ -28,6 +28,8 @@ type Config struct {
 
 	Hostname string // for EHLO; empty means localhost
 
+	LongLines bool // lines beyond 998 bytes stay as they are
+
 	Connections   int           // open at once; 0 means 10
 	PerConnection int           // messages over one connection; 0 means 100
 	MaxAge        time.Duration // of a connection that is to take another message; 0 means 10 minutes
