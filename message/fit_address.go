@@ -31,8 +31,8 @@ func asciiAddresses(s string) []string {
 		if e.end == ';' {
 			inGroup = false
 			if len(behind) > 0 {
-				behind[len(behind)-1] = groupEnd
 				words[len(words)-1] += ","
+				behind[len(behind)-1] = groupEnd
 				words, behind = append(words, behind...), nil
 			}
 		}
@@ -43,16 +43,20 @@ func asciiAddresses(s string) []string {
 // groupEnd closes a group without members.
 const groupEnd = ":;"
 
-// endElement writes what ended an element: directly behind it, but for an encoded word, which stands alone (RFC 2047, 5).
+// endElement writes what ended an element: directly behind it, but for an encoded word, which stands alone (RFC 2047, 5). A comma
+// behind nothing is left out.
 func endElement(words []string, end byte, own bool) []string {
-	if end == 0 || end == ',' && !own {
-		return words
-	}
-	if n := len(words); n > 0 && !isEncodedWord(words[n-1]) {
+	n := len(words)
+	switch {
+	case end == 0, end == ',' && !own && (n == 0 || strings.HasSuffix(words[n-1], ",") || strings.HasSuffix(words[n-1], ":")):
+	case n == 0 || isEncodedWord(words[n-1]):
+		words = append(words, string(end))
+	case end == ';':
+		words[n-1] = strings.TrimSuffix(words[n-1], ",") + ";"
+	default:
 		words[n-1] += string(end)
-		return words
 	}
-	return append(words, string(end))
+	return words
 }
 
 // element is a stretch of an address-list and the comma, colon or semicolon behind it; 0 at the end.

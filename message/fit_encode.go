@@ -72,16 +72,19 @@ func (e *encoder) breakQuotedPrintable(dst []byte, last bool) (out []byte, used 
 			continue
 		}
 		if c == '=' && i+token <= len(e.buf) {
-			n = token
 			if e.buf[i+1] == '\r' { // a soft line break: it ends the line anyway
 				dst = append(dst, e.buf[i:i+token]...)
 				e.column = 0
 				i += token
 				continue
 			}
+			if isHex(e.buf[i+1]) && isHex(e.buf[i+2]) {
+				n = token
+			}
 		}
 		width, encode := n, c > '~'
-		if e.column+n > qpLine || encode && e.column+token > qpLine {
+		// White space at the end of a line is none, and must not become some: it stays where it is, as long as a line allows.
+		if full := e.column+n > qpLine || encode && e.column+token > qpLine; full && (c != ' ' && c != '\t' || e.column > longest) {
 			dst = append(dst, "=\r\n"...)
 			e.column = 0
 			encode = encode || c == '.' || c == '-' || c == 'F' // as in quotedPrintableUpTo
@@ -97,3 +100,5 @@ func (e *encoder) breakQuotedPrintable(dst []byte, last bool) (out []byte, used 
 	}
 	return dst, i
 }
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'A' <= c && c <= 'F' || 'a' <= c && c <= 'f' }

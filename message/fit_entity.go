@@ -94,7 +94,9 @@ func (p *planner) opaque(reason string, args ...any) error {
 }
 
 // tooLong reports whether l has to be changed for its lines.
-func (p *planner) tooLong(l looks, c context) bool { return l.longest > maxLine && !p.hop.LongLines && !c.sealed }
+func (p *planner) tooLong(l looks, c context) bool {
+	return l.longest > maxLine && !p.hop.LongLines && !c.sealed
+}
 
 // tooHigh reports whether l has to be changed for its bytes above 127.
 func (p *planner) tooHigh(l looks) bool { return l.high && !p.hop.EightBit }

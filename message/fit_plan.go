@@ -108,7 +108,7 @@ type looks struct {
 func (p *planner) look() (l looks, err error) {
 	l.from = p.at
 	length := 0
-	var torn []byte // the beginning of a character
+	var torn, text []byte // the beginning of a character, and what it goes on with
 	for {
 		line, ok, err := p.line()
 		if err != nil || !ok {
@@ -126,10 +126,13 @@ func (p *planner) look() (l looks, err error) {
 			length = 0
 		}
 		if l.high && !l.invalid {
-			line = append(torn, line...)
+			if len(torn) > 0 {
+				text = append(append(text[:0], torn...), line...)
+				line = text
+			}
 			n := wholeRunes(line)
 			l.invalid = !utf8.Valid(line[:n])
-			torn = append([]byte(nil), line[n:]...)
+			torn = append(torn[:0], line[n:]...)
 		}
 	}
 }
@@ -146,4 +149,3 @@ func wholeRunes(b []byte) int {
 	}
 	return len(b)
 }
-

@@ -42,7 +42,7 @@ func (f *fitted) Seek(offset int64, whence int) (int64, error) {
 	if offset != 0 || whence != io.SeekStart {
 		return 0, errSeek
 	}
-	f.next, f.out, f.left, f.enc = 0, nil, 0, encoder{buf: f.enc.buf}
+	f.next, f.out, f.left, f.enc = 0, nil, 0, encoder{buf: f.enc.buf[:0]}
 	return 0, nil
 }
 

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -195,30 +194,4 @@ func TestDowngradePassesErrorsOn(t *testing.T) {
 	if _, _, err := downgrade(failing{strings.NewReader("ü")}, Facts{EightBit: true}); !errors.Is(err, errDisk) || errors.Is(err, ErrCannotDowngrade) {
 		t.Errorf("got %v", err)
 	}
-}
-
-func FuzzDowngrade(f *testing.F) {
-	f.Add([]byte(strings.ReplaceAll(mixed8, "\n", "\r\n")))
-	f.Add([]byte("Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nX: y\r\n\r\nü\r\n--b--"))
-	f.Add([]byte("Content-Type: message/rfc822\r\n\r\n\r\nü"))
-	f.Add([]byte("ü"))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		in := Accept(bytes.NewReader(raw), trace)
-		mail, err := io.ReadAll(in)
-		if err != nil {
-			return
-		}
-		r, size, err := downgrade(bytes.NewReader(mail), in.Facts())
-		if err != nil {
-			if !errors.Is(err, ErrCannotDowngrade) {
-				t.Fatal(err)
-			}
-			return
-		}
-		b, _ := io.ReadAll(r)
-		if int64(len(b)) != size || !fits(b) {
-			t.Fatalf("%q does not fit", b)
-		}
-		checkLines(t, b)
-	})
 }
