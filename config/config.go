@@ -121,6 +121,7 @@ func load(environ []string, dotenv, host string) (*Settings, error) {
 	problems = append(problems, s.check(src, host)...)
 	s.rows = s.show(read)
 	s.warnSources(src, read)
+	s.warnSecrets(read)
 	return s, errors.Join(problems...)
 }
 
@@ -130,6 +131,9 @@ func (s *Settings) apply(st Setting, v *value) error {
 		s.placeholders[st.Name] = true
 		s.Notices = append(s.Notices, st.Name+" ("+v.source+") still has the text of an example file and counts as not configured.")
 		v.text = ""
+	}
+	if !st.Secret {
+		v.text = message.TrimInvisible(v.text)
 	}
 	text := v.text
 	if text == "" {
@@ -142,6 +146,9 @@ func (s *Settings) apply(st Setting, v *value) error {
 	err := st.set(text)
 	var m *mistake
 	if errors.As(err, &m) {
+		if !st.Secret && !strings.Contains(m.reason, "U+") {
+			m.reason += among(text)
+		}
 		return &Problem{Variable: v.name, Value: st.mask(text), Source: v.source, Reason: m.reason, Remedy: m.remedy}
 	}
 	return err

@@ -3,6 +3,7 @@ package message
 import (
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
 )
@@ -79,6 +80,9 @@ func plainDomain(s string) (string, bool) {
 }
 
 func unicodeDomain(s string) (string, bool) {
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Quotation_Mark, r) }) {
+		return "", false // idna lets them through
+	}
 	d, err := domains.ToASCII(s)
 	if err != nil || strings.HasSuffix(d, ".") {
 		return "", false
