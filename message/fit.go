@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 )
 
 // ErrCannotDowngrade is what every *DowngradeError is.
@@ -27,7 +26,7 @@ func undowngradable(format string, args ...any) error {
 // Hop says what may be sent to a next hop. The zero value is a server that knows nothing but what RFC 5322 asks for.
 type Hop struct {
 	EightBit  bool // it offers 8BITMIME (RFC 6152)
-	UTF8      bool // SMTPUTF8 is used: the header may be in UTF-8 (RFC 6532)
+	UTF8      bool // SMTPUTF8 is used: header text in 8 bits stays as it is (RFC 6532)
 	LongLines bool // lines beyond 998 bytes stay as they are
 }
 
@@ -76,7 +75,7 @@ func (hop Hop) takes(r io.ReadSeeker, f Facts) (bool, error) {
 	switch {
 	case f.LongestLine > maxLine && !hop.LongLines, f.EightBit && !hop.EightBit, f.UTF8Header && !hop.UTF8:
 		return false, nil
-	case !f.EightBit || hop.UTF8 && !f.UTF8Header:
+	case !f.EightBit || hop.UTF8:
 		return true, nil
 	case f.HeaderSize <= 0 || f.HeaderSize > 2*MaxHeader: // nobody counted, so nobody looked
 		return true, nil
@@ -87,9 +86,6 @@ func (hop Hop) takes(r io.ReadSeeker, f Facts) (bool, error) {
 	head := make([]byte, f.HeaderSize)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return false, err
-	}
-	if hop.UTF8 {
-		return utf8.Valid(head), nil
 	}
 	// The body has bytes above 127. They may stand in the headers of its parts.
 	kind := strings.ToLower(fieldValue(head, "content-type"))

@@ -3,7 +3,6 @@ package message
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
 )
 
 // entityHeader is the header of a mail or of a part, and what becomes of it.
@@ -130,9 +129,7 @@ func (h *entityHeader) fit() []byte {
 // fits reports whether text of the header can go out as it is.
 func (h *entityHeader) fits(raw []byte) bool { return !h.tooHigh(raw) && !h.tooLong(raw) }
 
-func (h *entityHeader) tooHigh(raw []byte) bool {
-	return hasHighBit(raw) && (!h.hop.UTF8 || !utf8.Valid(raw))
-}
+func (h *entityHeader) tooHigh(raw []byte) bool { return !h.hop.UTF8 && hasHighBit(raw) }
 
 func (h *entityHeader) tooLong(raw []byte) bool {
 	if h.hop.LongLines || len(raw) <= maxLine {
