@@ -81,6 +81,7 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	next := relay.New(s.Relay, log)
 	s.Queue.Rewriter = aliases.NewLive(s.Aliases, log)
 	q := queue.New(store, next, s.Queue, log)
+	s.SMTP.Logins = filepath.Join(s.DataDir, "logins.json")
 	submission := smtp.New(q, s.SMTP, log)
 	operations(s, q, next, kept)
 	api := httpapi.New(q, s.HTTP, log)

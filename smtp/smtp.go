@@ -56,7 +56,7 @@ type Config struct {
 	MaxConnectionsPerClient int // an IPv4 address or an IPv6 /64; default 200
 	MaxErrors               int // commands refused since the last accepted message, then 421; default 20
 	MaxIdleCommands         int // commands that bring no mail along since the last accepted message, then 421; default 200
-	MaxHashing              int // passwords checked at the same time, each of which may take 19 MiB; default 2
+	MaxHashing              int // passwords checked at the same time, each of which may take 19 MiB; default 2. One more is for known addresses
 	MaxLoginFailures        int // then client and account pause; default 5
 
 	IdleTimeout      time.Duration // for the next whole command; default 5 min (RFC 5321, 4.5.3.2.7)
@@ -70,6 +70,9 @@ type Config struct {
 	// LoginPause is how long client and account are refused after MaxLoginFailures failed logins. It doubles with each further
 	// failure, up to LoginPauseMax. Defaults: 1 min and 1 h. Failures are forgotten after LoginPauseMax without a new one.
 	LoginPause, LoginPauseMax time.Duration
+	// Logins is the file that remembers from which addresses accounts have logged in; the pause of an account is not for
+	// them. Empty: a restart forgets them.
+	Logins string
 
 	// Grace is how long transactions in flight may go on after the end of Serve's context; default 30 s.
 	Grace time.Duration
