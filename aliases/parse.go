@@ -12,17 +12,24 @@ import (
 type entry struct {
 	key     string // in small letters
 	targets []string
+	file    string
 	line    int
 }
 
-// reading notes how each file looked just before it was read.
-type reading struct{ stamps map[string]stamp }
+// reading notes how each file looked just before it was read, and how much may still be read.
+type reading struct {
+	stamps map[string]stamp
+	left   int64
+}
 
-func newReading() *reading { return &reading{stamps: map[string]stamp{}} }
+func newReading() *reading { return &reading{stamps: map[string]stamp{}, left: MaxFiles} }
 
-func (r *reading) text(name string) (string, error) {
+// text reads a file; with here, one that is no link.
+func (r *reading) text(name string, here bool) (string, error) {
 	r.stamps[name] = stampOf(name)
-	return readFile(name)
+	text, err := readFile(name, min(MaxFile, r.left), here)
+	r.left -= int64(len(text))
+	return text, err
 }
 
 // logical is a line with those that continue it, and where it begins.
@@ -152,7 +159,7 @@ func checkTarget(t string) (target string, more []string, problem string) {
 		name += "@localhost"
 	}
 	if _, err := message.ParseAddress(name); err != nil {
-		return "", nil, fmt.Sprintf("%q is no address and no local name", t)
+		return "", nil, "what stands there is no address and no local name"
 	}
 	return t, nil, ""
 }
@@ -162,7 +169,7 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(from), name)
 	}
-	text, err := r.text(name)
+	text, err := r.text(name, true)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -170,7 +177,7 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 		for _, t := range splitTargets(l.text) {
 			target, _, bad := checkTarget(t)
 			if bad != "" {
-				return nil, fmt.Sprintf("%s:%d: %s", name, l.line, bad)
+				return nil, fmt.Sprintf("%s:%d: %s", name, l.line, bad) // and not what: see the package's limits
 			}
 			targets = append(targets, target)
 		}
