@@ -79,7 +79,8 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 
 	s.HTTP.Version = cli.Version(version)
 	next := relay.New(s.Relay, log)
-	s.Queue.Rewriter = aliases.NewLive(s.Aliases, log)
+	book := aliases.NewLive(s.Aliases, log)
+	s.Queue.Rewriter, s.SMTP.Knows = book, book.Knows
 	q := queue.New(store, next, s.Queue, log)
 	s.SMTP.Logins = filepath.Join(s.DataDir, "logins.json")
 	submission := smtp.New(q, s.SMTP, log)

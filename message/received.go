@@ -37,7 +37,7 @@ func (t *Trace) appendReceived(dst []byte) []byte {
 		}
 		dst = append(dst, ')')
 	}
-	if !t.For.IsNull() && !t.For.NeedsUTF8() {
+	if t.For.Domain != "" && !t.For.NeedsUTF8() {
 		dst = append(append(append(dst, "\r\n for <"...), t.For.String()...), '>')
 	}
 	at := t.Time

@@ -48,11 +48,14 @@ func reply(err error) *gosmtp.SMTPError {
 	var known *gosmtp.SMTPError
 	var badAddress *message.AddressError
 	var paused *pausedError
+	var malformed *message.MalformedError
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &badAddress):
 		return answer(553, 5, 1, 3, "not a mail address: "+badAddress.Reason)
+	case errors.As(err, &malformed):
+		return answer(554, 5, 6, 0, malformed.Error())
 	case errors.As(err, &paused):
 		if paused.client {
 			return answer(421, 4, 7, 0, err.Error())
@@ -74,7 +77,8 @@ func reply(err error) *gosmtp.SMTPError {
 	return answer(451, 4, 3, 0, "internal error, try again later")
 }
 
-// replies says what each error is answered. An empty text means the error's own words; detail those of everything around it.
+// replies says what each error is answered. An empty text means the error's own words; detail those of what
+// wraps it, which must then be of this package: what others wrap around an error is for the log.
 var replies = []struct {
 	err    error
 	code   int
@@ -86,11 +90,12 @@ var replies = []struct {
 	{err: queue.ErrFull, code: 452, status: [3]int{4, 3, 1}, text: "the queue is full, try again later"},
 	{err: queue.ErrTooLarge, code: 552, status: [3]int{5, 3, 4}},
 	{err: queue.ErrTooManyRecipients, code: 452, status: [3]int{4, 5, 3}},
+	{err: queue.ErrNoMailbox, code: 550, status: [3]int{5, 1, 1}},
 	{err: queue.ErrNoRecipients, code: 554, status: [3]int{5, 5, 1}},
 	{err: queue.ErrBroken, code: 451, status: [3]int{4, 3, 0}, text: "mail cannot be kept at the moment, try again later"},
 	{err: queue.ErrPaused, code: 451, status: [3]int{4, 3, 2}, text: "taking mail in is paused, try again later"},
 	{err: queue.ErrClosed, code: 421, status: [3]int{4, 3, 2}, text: "going down for a restart, try again in a moment"},
-	{err: message.ErrMalformed, code: 554, status: [3]int{5, 6, 0}, detail: true},
+	{err: message.ErrMalformed, code: 554, status: [3]int{5, 6, 0}},
 	{err: message.ErrLoop, code: 554, status: [3]int{5, 4, 6}, text: "too many Received fields: this mail goes in circles"},
 
 	{err: errShutdown, code: 421, status: [3]int{4, 3, 2}},

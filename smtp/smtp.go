@@ -28,6 +28,7 @@ import (
 	"net/netip"
 	"time"
 
+	"dinkymail/message"
 	"dinkymail/queue"
 )
 
@@ -40,6 +41,10 @@ type Submitter interface {
 type Config struct {
 	Hostname string // in the greeting, in EHLO and in Received
 	Domain   string // completes "RCPT TO:<postmaster>"
+
+	// Knows reports whether somebody gets mail to a name without a domain, such as "RCPT TO:<root>" from Trusted. The Submitter
+	// is given such names as they are. Nil: they are refused like those of everybody else.
+	Knows func(message.Address) bool
 
 	// Users are the accounts that may log in: name to bcrypt or argon2id hash, see HashPassword. Entries that CheckHash
 	// refuses never match.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dinkymail/message"
+	"dinkymail/queue"
 )
 
 // command checks a line of the client. It returns the line that go-smtp gets in its place, or "" when everything is said, or
@@ -84,7 +85,7 @@ func (s *session) mail(c command) (string, error) {
 	if path == "" {
 		return "MAIL FROM:<>" + params, nil
 	}
-	if s.path, err = parsePath(path, ""); err != nil {
+	if s.path, err = s.address(path, ""); err != nil {
 		return "", err
 	}
 	return "MAIL FROM:<a@b>" + params, nil
@@ -100,7 +101,10 @@ func (s *session) rcpt(c command) (string, error) {
 	path, params, err := c.path("TO:")
 	if err == nil {
 		s.pathUTF8 = !isASCII(path)
-		s.path, err = parsePath(path, s.server.cfg.Domain)
+		s.path, err = s.address(path, s.server.cfg.Domain)
+	}
+	if err == nil && s.path.Domain == "" && !s.server.cfg.Knows(s.path) {
+		err = s.refuse("rcpt", queue.ErrNoMailbox)
 	}
 	if err != nil {
 		s.refused = true
@@ -108,6 +112,14 @@ func (s *session) rcpt(c command) (string, error) {
 	}
 	s.idle-- // a recipient brings the mail along
 	return "RCPT TO:<a@b>" + params, nil
+}
+
+// address parses a path. Programs on this machine and in its networks may name whom they know without a domain.
+func (s *session) address(path, domain string) (message.Address, error) {
+	if s.mayAsk && s.server.cfg.Knows != nil && !strings.Contains(path, "@") {
+		return message.ParseLocalAddress(path)
+	}
+	return parsePath(path, domain)
 }
 
 func (s *session) data(c command) (string, error) {

@@ -29,6 +29,7 @@ func (w World) talk(ctx context.Context, o *options) error {
 	here := netip.MustParseAddr("127.0.0.1")
 	server := smtp.New(submitter{w, o, places, limits}, smtp.Config{
 		Hostname: domain, Domain: domain, Trusted: []netip.Prefix{netip.PrefixFrom(here, here.BitLen())},
+		Knows:           func(message.Address) bool { return true }, // the appliance will say
 		MaxMessageBytes: limits.MaxMessageBytes, MaxRecipients: limits.MaxRecipients,
 	}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(ctx)
@@ -69,8 +70,10 @@ func inQueueWords(err error) error {
 	switch x.code {
 	case exitTryLater:
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
-	case exitData, exitNoUser, exitUnavailable, exitPermission:
-		return fmt.Errorf("%w: %w", message.ErrMalformed, err)
+	case exitNoUser:
+		return fmt.Errorf("%w: %w", queue.ErrNoMailbox, err)
+	case exitData, exitUnavailable, exitPermission:
+		return &message.MalformedError{Reason: err.Error()}
 	default:
 		return err
 	}
