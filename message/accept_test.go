@@ -241,6 +241,20 @@ func TestReceivedHoldsItsPlace(t *testing.T) {
 	}
 }
 
+// What a client called itself keeps the brackets of an address literal, and no others.
+func TestReceivedKeepsLiterals(t *testing.T) {
+	for helo, want := range map[string]string{
+		"[127.0.0.1]": "[127.0.0.1]", "[IPv6:2001:db8::1]": "[IPv6:2001:db8::1]", "laptop": "laptop",
+		"[": "?", "[]": "??", "[127.0.0.1": "?127.0.0.1", "[[::1]]": "[?::1?]", "[a](b)": "?a??b?", "[a b)]": "[a?b?]",
+	} {
+		tr := Trace{ID: "1", By: "h", Helo: helo, Client: "192.0.2.7", Time: noon}
+		got := string(tr.appendReceived(nil))
+		if !strings.HasPrefix(got, "Received: from "+want+" ([192.0.2.7])\r\n by h ") {
+			t.Errorf("%s: got %q", helo, got)
+		}
+	}
+}
+
 func FuzzAccept(f *testing.F) {
 	for _, test := range accepts {
 		if len(test.in) < 1<<16 { // larger ones only keep the fuzzer busy

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
@@ -45,6 +46,16 @@ func (s *session) login(name, password string) error {
 	s.user = name
 	s.talk.wire.welcome()
 	return nil
+}
+
+// response is the line of a login that go-smtp gets for the client's. What cannot be decoded becomes the end of the login.
+func (s *session) response(line []byte) []byte {
+	text := strings.TrimRight(string(line), "\r\n")
+	s.garbled, s.cancelled = !isSASLResponse(text), text == "*"
+	if s.garbled {
+		text = "*"
+	}
+	return []byte(text + "\r\n")
 }
 
 // mechanism answers malformed responses with the code that RFC 4954, 4 asks for.

@@ -52,7 +52,10 @@ func (t *talk) readLine(most int) ([]byte, error) {
 			}
 			return line, nil
 		}
-		if len(t.in) >= t.longest(most) {
+		if longest := t.longest(most); len(t.in) >= longest {
+			if longest == maxAuthLine {
+				return nil, lastWord{errLongAuth}
+			}
 			return nil, lastWord{errLongLine}
 		}
 		if err := t.more(); err != nil {

@@ -38,6 +38,8 @@ var (
 	errAuthNeedsTLS = errors.New("AUTH needs TLS: say STARTTLS first")
 	errNoMechanism  = errors.New("AUTH mechanism not supported")
 	errSASL         = errors.New("malformed AUTH response")
+	errCancelled    = errors.New("login cancelled")
+	errLongAuth     = errors.New("AUTH line too long")
 	errLogin        = errors.New("user name or password is wrong")
 	errUTF8         = errors.New("this address needs SMTPUTF8 on MAIL")
 )
@@ -122,6 +124,8 @@ var replies = []struct {
 	{err: errAuthNeedsTLS, code: 538, status: [3]int{5, 7, 11}},
 	{err: errNoMechanism, code: 504, status: [3]int{5, 5, 4}},
 	{err: errSASL, code: 501, status: [3]int{5, 5, 2}},
+	{err: errCancelled, code: 501, status: [3]int{5, 7, 0}},
+	{err: errLongAuth, code: 500, status: [3]int{5, 5, 6}},
 	{err: errLogin, code: 535, status: [3]int{5, 7, 8}},
 	{err: errUTF8, code: 553, status: [3]int{5, 6, 7}},
 

@@ -20,12 +20,14 @@ type session struct {
 	peer   netip.Addr
 	mayAsk bool // the peer is trusted: it may send without AUTH
 
-	tls      string // version and cipher suite; empty without
-	helo     string // as the client called itself
-	extended bool   // it said EHLO
-	user     string // it logged in as
-	errors   int    // commands refused since the last accepted mail
-	idle     int    // commands since then that brought nothing
+	tls       string // version and cipher suite; empty without
+	helo      string // as the client called itself
+	extended  bool   // it said EHLO
+	user      string // it logged in as
+	garbled   bool   // its latest line of a login was no base64, and ends it
+	cancelled bool   // it ended a login itself
+	errors    int    // commands refused since the last accepted mail
+	idle      int    // commands since then that brought nothing
 
 	path     message.Address // of the MAIL or RCPT that go-smtp has just now
 	pathUTF8 bool

@@ -98,7 +98,7 @@ func (t *talk) advance() error {
 		if _, err := parseCommand(line); err != nil {
 			return err
 		}
-		b.code, t.ready = 0, line
+		b.code, t.ready = 0, t.session.response(line)
 		return nil
 	default:
 		return t.advanceCommand()

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -191,7 +192,24 @@ func (s *session) auth(c command) (string, error) {
 	case c.args == "":
 		return "", fmt.Errorf("%w: expected AUTH and a mechanism", errParameter)
 	}
-	return "AUTH " + c.args, nil
+	mechanism, response, _ := strings.Cut(c.args, " ")
+	switch response = strings.TrimLeft(response, " "); {
+	case response == "*":
+		return "", errCancelled
+	case !isSASLResponse(response):
+		return "", errSASL
+	}
+	return strings.TrimRight("AUTH "+mechanism+" "+response, " "), nil
+}
+
+// isSASLResponse reports whether go-smtp can decode a line of a login (RFC 4954, 4): base64, "=" for an empty one at the
+// start, or "*", which ends the login.
+func isSASLResponse(line string) bool {
+	if line == "=" || line == "*" {
+		return true
+	}
+	_, err := base64.StdEncoding.DecodeString(line)
+	return err == nil
 }
 
 // startTLS says yes and ends this part of the conversation; talk.Close hands the connection on. Whatever the client sent behind
@@ -225,6 +243,10 @@ func (s *session) words(verb string, code int) (string, bool) {
 		return "250 2.1.5 recipient ok\r\n", true
 	case (verb == "MAIL" || verb == "RCPT") && code == 500:
 		return "555 5.5.4 parameter not supported\r\n", true
+	case verb == "AUTH" && code == 501 && s.garbled:
+		return line(reply(errSASL)), true
+	case verb == "AUTH" && code == 501 && s.cancelled:
+		return line(reply(errCancelled)), true
 	case verb == "BDAT" && code == 502:
 		return line(reply(fmt.Errorf("%w: say MAIL and RCPT first", errSequence))), true
 	}
