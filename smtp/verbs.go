@@ -192,6 +192,7 @@ func (s *session) auth(c command) (string, error) {
 	case c.args == "":
 		return "", fmt.Errorf("%w: expected AUTH and a mechanism", errParameter)
 	}
+	s.garbled, s.cancelled = false, false
 	mechanism, response, _ := strings.Cut(c.args, " ")
 	switch response = strings.TrimLeft(response, " "); {
 	case response == "*":
