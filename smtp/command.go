@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -35,18 +36,27 @@ type command struct {
 }
 
 // parseCommand cuts a line that ends with LF. It refuses bare line ends and control characters: who tolerates them reads other
-// commands than the next program does.
-func parseCommand(line []byte) (command, error) {
-	n := len(line) - 2
-	if n < 0 || line[n] != '\r' {
+// commands than the next program does. With loose, the line may end in any number of CRs and an LF, and tabs are spaces.
+func parseCommand(line []byte, loose bool) (command, error) {
+	text, ok := bytes.CutSuffix(line, []byte("\r\n"))
+	if loose {
+		text, ok = bytes.TrimRight(line, "\r\n"), true
+	}
+	if !ok {
 		return command{}, lastWord{errBareLine}
 	}
-	for _, c := range line[:n] {
-		if c < ' ' || c == 0x7f {
+	for i, c := range text {
+		switch {
+		case loose && c == '\t':
+			text[i] = ' '
+		case c < ' ' || c == 0x7f:
 			return command{}, lastWord{errBareLine}
 		}
 	}
-	verb, args, _ := strings.Cut(string(line[:n]), " ")
+	if loose {
+		text = bytes.TrimLeft(text, " ")
+	}
+	verb, args, _ := strings.Cut(string(text), " ")
 	return command{verb: strings.ToUpper(verb), args: strings.Trim(args, " ")}, nil
 }
 
@@ -61,24 +71,35 @@ func (c command) isHTTP() bool {
 }
 
 // path cuts the arguments of MAIL and RCPT into what stands between the angle brackets, without a source route (RFC 5321,
-// 4.1.1.3), and the parameters. Brackets may be missing and spaces may stand behind the colon: old programs write so.
-func (c command) path(keyword string) (path, params string, err error) {
-	if len(c.args) < len(keyword) || !strings.EqualFold(c.args[:len(keyword)], keyword) {
-		return "", "", fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
+// 4.1.1.3), and the parameters. Brackets may be missing and spaces may stand behind the colon: old programs write so. With
+// loose, the colon may be missing or have a space before it, and a name may stand before the brackets.
+func (c command) path(keyword string, loose bool) (path, params string, err error) {
+	bad := fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
+	rest, ok := cutFold(c.args, keyword)
+	if !ok && loose {
+		rest, ok = cutFold(c.args, strings.TrimSuffix(keyword, ":"))
+		ok = ok && rest != "" && strings.IndexByte(" <", rest[0]) >= 0
+		rest = strings.TrimPrefix(strings.TrimLeft(rest, " "), ":")
 	}
-	rest := strings.TrimLeft(c.args[len(keyword):], " ")
+	if !ok {
+		return "", "", bad
+	}
+	rest = strings.TrimLeft(rest, " ")
+	if name, bracketed, ok := strings.Cut(rest, "<"); ok && loose && !strings.Contains(name, "@") {
+		rest = "<" + bracketed
+	}
 	if !strings.HasPrefix(rest, "<") {
 		path, params, _ = strings.Cut(rest, " ")
 		if path == "" {
-			return "", "", fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
+			return "", "", bad
 		}
 		return path, params, nil
 	}
 	end := closingBracket(rest)
 	if end < 0 || end+1 < len(rest) && rest[end+1] != ' ' {
-		return "", "", fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
+		return "", "", bad
 	}
-	path, params = rest[1:end], rest[end+1:]
+	path, params = strings.Trim(rest[1:end], " "), rest[end+1:]
 	if strings.HasPrefix(path, "@") {
 		route, mailbox, ok := strings.Cut(path, ":")
 		if !ok || strings.ContainsAny(route, `"\<> `) {
@@ -87,6 +108,14 @@ func (c command) path(keyword string) (path, params string, err error) {
 		path = mailbox
 	}
 	return path, params, nil
+}
+
+// cutFold cuts a prefix off s, in any case.
+func cutFold(s, prefix string) (rest string, ok bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
 }
 
 // closingBracket finds the ">" that ends the path at the start of s, which is not one in a quoted local part.

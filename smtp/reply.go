@@ -21,6 +21,7 @@ var (
 	errStranger     = errors.New("waited too long for AUTH")
 	errTooSlow      = errors.New("the mail came in too slowly")
 	errCut          = errors.New("the connection broke inside the mail")
+	errLoneDot      = errors.New("no end of the mail came: it is a line with a dot between CR LF and CR LF; one beside a bare LF is text")
 	errDesync       = errors.New("lost track of this connection")
 	errEndless      = errors.New("the mail does not end")
 	errErrors       = errors.New("too many errors")
@@ -107,6 +108,7 @@ var replies = []struct {
 	{err: errStranger, code: 421, status: [3]int{4, 7, 0}},
 	{err: errTooSlow, code: 421, status: [3]int{4, 4, 2}},
 	{err: errCut, code: 421, status: [3]int{4, 4, 2}},
+	{err: errLoneDot, code: 554, status: [3]int{5, 5, 2}},
 	{err: errDesync, code: 421, status: [3]int{4, 3, 0}},
 	{err: errEndless, code: 421, status: [3]int{4, 3, 4}},
 	{err: errErrors, code: 421, status: [3]int{4, 7, 0}},

@@ -5,7 +5,8 @@
 //
 // "250 2.0.0 queued as ID" is said only after the Submitter returned that ID. A zero Config refuses everybody, so that
 // forgetting a setting never makes an open relay: who is neither trusted nor logged in gets 530 at MAIL, before any
-// recipient. No byte of a body is ever read as a command: once reading a body went wrong, the connection is closed. Every
+// recipient. Trusted peers may end lines with a bare LF or CR CR LF, and write commands as old programs do; nobody else may, and
+// an end of a body that others might see elsewhere there is none: it is CR LF "." CR LF for all. No byte of a body is ever read as a command: once reading a body went wrong, the connection is closed. Every
 // line that comes in is looked at here before go-smtp sees it, with and without TLS, so that go-smtp never parses the address
 // of a stranger. Passwords are neither logged nor kept; they are taken over TLS or from loopback only.
 //
@@ -49,7 +50,8 @@ type Config struct {
 	// Users are the accounts that may log in: name to bcrypt or argon2id hash, see HashPassword. Entries that CheckHash
 	// refuses never match.
 	Users map[string]string
-	// Trusted are the networks that may send without AUTH. What counts is the peer address of the TCP connection.
+	// Trusted are the networks that may send without AUTH, and in whose words and line ends we are less strict. What counts is the
+	// peer address of the TCP connection, never one that somebody names.
 	Trusted []netip.Prefix
 	// TLS is for STARTTLS and ServeTLS; nil: neither is offered. Versions before TLS 1.2 are never spoken.
 	TLS *tls.Config
@@ -126,6 +128,7 @@ type Server struct {
 	log   *slog.Logger
 	doors *admission
 	users *accounts
+	tally tally
 }
 
 // New makes a Server; it opens and starts nothing.

@@ -3,6 +3,7 @@ package smtp
 import (
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -44,11 +45,22 @@ func (s *session) command(c command) (pass string, err error) {
 
 func (s *session) hello(c command) (string, error) {
 	name, _, _ := strings.Cut(c.args, " ")
+	if name == "" && s.mayAsk && s.peer.IsValid() {
+		name = literal(s.peer)
+	}
 	if name == "" {
 		return "", fmt.Errorf("%w: expected %s and your host name", errParameter, c.verb)
 	}
 	s.helo, s.extended = hostName(name), c.verb == "EHLO"
 	return s.giveUp(c.verb + " client"), nil
+}
+
+// literal is the address literal of a client that does not say its name (RFC 5321, 4.1.3).
+func literal(a netip.Addr) string {
+	if a.Is6() {
+		return "[IPv6:" + a.String() + "]"
+	}
+	return "[" + a.String() + "]"
 }
 
 // hostName makes what a client calls itself fit to be shown: it is neither true nor well-formed.
@@ -67,6 +79,9 @@ func hostName(name string) string {
 
 // mail lets nobody in who is neither trusted nor logged in. Everything else comes after that.
 func (s *session) mail(c command) (string, error) {
+	if s.tx == nil {
+		s.server.tally.begun.Add(1)
+	}
 	switch {
 	case s.helo == "":
 		return "", fmt.Errorf("%w: say EHLO first", errSequence)
@@ -75,7 +90,7 @@ func (s *session) mail(c command) (string, error) {
 	case s.tx != nil:
 		return "", fmt.Errorf("%w: there is a MAIL already, end it or say RSET", errSequence)
 	}
-	path, params, err := c.path("FROM:")
+	path, params, err := c.path("FROM:", s.mayAsk)
 	if err != nil {
 		return "", err
 	}
@@ -99,7 +114,7 @@ func (s *session) rcpt(c command) (string, error) {
 	case s.chunking:
 		return "", fmt.Errorf("%w: the mail has begun", errSequence)
 	}
-	path, params, err := c.path("TO:")
+	path, params, err := c.path("TO:", s.mayAsk)
 	if err == nil {
 		s.pathUTF8 = !isASCII(path)
 		s.path, err = s.address(path, s.server.cfg.Domain)
@@ -173,6 +188,9 @@ func (s *session) bdat(c command) (string, error) {
 // itself, and its late answer could become the one to the next mail; so the body is ended first, in a way that makes no mail of
 // it.
 func (s *session) giveUp(pass string) string {
+	if s.tx != nil {
+		s.server.tally.givenUp.Add(1)
+	}
 	if !s.chunking {
 		return pass
 	}
