@@ -20,6 +20,7 @@ type letter struct {
 	fields []field
 	body   int64  // where it begins in text
 	extra  []byte // fields of ours
+	mended changes
 }
 
 // field is one of the header's, with all its lines.
@@ -32,7 +33,8 @@ type field struct {
 // read takes a mail in, of at most limit bytes where that is above zero. With dot, a line with nothing but a dot ends it.
 func read(in io.Reader, dot bool, limit int64) (*letter, error) {
 	l := &letter{text: &spool{limit: limit}}
-	changes, err := normalise(in, l.text, dot)
+	var err error
+	l.mended, err = normalise(in, l.text, dot)
 	if err == nil {
 		err = l.split()
 	}
@@ -40,7 +42,7 @@ func read(in io.Reader, dot bool, limit int64) (*letter, error) {
 		l.close()
 		return nil, err
 	}
-	if note := changes.String(); note != "" {
+	if note := l.mended.String(); note != "" {
 		l.add("X-Dinkymail-Note", note)
 	}
 	return l, nil
