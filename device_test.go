@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dinkymail/smtp"
 )
 
 // devices are mails as printers, scripts and old programs write them, behind DATA, and what the next hop gets behind the fields that
@@ -135,6 +137,121 @@ func TestBareNames(t *testing.T) {
 				t.Errorf("%s with %q went from %s to %v, want %s", name, c.settings, got.From, got.To, want)
 			}
 		}
+		a.end()
+	}
+}
+
+// smuggled are what some server somewhere takes for the end of a mail, and what the next hop sees of it in the mail of a trusted
+// program; empty: that mail is refused.
+var smuggled = map[string]string{
+	"\n.\n": "\n.\n", "\n.\r\n": "\n.\n", "\r\n.\n": "\n.\n", "\r\n.\r": "", "\r.\r": "", "\r.\r\n": "", "\r.\n": "", "\n.\r": "",
+	"\r\r\n.\r\n": "\n", "\r\n.\r\r\n": "\n.\n", "\r\n\x00.\r\n": "", "\r\n.\x00\r\n": "", "\r\n\r.\r\n": "",
+	"\r\n.\n\r\n": "\n.\n\n", "\n\n.\n\n": "\n\n.\n\n", "\r\n.\r\x00\n": "",
+}
+
+// Through whole programs, the next hop sees one mail for each that a trusted program ended, whatever stands in it, and no odd line
+// end; from others than trusted programs, mails with odd line ends are refused also behind a login.
+func TestNothingIsSmuggledOut(t *testing.T) {
+	const head, eve = "From: a@x.org\r\nSubject: hello\r\n\r\nhello", "MAIL FROM:<eve@example.org>\r\nRCPT TO:<eve@example.net>\r\nDATA\r\nSubject: eve\r\n\r\neve\r\n"
+	hop, settings := upstream(t)
+	hash, err := smtp.HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusting := start(t, t.TempDir(), settings...)
+	wary := start(t, t.TempDir(), append(settings, "TRUSTED_NETWORKS=none", "SMTP_USERS=grace:"+hash)...)
+	arrived := 0
+	for end, became := range smuggled {
+		for _, chunks := range []bool{false, true} {
+			text := head + end + eve
+			body := "DATA\r\n" + text + "\r\n.\r\n"
+			want, drops := strings.ReplaceAll(head, "\r\n", "\n")+became+strings.ReplaceAll(eve, "\r\n", "\n")+"\n", end == "\r\r\n.\r\n"
+			switch {
+			case chunks: // nothing is taken out of a chunk: its dots are text, and CR CR LF is a line end
+				body = fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text)
+				want = strings.NewReplacer("\r\r\n", "\n", "\r\n", "\n").Replace(text)
+				drops = false
+			case drops: // what all see as the end is the end, and nothing is read behind it
+				want = strings.ReplaceAll(head, "\r\n", "\n") + became
+			}
+			const begin = "MAIL FROM:<a@x.org>\r\nRCPT TO:<bob@example.net>\r\n"
+			replies := conversation(t, trusting.ports["smtp"], "HELO x\r\n"+begin+body+"NOOP\r\n")
+			strangers := conversation(t, wary.ports["smtp"], "HELO x\r\nAUTH PLAIN AGdyYWNlAGNvcnJlY3QgaG9yc2U=\r\n"+begin+body+"NOOP\r\n")
+			if !strings.Contains(strangers, "235 ") || !strings.Contains(strangers, "554 5.6.0 line ") || strings.Contains(strangers, "queued") {
+				t.Errorf("%q, chunks: %t: behind a login the answers are %q", end, chunks, strangers)
+			}
+			if became == "" {
+				if strings.Contains(replies, "queued") || !strings.Contains(replies, "554 5.6.0 line ") {
+					t.Errorf("%q, chunks: %t: the answers are %q", end, chunks, replies)
+				}
+				continue
+			}
+			arrived++
+			if strings.Count(replies, "queued") != 1 || drops == strings.Contains(replies, "done nothing") {
+				t.Errorf("%q, chunks: %t: the answers are %q", end, chunks, replies)
+			}
+			got := hop.Wait(arrived, soon)[arrived-1]
+			if fmt.Sprint(got.To) != "[bob@example.net]" || essence(string(got.Data)) != want {
+				t.Errorf("%q, chunks: %t: %v got %q, want %q", end, chunks, got.To, essence(string(got.Data)), want)
+			}
+		}
+	}
+	if n := hop.Count(); n != arrived {
+		t.Errorf("%d mails arrived, want %d", n, arrived)
+	}
+	for _, p := range hop.Problems() {
+		t.Error(p)
+	}
+}
+
+// conversation sends all that a client has to say, and returns all that it is told.
+func conversation(t *testing.T, addr, said string) string {
+	t.Helper()
+	d := device(t, addr)
+	if _, err := io.WriteString(d.conn, said); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	told, err := io.ReadAll(d.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(told)
+}
+
+// An account is not shut out by those who guess at it, and a restart changes nothing about that.
+func TestGuessingShutsNobodyOut(t *testing.T) {
+	hash, err := smtp.HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for round := range 2 {
+		a := start(t, dir, "MAIL_DOMAIN=example.org", "TRUSTED_NETWORKS=none", "SMTP_USERS=grace:"+hash)
+		login := func(from, response, want string) {
+			t.Helper()
+			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+			c, err := dialer.DialContext(t.Context(), "tcp", a.ports["smtp"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			d := &talker{t: t, conn: c, in: bufio.NewReader(c)}
+			d.say("", "220")
+			d.say("EHLO x\r\n", "250")
+			d.say("AUTH PLAIN "+response+"\r\n", want)
+		}
+		const right, wrong = "AGdyYWNlAGNvcnJlY3QgaG9yc2U=", "AGdyYWNlAHdyb25n"
+		if round == 0 {
+			login("127.0.0.1", right, "235")
+		}
+		for i := range 5 {
+			login(fmt.Sprintf("127.0.%d.%d", round+1, i+1), wrong, "535")
+		}
+		login("127.0.3.1", right, "454")
+		login("127.0.0.1", right, "235")
 		a.end()
 	}
 }

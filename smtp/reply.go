@@ -108,7 +108,7 @@ var replies = []struct {
 	{err: errStranger, code: 421, status: [3]int{4, 7, 0}},
 	{err: errTooSlow, code: 421, status: [3]int{4, 4, 2}},
 	{err: errCut, code: 421, status: [3]int{4, 4, 2}},
-	{err: errLoneDot, code: 554, status: [3]int{5, 5, 2}},
+	{err: errLoneDot, code: 421, status: [3]int{4, 5, 2}},
 	{err: errDesync, code: 421, status: [3]int{4, 3, 0}},
 	{err: errEndless, code: 421, status: [3]int{4, 3, 4}},
 	{err: errErrors, code: 421, status: [3]int{4, 7, 0}},
