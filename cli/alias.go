@@ -16,7 +16,7 @@ type aliasCommand struct {
 // Help is shown by dinkymail alias --help.
 func (aliasCommand) Help() string {
 	return `Says who gets mail to an address, after VIRTUAL_FILE and ALIASES_FILE with all lists followed, one to a line. Exits 1 when it has no
-alias; mail to it goes to the address itself. A name without a domain goes to DEFAULT_TO then, and is refused where that is not set.
+alias; mail to it goes to the address itself, and mail to a name without a domain to DEFAULT_TO.
 
 Examples:
 
@@ -39,16 +39,12 @@ func (c aliasCommand) Run(p *program) error {
 	var none []string
 	found := map[string][]message.Address{}
 	for _, text := range c.Address {
-		bare := !strings.Contains(text, "@")
-		if bare {
+		if !strings.Contains(text, "@") {
 			text += "@" + s.Domain
 		}
 		a, err := message.ParseAddress(text)
 		if err != nil {
 			return usage("%w", err)
-		}
-		if bare {
-			a.Domain = "" // as programs on this machine write it
 		}
 		targets, ok := book.Expand(a)
 		if !ok {
