@@ -74,7 +74,7 @@ func (c command) isHTTP() bool {
 // 4.1.1.3), and the parameters. Brackets may be missing and spaces may stand behind the colon: old programs write so. With
 // loose, the colon may be missing or have a space before it, and a name may stand before the brackets.
 func (c command) path(keyword string, loose bool) (path, params string, err error) {
-	bad := fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
+	bad := func() error { return fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword) }
 	rest, ok := cutFold(c.args, keyword)
 	if !ok && loose {
 		rest, ok = cutFold(c.args, strings.TrimSuffix(keyword, ":"))
@@ -82,7 +82,7 @@ func (c command) path(keyword string, loose bool) (path, params string, err erro
 		rest = strings.TrimPrefix(strings.TrimLeft(rest, " "), ":")
 	}
 	if !ok {
-		return "", "", bad
+		return "", "", bad()
 	}
 	rest = strings.TrimLeft(rest, " ")
 	if name, bracketed, ok := strings.Cut(rest, "<"); ok && loose && !strings.Contains(name, "@") {
@@ -91,13 +91,13 @@ func (c command) path(keyword string, loose bool) (path, params string, err erro
 	if !strings.HasPrefix(rest, "<") {
 		path, params, _ = strings.Cut(rest, " ")
 		if path == "" {
-			return "", "", bad
+			return "", "", bad()
 		}
 		return path, params, nil
 	}
 	end := closingBracket(rest)
 	if end < 0 || end+1 < len(rest) && rest[end+1] != ' ' {
-		return "", "", bad
+		return "", "", bad()
 	}
 	path, params = strings.Trim(rest[1:end], " "), rest[end+1:]
 	if strings.HasPrefix(path, "@") {

@@ -100,6 +100,7 @@ func (l *letter) split() error {
 			f := &l.fields[len(l.fields)-1]
 			f.raw = append(f.raw, line...)
 		default:
+			l.endFields()
 			if l.body = at; bytes.Equal(line, []byte("\r\n")) {
 				l.body += 2
 			}
@@ -115,6 +116,21 @@ func (l *letter) split() error {
 		if at += int64(len(line)); at > message.MaxHeader-64<<10 { // room for the fields that are added
 			return failf(exitData, "the header of the mail is larger than 960 KiB")
 		}
+	}
+}
+
+// endFields takes lines of white space off the last field: they were meant for the empty line behind it.
+func (l *letter) endFields() {
+	if len(l.fields) == 0 {
+		return
+	}
+	f := &l.fields[len(l.fields)-1]
+	for {
+		last := bytes.LastIndexByte(f.raw[:len(f.raw)-1], '\n') + 1
+		if last == 0 || len(bytes.TrimSpace(f.raw[last:])) > 0 {
+			return
+		}
+		f.raw = f.raw[:last]
 	}
 }
 
