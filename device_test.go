@@ -12,8 +12,8 @@ import (
 	"dinkymail/smtp"
 )
 
-// devices are mails as printers, scripts and old programs write them, behind DATA, and what the next hop gets behind the fields that
-// every mail has.
+// devices are mails as printers, scripts and old programs write them, behind DATA, and what the
+// next hop gets behind the fields that every mail has.
 var devices = []struct{ name, from, said, want string }{
 	{"no empty line", "<ups@example.org>", "From: u@x.org\r\nSubject: x\r\nOn battery\r\nsince noon\r\n", "From: u@x.org\nSubject: x\n\nOn battery\nsince noon\n"},
 	{"a line of one space", "<ups@example.org>", "From: u@x.org\r\nSubject: x\r\n \r\nOn battery\r\n", "From: u@x.org\nSubject: x\n\nOn battery\n"},
@@ -106,7 +106,8 @@ func (d *talker) say(bytes, want string) string {
 	}
 }
 
-// Names without a domain go to their alias, else to DEFAULT_TO, else nowhere, and the refusal names the settings.
+// Names without a domain go to their alias, else to DEFAULT_TO, else nowhere, and the refusal names
+// the settings.
 func TestBareNames(t *testing.T) {
 	hop, settings := upstream(t)
 	dir := t.TempDir()
@@ -141,16 +142,17 @@ func TestBareNames(t *testing.T) {
 	}
 }
 
-// smuggled are what some server somewhere takes for the end of a mail, and what the next hop sees of it in the mail of a trusted
-// program; empty: that mail is refused.
+// smuggled are what some server somewhere takes for the end of a mail, and what the next hop sees
+// of it in the mail of a trusted program; empty: that mail is refused.
 var smuggled = map[string]string{
 	"\n.\n": "\n.\n", "\n.\r\n": "\n.\n", "\r\n.\n": "\n.\n", "\r\n.\r": "", "\r.\r": "", "\r.\r\n": "", "\r.\n": "", "\n.\r": "",
 	"\r\r\n.\r\n": "\n", "\r\n.\r\r\n": "\n.\n", "\r\n\x00.\r\n": "", "\r\n.\x00\r\n": "", "\r\n\r.\r\n": "",
 	"\r\n.\n\r\n": "\n.\n\n", "\n\n.\n\n": "\n\n.\n\n", "\r\n.\r\x00\n": "",
 }
 
-// Through whole programs, the next hop sees one mail for each that a trusted program ended, whatever stands in it, and no odd line
-// end; from others than trusted programs, mails with odd line ends are refused also behind a login.
+// Through whole programs, the next hop sees one mail for each that a trusted program ended,
+// whatever stands in it, and no odd line end; from others than trusted programs, mails with odd
+// line ends are refused also behind a login.
 func TestNothingIsSmuggledOut(t *testing.T) {
 	const head, eve = "From: a@x.org\r\nSubject: hello\r\n\r\nhello", "MAIL FROM:<eve@example.org>\r\nRCPT TO:<eve@example.net>\r\nDATA\r\nSubject: eve\r\n\r\neve\r\n"
 	hop, settings := upstream(t)

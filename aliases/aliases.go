@@ -3,16 +3,20 @@
 //
 // # What it promises
 //
-// A recipient that has an alias is replaced by all whom it stands for, each once; one that has none stays as it is. A loop ends
-// where it closes: an alias that names itself, here or elsewhere, means the mailbox of that name. A list that is too deep or too long is cut off there: mail is sent to fewer, never for ever. What a file
-// has wrong is said with file and line by Load, and costs that entry alone.
+// A recipient that has an alias is replaced by all whom it stands for, each once; one that has none
+// stays as it is. A loop ends where it closes: an alias that names itself, here or elsewhere, means
+// the mailbox of that name. A list that is too deep or too long is cut off there: mail is sent to
+// fewer, never for ever. What a file has wrong is said with file and line by Load, and costs that
+// entry alone.
 //
 // # Limits
 //
-// Files of at most MaxFile bytes, plain ones, and MaxFiles bytes together; expansion at most MaxDepth deep and to MaxTargets addresses. Targets that are commands
-// ("|program"), files ("/var/mail/x") or ":fail:"-like words are refused: this appliance delivers to its upstream alone. An
-// included list is no link to another file, and no mistake quotes what stands in one: its writer may not be who reads the log. Keys are
-// compared in small letters. owner- aliases do not change the envelope's sender.
+// Files of at most MaxFile bytes, plain ones, and MaxFiles bytes together; expansion at most
+// MaxDepth deep and to MaxTargets addresses. Targets that are commands ("|program"), files
+// ("/var/mail/x") or ":fail:"-like words are refused: this appliance delivers to its upstream
+// alone. An included list is no link to another file, and no mistake quotes what stands in one: its
+// writer may not be who reads the log. Keys are compared in small letters. owner- aliases do not
+// change the envelope's sender.
 //
 // # Who runs where
 //
@@ -48,8 +52,8 @@ type Config struct {
 	Domain string
 	// Hosts are names of this machine: nobody upstream knows mailboxes there. "localhost" is always one of them.
 	Hosts []string
-	// Catch is who gets mail to a mailbox of Hosts, or to a name without a domain, that has no alias; the null address: it stays
-	// as it is.
+	// Catch is who gets mail to a mailbox of Hosts, or to a name without a domain, that has no
+	// alias; the null address: it stays as it is.
 	Catch message.Address
 	// From replaces senders of Hosts, and those without a domain, that Senders does not name; the null address: they stay.
 	From message.Address

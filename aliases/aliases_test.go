@@ -115,8 +115,8 @@ func TestRecipientsAreExpanded(t *testing.T) {
 	}
 }
 
-// An alias that names itself, bare, at our domain or elsewhere, means the mailbox of that name; only names that lead back to each
-// other are a circle, and it is told with its line.
+// An alias that names itself, bare, at our domain or elsewhere, means the mailbox of that name;
+// only names that lead back to each other are a circle, and it is told with its line.
 func TestAnAliasOfItsOwnNameIsNoCircle(t *testing.T) {
 	for text, want := range map[string]string{
 		"root: root@example.com":                           "root@example.com",
@@ -146,7 +146,8 @@ func TestAnAliasOfItsOwnNameIsNoCircle(t *testing.T) {
 	}
 }
 
-// A name without a domain has its alias, else whoever catches such mail, else nobody; postmaster is somebody at our domain.
+// A name without a domain has its alias, else whoever catches such mail, else nobody; postmaster is
+// somebody at our domain.
 func TestBareNames(t *testing.T) {
 	file := write(t, "root: ada@example.net\nring: rong\nrong: ring\n")
 	for _, c := range []struct {
@@ -174,8 +175,8 @@ func TestBareNames(t *testing.T) {
 	}
 }
 
-// A list that is no plain file of its own is refused at once, and what stands in it is quoted nowhere. The file of aliases itself may
-// be a link, and is a plain file too.
+// A list that is no plain file of its own is refused at once, and what stands in it is quoted
+// nowhere. The file of aliases itself may be a link, and is a plain file too.
 func TestOddFiles(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }

@@ -134,8 +134,8 @@ func (b *Book) target(t string, from message.Address) (a message.Address, last b
 	return a, last
 }
 
-// settle is where an address without an alias goes. A name without a domain stays one where nobody is there to catch it, but
-// for the one that everybody has (RFC 5321, 4.5.1).
+// settle is where an address without an alias goes. A name without a domain stays one where nobody
+// is there to catch it, but for the one that everybody has (RFC 5321, 4.5.1).
 func (b *Book) settle(a message.Address) message.Address {
 	if (a.Domain == "" || b.hosts[a.Domain]) && !b.cfg.Catch.IsNull() {
 		return b.cfg.Catch
@@ -154,7 +154,8 @@ func (b *Book) full(a message.Address) message.Address {
 	return a
 }
 
-// Knows reports whether mail to a name without a domain has somewhere to go: to an alias, or to Config.Catch.
+// Knows reports whether mail to a name without a domain has somewhere to go: to an alias, or to
+// Config.Catch.
 func (b *Book) Knows(a message.Address) bool {
 	targets, ok := b.Expand(a)
 	return ok && len(targets) > 0 && targets[0].Domain != ""

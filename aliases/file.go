@@ -12,8 +12,9 @@ const (
 	MaxFiles = 64 << 20 // bytes of all files together, included lists as often as they are named
 )
 
-// readFile reads a file of at most most bytes. Whatever may wait for a writer, or has no end, is refused: mail is waiting
-// meanwhile. With here, so is a link: who may write a list must not choose which file is read.
+// readFile reads a file of at most most bytes. Whatever may wait for a writer, or has no end, is
+// refused: mail is waiting meanwhile. With here, so is a link: who may write a list must not choose
+// which file is read.
 func readFile(name string, most int64, here bool) (string, error) {
 	f, err := openPlain(name, here)
 	if err != nil {

@@ -62,7 +62,8 @@ func TestHandInRefusals(t *testing.T) {
 	}
 }
 
-// What is wrong with a mail itself is told in its own words, without what the layers in between say of each other.
+// What is wrong with a mail itself is told in its own words, without what the layers in between say
+// of each other.
 func TestHandInMalformed(t *testing.T) {
 	o := operate(t)
 	c := NewSocketClient(o.submit)

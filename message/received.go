@@ -48,7 +48,8 @@ func (t *Trace) appendReceived(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendHelo appends a name as a client said it. An address literal keeps its brackets (RFC 5321, 4.1.3).
+// appendHelo appends a name as a client said it. An address literal keeps its brackets (RFC 5321,
+// 4.1.3).
 func appendHelo(dst []byte, s string) []byte {
 	last := len(s) - 1
 	if last < 2 || s[0] != '[' || s[last] != ']' {

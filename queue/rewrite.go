@@ -7,8 +7,9 @@ import (
 	"dinkymail/message"
 )
 
-// rewrite lets the Rewriter say whom a submission is really from and to. What the sender was is kept in the header. A mail
-// without From is from its sender. The error is ErrNoMailbox for a recipient without a domain whom nobody knows.
+// rewrite lets the Rewriter say whom a submission is really from and to. What the sender was is
+// kept in the header. A mail without From is from its sender. The error is ErrNoMailbox for a
+// recipient without a domain whom nobody knows.
 func (q *Queue) rewrite(s *Submission) error {
 	if r := q.cfg.Rewriter; r != nil {
 		s.Envelope.To = r.Recipients(s.Envelope.To)
@@ -28,7 +29,8 @@ func (q *Queue) rewrite(s *Submission) error {
 	return nil
 }
 
-// complete gives addresses without a domain ours. With a Rewriter, recipients have had their chance to be somebody.
+// complete gives addresses without a domain ours. With a Rewriter, recipients have had their chance
+// to be somebody.
 func (q *Queue) complete(e *message.Envelope) error {
 	if !e.From.IsNull() && e.From.Domain == "" {
 		e.From.Domain = q.cfg.Domain

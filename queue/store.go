@@ -18,7 +18,8 @@ var (
 	ErrTooLarge = errors.New("message too large")
 	// ErrTooManyRecipients: more recipients than Config.MaxRecipients.
 	ErrTooManyRecipients = errors.New("too many recipients")
-	// ErrNoMailbox: a recipient without a domain who has no alias, while nobody is named for such mail.
+	// ErrNoMailbox: a recipient without a domain who has no alias, while nobody is named for such
+	// mail.
 	ErrNoMailbox = errors.New("nobody has this name: give it an alias in ALIASES_FILE, or set DEFAULT_TO")
 	// ErrNoRecipients: an envelope without a recipient.
 	ErrNoRecipients = errors.New("no recipients")

@@ -114,8 +114,8 @@ func (a *accounts) welcome(t try) {
 	a.known.add(t.login, time.Now())
 }
 
-// enter waits for a place to hash a password, and returns how to leave it. However many strangers guess, whoever is known
-// need not stand in their line.
+// enter waits for a place to hash a password, and returns how to leave it. However many strangers
+// guess, whoever is known need not stand in their line.
 func (a *accounts) enter(ctx context.Context, t try) (leave func(), err error) {
 	own := a.own
 	if !t.known {

@@ -35,8 +35,9 @@ type command struct {
 	args string
 }
 
-// parseCommand cuts a line that ends with LF. It refuses bare line ends and control characters: who tolerates them reads other
-// commands than the next program does. With loose, the line may end in any number of CRs and an LF, and tabs are spaces.
+// parseCommand cuts a line that ends with LF. It refuses bare line ends and control characters: who
+// tolerates them reads other commands than the next program does. With loose, the line may end in
+// any number of CRs and an LF, and tabs are spaces.
 func parseCommand(line []byte, loose bool) (command, error) {
 	text, ok := bytes.CutSuffix(line, []byte("\r\n"))
 	if loose {
@@ -70,9 +71,10 @@ func (c command) isHTTP() bool {
 	return strings.Contains(c.args, "HTTP/")
 }
 
-// path cuts the arguments of MAIL and RCPT into what stands between the angle brackets, without a source route (RFC 5321,
-// 4.1.1.3), and the parameters. Brackets may be missing and spaces may stand behind the colon: old programs write so. With
-// loose, the colon may be missing or have a space before it, and a name may stand before the brackets.
+// path cuts the arguments of MAIL and RCPT into what stands between the angle brackets, without a
+// source route (RFC 5321, 4.1.1.3), and the parameters. Brackets may be missing and spaces may
+// stand behind the colon: old programs write so. With loose, the colon may be missing or have a
+// space before it, and a name may stand before the brackets.
 func (c command) path(keyword string, loose bool) (path, params string, err error) {
 	bad := func() error { return fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword) }
 	rest, ok := cutFold(c.args, keyword)

@@ -25,10 +25,11 @@ const (
 	loneDot           // a dot alone on a line that a bare LF ends
 )
 
-// scan reads b and returns how many of its bytes belong to the body, its end included. It stops at a stray CR of the kind that
-// go-smtp trips over: it swallows the one in CR LF "." CR, and takes CR CR LF for no line end. With one more CR in front of
-// what follows, go-smtp passes the stray one on, which gets the mail refused, and is in step again. It stops as well behind a
-// dot that looks like the end of a mail to others: with one more dot in front of what follows, it is text.
+// scan reads b and returns how many of its bytes belong to the body, its end included. It stops at
+// a stray CR of the kind that go-smtp trips over: it swallows the one in CR LF "." CR, and takes CR
+// CR LF for no line end. With one more CR in front of what follows, go-smtp passes the stray one
+// on, which gets the mail refused, and is in step again. It stops as well behind a dot that looks
+// like the end of a mail to others: with one more dot in front of what follows, it is text.
 func (e *ending) scan(b []byte) (n int, odd oddity) {
 	for i := 0; i < len(b); i++ {
 		if *e == lineInside {

@@ -130,8 +130,8 @@ func (t *talk) amend(odd oddity) []byte {
 	return append(t.pass, '\r')
 }
 
-// seek looks for a dot alone on a line that did not end the body, since the line ends beside it are odd. Between two calls it keeps
-// what one may begin with.
+// seek looks for a dot alone on a line that did not end the body, since the line ends beside it are
+// odd. Between two calls it keeps what one may begin with.
 func (b *framing) seek(more []byte) {
 	const longest = len("\n.\r\r\n") - 1
 	if b.loneDot {

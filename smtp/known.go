@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Bounds of what is remembered of logins that succeeded. A file of maxKnown addresses, with the longest names and every
-// byte of them escaped, is smaller than maxKnownFile.
+// Bounds of what is remembered of logins that succeeded. A file of maxKnown addresses, with the
+// longest names and every byte of them escaped, is smaller than maxKnownFile.
 const (
 	maxKnownEach = 64                  // addresses of one account; the one unseen for longest makes room
 	maxKnown     = 10_000              // addresses of all accounts together, in the same way
@@ -22,8 +22,9 @@ const (
 	knownNote    = 24 * time.Hour      // by which the time in the file may lag behind
 )
 
-// known remembers from which addresses each account has logged in. They are what only the owner of an account can add to,
-// so no stranger's tries count against them. They outlive the program in a file, which is read at the first login.
+// known remembers from which addresses each account has logged in. They are what only the owner of
+// an account can add to, so no stranger's tries count against them. They outlive the program in a
+// file, which is read at the first login.
 type known struct {
 	file string // empty: nothing outlives the Server
 	log  *slog.Logger

@@ -20,8 +20,8 @@ func tryLogin(t *testing.T, addr, from, name, password, want string) {
 	p.conn.Close()
 }
 
-// Strangers who guess at an account pause it for each other, and never for an address that its owner has logged in from;
-// not after a restart either.
+// Strangers who guess at an account pause it for each other, and never for an address that its
+// owner has logged in from; not after a restart either.
 func TestOwnersAreNotShutOut(t *testing.T) {
 	cfg := Config{Trusted: nobody, Users: map[string]string{"app": cheap, "bob": cheap},
 		Logins: filepath.Join(t.TempDir(), "logins.json")}
@@ -46,8 +46,8 @@ func TestOwnersAreNotShutOut(t *testing.T) {
 	}
 }
 
-// Whoever shares an address with the owner cannot shut the account out by guessing at others; the owner's own wrong
-// passwords pause the owner's address.
+// Whoever shares an address with the owner cannot shut the account out by guessing at others; the
+// owner's own wrong passwords pause the owner's address.
 func TestOwnersAnswerForThemselves(t *testing.T) {
 	h := open(t, Config{Trusted: nobody, Users: map[string]string{"app": cheap, "bob": cheap}})
 	tryLogin(t, h.addr, "127.0.0.1", "app", "geheim", "235")
@@ -84,7 +84,8 @@ func TestKnownAddressesHashAtOnce(t *testing.T) {
 	})
 }
 
-// However many addresses an account is used from, only so many are remembered, the newest, and for so long.
+// However many addresses an account is used from, only so many are remembered, the newest, and for
+// so long.
 func TestKnownAddressesAreBounded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "logins.json")
 	log := slog.New(slog.DiscardHandler)

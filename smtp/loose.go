@@ -5,9 +5,10 @@ import (
 	"io"
 )
 
-// loose reads a body as printers and scripts write it, and gives every line CR LF for its end: an LF that has no CR before it
-// gets one, and of several CRs before it one stays. It stands behind whatever finds the end of the mail, so that no line of
-// its making ends one. A CR that ends no line stays a fault, as does NUL.
+// loose reads a body as printers and scripts write it, and gives every line CR LF for its end: an
+// LF that has no CR before it gets one, and of several CRs before it one stays. It stands behind
+// whatever finds the end of the mail, so that no line of its making ends one. A CR that ends no
+// line stays a fault, as does NUL.
 type loose struct {
 	r    io.Reader
 	last byte   // of what was read

@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// maxPenalties bounds how many clients, and how many names that nobody has, are remembered for failed logins. Beyond it
-// those whose pause is over are forgotten first.
+// maxPenalties bounds how many clients, and how many names that nobody has, are remembered for
+// failed logins. Beyond it those whose pause is over are forgotten first.
 const maxPenalties = 10_000
 
-// penalties remembers failed logins and makes whoever tries wait after too many. An address from which an account has
-// logged in answers for its own tries alone: strangers can neither shut the owner out nor gain a try by the owner's logins.
-// All other addresses together share one budget of tries for each account, and each has one for itself.
+// penalties remembers failed logins and makes whoever tries wait after too many. An address from
+// which an account has logged in answers for its own tries alone: strangers can neither shut the
+// owner out nor gain a try by the owner's logins. All other addresses together share one budget of
+// tries for each account, and each has one for itself.
 type penalties struct {
 	most           int
 	pause, longest time.Duration
@@ -103,9 +104,9 @@ func (p *penalties) failed(t try, now time.Time) {
 	}
 }
 
-// succeeded clears what counted against the account: from where it is known, that place's count alone, or else each login
-// of its owner would give strangers new tries. The client keeps its count, or else whoever has one account could guess at
-// all the others.
+// succeeded clears what counted against the account: from where it is known, that place's count
+// alone, or else each login of its owner would give strangers new tries. The client keeps its
+// count, or else whoever has one account could guess at all the others.
 func (p *penalties) succeeded(t try) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

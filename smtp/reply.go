@@ -80,8 +80,9 @@ func reply(err error) *gosmtp.SMTPError {
 	return answer(451, 4, 3, 0, "internal error, try again later")
 }
 
-// replies says what each error is answered. An empty text means the error's own words; detail those of what
-// wraps it, which must then be of this package: what others wrap around an error is for the log.
+// replies says what each error is answered. An empty text means the error's own words; detail those
+// of what wraps it, which must then be of this package: what others wrap around an error is for the
+// log.
 var replies = []struct {
 	err    error
 	code   int

@@ -11,8 +11,8 @@ import (
 	"dinkymail/message"
 )
 
-// smuggled are what some server somewhere takes for the end of a body, and what becomes of it in the mail of a trusted peer; empty:
-// that mail is refused.
+// smuggled are what some server somewhere takes for the end of a body, and what becomes of it in
+// the mail of a trusted peer; empty: that mail is refused.
 var smuggled = map[string]string{
 	"\n.\n": "\r\n.\r\n", "\n.\r\n": "\r\n.\r\n", "\r\n.\n": "\r\n.\r\n", "\r\n.\r": "", "\r.\r": "", "\r.\r\n": "", "\r.\n": "", "\n.\r": "",
 	"\r\r\n.\r\n": "\r\n", "\r\n.\r\r\n": "\r\n.\r\n", "\r\n\x00.\r\n": "", "\r\n.\x00\r\n": "", "\r\n\r.\r\n": "",
@@ -34,8 +34,9 @@ func (p *peer) login() {
 	p.say(plain("ada", "geheim"), "235")
 }
 
-// A trusted peer's odd line ends are mended, and end no mail: one mail arrives, with the injected commands as text, or with none
-// where CR CR LF stands before the end that all see. A CR alone and NUL are refused as ever.
+// A trusted peer's odd line ends are mended, and end no mail: one mail arrives, with the injected
+// commands as text, or with none where CR CR LF stands before the end that all see. A CR alone and
+// NUL are refused as ever.
 func TestNothingIsSmuggledInByTrustedPeers(t *testing.T) {
 	for end, became := range smuggled {
 		t.Run(inWords(end), func(t *testing.T) {
@@ -83,12 +84,13 @@ func essence(raw string) string {
 	return header[strings.Index(header, "Subject:"):strings.Index(header, "\r\nDate:")] + "\r\n\r\n" + body
 }
 
-// Every text over a small alphabet has CR LF for its line ends afterwards and nothing else changed, however it is cut.
+// Every text over a small alphabet has CR LF for its line ends afterwards and nothing else changed,
+// however it is cut.
 func TestLooseLineEnds(t *testing.T) {
+	crs, end := regexp.MustCompile("\r+"), regexp.MustCompile("\r?\n")
 	var try func(text string, left int)
 	try = func(text string, left int) {
-		want := regexp.MustCompile("\r+").ReplaceAllString(text, "\r")
-		want = regexp.MustCompile("\r?\n").ReplaceAllString(want, "\r\n")
+		want := end.ReplaceAllString(crs.ReplaceAllString(text, "\r"), "\r\n")
 		for _, r := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text)), iotest.DataErrReader(strings.NewReader(text))} {
 			got, err := io.ReadAll(iotest.OneByteReader(&loose{r: r}))
 			if err != nil || string(got) != want {

@@ -1,9 +1,7 @@
 package smtp
 
 import (
-	"encoding/base64"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -41,40 +39,6 @@ func (s *session) command(c command) (pass string, err error) {
 		return "", lastWord{errHTTP}
 	}
 	return "", errUnknown
-}
-
-func (s *session) hello(c command) (string, error) {
-	name, _, _ := strings.Cut(c.args, " ")
-	if name == "" && s.mayAsk && s.peer.IsValid() {
-		name = literal(s.peer)
-	}
-	if name == "" {
-		return "", fmt.Errorf("%w: expected %s and your host name", errParameter, c.verb)
-	}
-	s.helo, s.extended = hostName(name), c.verb == "EHLO"
-	return s.giveUp(c.verb + " client"), nil
-}
-
-// literal is the address literal of a client that does not say its name (RFC 5321, 4.1.3).
-func literal(a netip.Addr) string {
-	if a.Is6() {
-		return "[IPv6:" + a.String() + "]"
-	}
-	return "[" + a.String() + "]"
-}
-
-// hostName makes what a client calls itself fit to be shown: it is neither true nor well-formed.
-func hostName(name string) string {
-	const most = 255
-	if len(name) > most {
-		name = name[:most]
-	}
-	return strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(".-_:[]", r) {
-			return r
-		}
-		return '?'
-	}, name)
 }
 
 // mail lets nobody in who is neither trusted nor logged in. Everything else comes after that.
@@ -130,7 +94,8 @@ func (s *session) rcpt(c command) (string, error) {
 	return "RCPT TO:<a@b>" + params, nil
 }
 
-// address parses a path. Programs on this machine and in its networks may name whom they know without a domain.
+// address parses a path. Programs on this machine and in its networks may name whom they know
+// without a domain.
 func (s *session) address(path, domain string) (message.Address, error) {
 	if s.mayAsk && s.server.cfg.Knows != nil && !strings.Contains(path, "@") {
 		return message.ParseLocalAddress(path)
@@ -199,38 +164,6 @@ func (s *session) giveUp(pass string) string {
 	return "BDAT 0 LAST\r\n" + pass
 }
 
-func (s *session) auth(c command) (string, error) {
-	switch {
-	case s.helo == "":
-		return "", fmt.Errorf("%w: say EHLO first", errSequence)
-	case s.user != "":
-		return "", fmt.Errorf("%w: you are logged in already", errSequence)
-	case s.tx != nil:
-		return "", fmt.Errorf("%w: AUTH comes before MAIL", errSequence)
-	case c.args == "":
-		return "", fmt.Errorf("%w: expected AUTH and a mechanism", errParameter)
-	}
-	s.garbled, s.cancelled = false, false
-	mechanism, response, _ := strings.Cut(c.args, " ")
-	switch response = strings.TrimLeft(response, " "); {
-	case response == "*":
-		return "", errCancelled
-	case !isSASLResponse(response):
-		return "", errSASL
-	}
-	return strings.TrimRight("AUTH "+mechanism+" "+response, " "), nil
-}
-
-// isSASLResponse reports whether go-smtp can decode a line of a login (RFC 4954, 4): base64, "=" for an empty one at the
-// start, or "*", which ends the login.
-func isSASLResponse(line string) bool {
-	if line == "=" || line == "*" {
-		return true
-	}
-	_, err := base64.StdEncoding.DecodeString(line)
-	return err == nil
-}
-
 // startTLS says yes and ends this part of the conversation; talk.Close hands the connection on. Whatever the client sent behind
 // the command came before the encryption, and perhaps from somebody else (RFC 3207, 6).
 func (s *session) startTLS(c command) error {
@@ -270,21 +203,4 @@ func (s *session) words(verb string, code int) (string, bool) {
 		return line(reply(fmt.Errorf("%w: say MAIL and RCPT first", errSequence))), true
 	}
 	return "", false
-}
-
-// capabilities is the answer to EHLO.
-func (s *session) capabilities() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "250-%s\r\n", s.server.cfg.Hostname)
-	for _, word := range []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN"} {
-		b.WriteString("250-" + word + "\r\n")
-	}
-	if s.tls == "" && s.server.cfg.TLS != nil {
-		b.WriteString("250-STARTTLS\r\n")
-	}
-	if mechanisms := s.AuthMechanisms(); len(mechanisms) > 0 {
-		b.WriteString("250-AUTH " + strings.Join(mechanisms, " ") + "\r\n")
-	}
-	fmt.Fprintf(&b, "250 SIZE %d\r\n", s.server.cfg.MaxMessageBytes)
-	return b.String()
 }

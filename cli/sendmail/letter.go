@@ -119,7 +119,8 @@ func (l *letter) split() error {
 	}
 }
 
-// endFields takes lines of white space off the last field: they were meant for the empty line behind it.
+// endFields takes lines of white space off the last field: they were meant for the empty line
+// behind it.
 func (l *letter) endFields() {
 	if len(l.fields) == 0 {
 		return

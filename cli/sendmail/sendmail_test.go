@@ -74,8 +74,9 @@ func TestNotNow(t *testing.T) {
 	}
 }
 
-// A name without a domain has its alias, else DEFAULT_TO, else it is refused and the settings are named, by -bs as well. In the
-// maildrop, where nobody could say so, it becomes an address at our domain.
+// A name without a domain has its alias, else DEFAULT_TO, else it is refused and the settings are
+// named, by -bs as well. In the maildrop, where nobody could say so, it becomes an address at our
+// domain.
 func TestBareNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "aliases")
 	if err := os.WriteFile(file, []byte("root: carol@example.net\n"), 0o600); err != nil {

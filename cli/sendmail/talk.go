@@ -52,8 +52,9 @@ type submitter struct {
 	failed error // the latest mail that was not taken
 }
 
-// outcome says whether the conversation did what it set out to do. Whoever only looks at the exit status must not take a mail for
-// sent that was refused, cut off or never finished; to give a mail up with RSET is no failure, unless no other one was sent.
+// outcome says whether the conversation did what it set out to do. Whoever only looks at the exit
+// status must not take a mail for sent that was refused, cut off or never finished; to give a mail
+// up with RSET is no failure, unless no other one was sent.
 func (s *submitter) outcome(t smtp.Tally) error {
 	lost := t.Begun - t.GivenUp - t.Accepted
 	switch {
