@@ -140,6 +140,11 @@ func TestBareNames(t *testing.T) {
 		}
 		a.end()
 	}
+	dev := start(t, t.TempDir(), "ENVIRONMENT=development")
+	device(t, dev.ports["smtp"]).say("HELO x\r\nMAIL FROM:<ups>\r\nRCPT TO:<root>\r\nDATA\r\n.\r\nQUIT\r\n", "250")
+	if line := dev.log.wait(t, "captured"); line["from"] != "noreply@localhost" {
+		t.Errorf("captured: %v", line)
+	}
 }
 
 // smuggled are what some server somewhere takes for the end of a mail, and what the next hop sees

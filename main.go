@@ -20,6 +20,7 @@ import (
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/maildrop"
+	"dinkymail/message"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 	"dinkymail/relay"
@@ -80,7 +81,8 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	s.HTTP.Version = cli.Version(version)
 	next := relay.New(s.Relay, log)
 	book := aliases.NewLive(s.Aliases, log)
-	s.Queue.Rewriter, s.SMTP.Knows = book, book.Knows
+	s.Queue.Rewriter = book
+	s.SMTP.Knows = func(a message.Address) bool { return s.Development || book.Knows(a) }
 	q := queue.New(store, next, s.Queue, log)
 	s.SMTP.Logins = filepath.Join(s.DataDir, "logins.json")
 	submission := smtp.New(q, s.SMTP, log)

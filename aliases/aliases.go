@@ -116,7 +116,7 @@ func (t table) read(r *reading, name string, parse func(file, text string) ([]en
 	entries, problems := parse(name, text)
 	for _, e := range entries {
 		if _, twice := t[e.key]; twice {
-			problems = append(problems, &Problem{name, e.line, fmt.Sprintf("%q stands there a second time; the first one counts", e.key)})
+			problems = append(problems, &Problem{name, e.line, fmt.Sprintf("%q stands there a second time; the first one counts", shown(e.key))})
 			continue
 		}
 		e.file = name

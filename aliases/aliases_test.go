@@ -208,6 +208,10 @@ func TestOddFiles(t *testing.T) {
 	if _, err := book(t, Config{Aliases: []string{in("aliases")}}); err == nil || strings.Contains(err.Error(), "words") {
 		t.Errorf("a list that is none: got %v", err)
 	}
+	shadow := write(t, "root:$6$secretwords:19000:0:::\nada:$6$secretwords:1\n")
+	if _, err := book(t, Config{Aliases: []string{shadow}, Virtual: []string{shadow}, Senders: shadow}); err == nil || strings.Contains(err.Error(), "words") {
+		t.Errorf("another file than was meant: got %v", err)
+	}
 	if _, err := readFile(in("loud"), 5, false); err == nil || !strings.Contains(err.Error(), "larger than 5 bytes") {
 		t.Errorf("a large file: got %v", err)
 	}

@@ -78,7 +78,7 @@ func (r *reading) parseAliases(file, text string) (entries []entry, problems []e
 		for _, t := range splitTargets(value) {
 			switch target, more, err := r.aliasTarget(file, t); {
 			case err != "":
-				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, err)})
+				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", shown(key), err)})
 			case more != nil:
 				e.targets = append(e.targets, more...)
 			default:
@@ -86,7 +86,7 @@ func (r *reading) parseAliases(file, text string) (entries []entry, problems []e
 			}
 		}
 		if len(e.targets) == 0 {
-			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s stands for nobody, so it counts as not there", key)})
+			problems = append(problems, &Problem{file, l.line, shown(key) + " stands for nobody, so it counts as not there"})
 			continue
 		}
 		entries = append(entries, e)
@@ -152,6 +152,19 @@ func (r *reading) aliasTarget(file, t string) (target string, more []string, pro
 	return checkTarget(t)
 }
 
+// shown is a key as a mistake names it. What is neither a name nor an address may be anything: the
+// file may be another one than was meant.
+func shown(key string) string {
+	name := key
+	if strings.HasPrefix(name, "@") {
+		name = "x" + name
+	}
+	if _, _, bad := checkTarget(name); bad != "" {
+		return "an entry"
+	}
+	return key
+}
+
 // checkTarget accepts an address or a local name; a backslash before it, which ends expansion, stays.
 func checkTarget(t string) (target string, more []string, problem string) {
 	name := strings.TrimPrefix(t, `\`)
@@ -200,13 +213,13 @@ func (*reading) parseMap(file, text string) (entries []entry, problems []error) 
 			}
 			target, _, bad := checkTarget(t)
 			if bad != "" {
-				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, bad)})
+				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", shown(key), bad)})
 				continue
 			}
 			e.targets = append(e.targets, target)
 		}
 		if len(e.targets) == 0 {
-			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s stands for nobody, so it counts as not there", key)})
+			problems = append(problems, &Problem{file, l.line, shown(key) + " stands for nobody, so it counts as not there"})
 			continue
 		}
 		entries = append(entries, e)

@@ -30,7 +30,7 @@ func (q *Queue) rewrite(s *Submission) error {
 }
 
 // complete gives addresses without a domain ours. With a Rewriter, recipients have had their chance
-// to be somebody.
+// to be somebody; captured mail is kept whoever it is for.
 func (q *Queue) complete(e *message.Envelope) error {
 	if !e.From.IsNull() && e.From.Domain == "" {
 		e.From.Domain = q.cfg.Domain
@@ -40,7 +40,7 @@ func (q *Queue) complete(e *message.Envelope) error {
 		if r.Address.Domain != "" {
 			continue
 		}
-		if q.cfg.Rewriter != nil {
+		if q.cfg.Rewriter != nil && !q.cfg.Capture {
 			return fmt.Errorf("%w: %s", ErrNoMailbox, r.Address)
 		}
 		if !owned {

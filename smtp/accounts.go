@@ -86,13 +86,17 @@ func (a *accounts) login(ctx context.Context, peer netip.Addr, name, password st
 	if err != nil {
 		return err
 	}
-	defer leave()
 	// Asked again: others may have failed while this one waited for its place.
-	if err := a.penalties.check(t, time.Now()); err != nil {
-		return err
-	}
-	if !a.matches(name, password) {
+	err = a.penalties.check(t, time.Now())
+	right := err == nil && a.matches(name, password)
+	if err == nil && !right {
 		a.penalties.failed(t, time.Now())
+	}
+	leave()
+	switch {
+	case err != nil:
+		return err
+	case !right:
 		a.log.Warn("auth failed", "client", peer.String(), "user", name, "err", errLogin)
 		return errLogin
 	}

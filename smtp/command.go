@@ -87,7 +87,7 @@ func (c command) path(keyword string, loose bool) (path, params string, err erro
 		return "", "", bad()
 	}
 	rest = strings.TrimLeft(rest, " ")
-	if name, bracketed, ok := strings.Cut(rest, "<"); ok && loose && !strings.Contains(name, "@") {
+	if name, bracketed, ok := strings.Cut(rest, "<"); ok && loose && strings.HasSuffix(name, " ") && !strings.Contains(name, "@") {
 		rest = "<" + bracketed
 	}
 	if !strings.HasPrefix(rest, "<") {
