@@ -207,11 +207,12 @@ func (*reading) parseMap(file, text string) (entries []entry, problems []error) 
 		key, value, _ := strings.Cut(strings.ReplaceAll(l.text, "\t", " "), " ")
 		e := entry{key: strings.ToLower(key), line: l.line}
 		for _, t := range splitTargets(value) {
-			if strings.HasPrefix(t, "@") && len(t) > 1 {
-				e.targets = append(e.targets, t)
-				continue
-			}
 			target, _, bad := checkTarget(t)
+			if domain, all := strings.CutPrefix(t, "@"); all {
+				if d, err := message.ParseDomain(domain); err == nil {
+					target, bad = "@"+d, ""
+				}
+			}
 			if bad != "" {
 				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", shown(key), bad)})
 				continue
