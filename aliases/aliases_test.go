@@ -365,6 +365,14 @@ func TestLiveFollowsItsFiles(t *testing.T) {
 		if !strings.Contains(log.String(), "aliases have mistakes") {
 			t.Errorf("the mistake is not logged:\n%s", log.String())
 		}
+		if err := errors.Join(os.Remove(list), syscall.Mkfifo(list, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(1100 * time.Millisecond)
+		live.Recipients(staff) // and does not wait for somebody to write
+		if strings.Contains(log.String(), "a b c") || !strings.Contains(log.String(), "it is no plain file") {
+			t.Errorf("the log says:\n%s", log.String())
+		}
 	})
 }
 
