@@ -90,6 +90,7 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		addresses(fresh, log)
 		fresh.HTTP.Settings = settings
 		operations(fresh, q, next, kept)
+		submission.Use(fresh.SMTP)
 		next.Use(fresh.Relay)
 		q.Wake()
 		drop.Use(fresh.Maildrop)

@@ -40,17 +40,22 @@ type accounts struct {
 func newAccounts(cfg Config, log *slog.Logger) *accounts {
 	a := &accounts{
 		log:       log,
-		hashes:    make(map[string]hash, len(cfg.Users)),
 		hashing:   make(chan struct{}, cfg.MaxHashing),
 		own:       make(chan struct{}, 1),
 		secret:    make([]byte, sha256.Size),
 		penalties: newPenalties(cfg.MaxLoginFailures, cfg.LoginPause, cfg.LoginPauseMax),
 		known:     newKnown(cfg.Logins, log),
-		proven:    make(map[[sha256.Size]byte]time.Time),
 	}
 	rand.Read(a.secret) // never fails: crypto/rand ends the program instead
-	names := make([]string, 0, len(cfg.Users))
-	for name, text := range cfg.Users {
+	return a.with(cfg.Users)
+}
+
+// with has other users, and shares with a what is known of logins but for which passwords were right.
+func (a *accounts) with(users map[string]string) *accounts {
+	a = &accounts{log: a.log, hashing: a.hashing, own: a.own, secret: a.secret, penalties: a.penalties, known: a.known,
+		hashes: make(map[string]hash, len(users)), proven: make(map[[sha256.Size]byte]time.Time)}
+	names := make([]string, 0, len(users))
+	for name, text := range users {
 		if h, err := parseHash(text); err == nil && name != "" && len(name) < maxUserName {
 			a.hashes[name] = h
 			names = append(names, name)

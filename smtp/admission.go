@@ -9,9 +9,10 @@ import (
 // admission counts the connections that are open, all together and by client. Strangers may take most of the places, but the
 // last tenth is for peers of Config.Trusted: no crowd from outside keeps the programs of the house waiting.
 type admission struct {
+	mu sync.Mutex // guards the fields below
+
 	most, mostStrangers, mostEach int
 
-	mu        sync.Mutex // guards the fields below
 	total     int
 	strangers int
 	each      map[netip.Prefix]int
@@ -34,6 +35,13 @@ func (a *admission) worthSaying(now time.Time) bool {
 
 func newAdmission(most, mostEach int) *admission {
 	return &admission{most: most, mostStrangers: most - most/10, mostEach: mostEach, each: make(map[netip.Prefix]int)}
+}
+
+// allow changes how many places there are. Nobody who is in has to leave.
+func (a *admission) allow(most, mostEach int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.most, a.mostStrangers, a.mostEach = most, most-most/10, mostEach
 }
 
 // enter takes a place for a connection from peer, or says why there is none.

@@ -53,10 +53,9 @@ func (s *Server) library() *gosmtp.Server {
 	g := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
 		return c.Conn().(*talk).session, nil
 	}))
-	g.Domain = s.cfg.Hostname
-	g.MaxMessageBytes = s.cfg.MaxMessageBytes + 1 // it refuses this many bytes already
-	g.MaxLineLength = 0                           // talk bounds command lines; in bodies they may be as long as the mail
-	g.AllowInsecureAuth = true                    // session.Auth decides: go-smtp never sees the TLS
+	g.MaxMessageBytes = 0      // session bounds mails, by settings that may change
+	g.MaxLineLength = 0        // talk bounds command lines; in bodies they may be as long as the mail
+	g.AllowInsecureAuth = true // session.Auth decides: go-smtp never sees the TLS
 	g.EnableSMTPUTF8 = true
 	g.EnableDSN = true
 	g.ErrorLog = libraryLog{s.log}

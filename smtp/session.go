@@ -38,7 +38,7 @@ type session struct {
 }
 
 func newSession(t *talk) *session {
-	s := t.visit.server
+	s := t.wire.server
 	return &session{talk: t, server: s, peer: t.wire.peer, mayAsk: s.trusts(t.wire.peer)}
 }
 

@@ -30,6 +30,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"dinkymail/message"
@@ -128,24 +129,39 @@ func orElse[T int | int64 | time.Duration](value *T, or T) {
 
 // Server is the SMTP door. All Serve calls on it share its limits and its memory of failed logins.
 type Server struct {
-	next  Submitter
-	cfg   Config
-	log   *slog.Logger
-	doors *admission
-	users *accounts
-	tally tally
+	next   Submitter
+	cfg    Config
+	log    *slog.Logger
+	doors  *admission
+	users  *accounts
+	tally  *tally
+	latest *atomic.Pointer[Server] // with the settings of now: connections that come in are its
 }
 
 // New makes a Server; it opens and starts nothing.
 func New(next Submitter, cfg Config, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
-	return &Server{
-		next:  next,
-		cfg:   cfg,
-		log:   log,
-		doors: newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
-		users: newAccounts(cfg, log),
+	s := &Server{
+		next:   next,
+		cfg:    cfg,
+		log:    log,
+		doors:  newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
+		users:  newAccounts(cfg, log),
+		tally:  new(tally),
+		latest: new(atomic.Pointer[Server]),
 	}
+	s.latest.Store(s)
+	return s
+}
+
+// Use replaces the settings, but for MaxHashing, those of pauses and Logins. Connections that are open go
+// on with those they began with. What is known of failed logins stays.
+func (s *Server) Use(cfg Config) {
+	fresh := *s
+	fresh.cfg = cfg.withDefaults()
+	fresh.users = s.users.with(fresh.cfg.Users)
+	s.doors.allow(fresh.cfg.MaxConnections, fresh.cfg.MaxConnectionsPerClient)
+	s.latest.Store(&fresh)
 }
 
 // trusts reports whether a peer may send without AUTH.

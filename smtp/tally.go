@@ -15,6 +15,6 @@ type tally struct{ begun, accepted, givenUp, refused atomic.Int64 }
 
 // Tally is what has happened so far on all connections.
 func (s *Server) Tally() Tally {
-	t := &s.tally
+	t := s.tally
 	return Tally{Begun: t.begun.Load(), Accepted: t.accepted.Load(), GivenUp: t.givenUp.Load(), Refused: t.refused.Load()}
 }

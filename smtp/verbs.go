@@ -184,6 +184,8 @@ func (s *session) startTLS(c command) error {
 // words are our own for replies whose text go-smtp does not leave to us.
 func (s *session) words(verb string, code int) (string, bool) {
 	switch {
+	case verb == "" && code == 220:
+		return "220 " + s.server.cfg.Hostname + " ESMTP Service Ready\r\n", true
 	case verb == "EHLO" && code == 250:
 		return s.capabilities(), true
 	case verb == "HELO" && code == 250:

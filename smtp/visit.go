@@ -75,7 +75,8 @@ func (v *visit) accept(ctx context.Context, ln net.Listener, implicit bool) erro
 // admit lets a client in, or tells it in one sentence that there is no place.
 func (v *visit) admit(c net.Conn, implicit bool) {
 	peer := peerOf(c)
-	trusted := v.server.trusts(peer)
+	now := v.server.latest.Load()
+	trusted := now.trusts(peer)
 	if err := v.server.doors.enter(peer, trusted); err != nil {
 		if v.server.doors.worthSaying(time.Now()) {
 			v.server.log.Warn("connection refused", "client", c.RemoteAddr().String(), "err", err)
@@ -87,7 +88,7 @@ func (v *visit) admit(c net.Conn, implicit bool) {
 		c.Close()
 		return
 	}
-	w := newWire(c, peer, &v.server.cfg, trusted, v.forget)
+	w := newWire(c, peer, now, trusted, v.forget)
 	v.mu.Lock()
 	v.wires[w] = true
 	v.here++
@@ -112,7 +113,11 @@ func peerOf(c net.Conn) netip.Addr {
 
 // startTLS goes on with a connection under TLS: a conversation of its own that knows nothing of what came before.
 func (v *visit) startTLS(w *wire) error {
-	t := newTalk(tls.Server(w, v.server.cfg.TLS), w, v)
+	config := w.server.cfg.TLS
+	if config == nil {
+		config = v.server.cfg.TLS // this door was opened with one
+	}
+	t := newTalk(tls.Server(w, config), w, v)
 	t.body.quiet = w.greeted
 	v.hand(t)
 	return nil

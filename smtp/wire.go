@@ -18,9 +18,10 @@ const rateGrace = time.Minute
 type wire struct {
 	net.Conn
 	peer    netip.Addr
-	client  string // host:port of the peer, as it stands in the log
-	trusted bool   // the peer is of Config.Trusted
-	greeted bool   // the client has seen, or will see, our greeting
+	client  string  // host:port of the peer, as it stands in the log
+	trusted bool    // the peer is of Config.Trusted
+	greeted bool    // the client has seen, or will see, our greeting
+	server  *Server // with the settings of the moment when it came in
 	limit   *Config
 	gone    func(*wire) // called once, when the connection is closed
 
@@ -40,10 +41,10 @@ type wire struct {
 	once    sync.Once
 }
 
-func newWire(c net.Conn, peer netip.Addr, cfg *Config, trusted bool, gone func(*wire)) *wire {
-	w := &wire{Conn: c, peer: peer, client: c.RemoteAddr().String(), trusted: trusted, limit: cfg, gone: gone}
+func newWire(c net.Conn, peer netip.Addr, server *Server, trusted bool, gone func(*wire)) *wire {
+	w := &wire{Conn: c, peer: peer, client: c.RemoteAddr().String(), trusted: trusted, server: server, limit: &server.cfg, gone: gone}
 	if !trusted {
-		w.stranger = time.Now().Add(cfg.StrangerTimeout)
+		w.stranger = time.Now().Add(w.limit.StrangerTimeout)
 	}
 	w.awaitCommand()
 	return w
