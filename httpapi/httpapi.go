@@ -90,7 +90,8 @@ type Config struct {
 	Hosts          []string // further host names that are ours
 
 	TrustedNetworks []netip.Prefix // peers that may be programs on this machine
-	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
+	KeysOnly        bool           // LOCAL_HTTP=no: on TCP, being on this machine gives no rights
+	TrustedProxies  []netip.Prefix // peers that are believed whom they name as the client
 	Keys            []Key
 
 	// Machine is this machine's own name, which a sender over a Unix socket without a domain belongs to.
@@ -144,6 +145,7 @@ type Server struct {
 	health     health
 	noise      noise
 	bodies     bodies
+	proxies    proxies
 	metrics    *metrics
 	handler    http.Handler
 	control    http.Handler
@@ -172,7 +174,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Control() http.Handler { return s.control }
 
 func (s *Server) routes() http.Handler {
-	r := s.router(forwarded(s.cfg.TrustedProxies))
+	r := s.router(s.forwarded)
 	s.mail(r)
 	return r
 }
