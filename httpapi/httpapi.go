@@ -146,6 +146,7 @@ type Server struct {
 	noise      noise
 	bodies     bodies
 	proxies    proxies
+	crowd      crowd
 	metrics    *metrics
 	handler    http.Handler
 	control    http.Handler
@@ -174,15 +175,15 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Control() http.Handler { return s.control }
 
 func (s *Server) routes() http.Handler {
-	r := s.router(s.forwarded)
+	r := s.router(s.forwarded, s.watch, s.admit)
 	s.mail(r)
 	return r
 }
 
 // router has no routes yet and tells what it does not know.
-func (s *Server) router(first func(http.Handler) http.Handler) chi.Router {
+func (s *Server) router(before ...func(http.Handler) http.Handler) chi.Router {
 	r := chi.NewRouter()
-	r.Use(first, s.watch)
+	r.Use(before...)
 	r.NotFound(s.serve(s.unknown))
 	r.MethodNotAllowed(s.serve(s.wrongMethod))
 	return r
