@@ -3,6 +3,7 @@ package httpapi
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -249,12 +250,30 @@ func (c *callers) sameOrigin(r *http.Request, origin string) bool {
 	return ok && strings.EqualFold(host, r.Host) && c.ourHost(r)
 }
 
-// checkRate counts a visitor's request and refuses it when the client has made too many. IPv6 clients count by their /64,
-// which is what one of them usually has to itself.
-func (c *callers) checkRate(w http.ResponseWriter, r *http.Request, who caller) error {
-	if c.limit == nil || who.rank != visitor || !c.limit.OnLimit(w, r, httprate.CanonicalizeIP(who.client.String())) {
+// overRate refuses a visitor who has sent as much as FORM_RATE_LIMIT allows. It counts nothing.
+func (c *callers) overRate(who caller) error {
+	if c.limit == nil || who.rank != visitor {
 		return nil
 	}
+	if _, n, err := c.limit.Status(rateKey(who)); err != nil || int(math.Round(n)) < c.cfg.FormRate.N {
+		return nil // the counter is in memory and has no errors
+	}
+	return c.tooMany()
+}
+
+// countMail counts what is going to be a visitor's mail, and refuses it when there were too many. What is refused for another
+// reason does not count: whoever sends that would use up the limit of all who share an address with him.
+func (c *callers) countMail(w http.ResponseWriter, r *http.Request, who caller) error {
+	if c.limit == nil || who.rank != visitor || !c.limit.OnLimit(w, r, rateKey(who)) {
+		return nil
+	}
+	return c.tooMany()
+}
+
+// rateKey is what a limit counts by. An IPv6 client counts with its network.
+func rateKey(who caller) string { return network(who.counted).String() }
+
+func (c *callers) tooMany() error {
 	return &refusal{
 		code:    codeRate,
 		message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",

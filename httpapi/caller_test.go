@@ -157,7 +157,15 @@ func TestVisitorsAreLimited(t *testing.T) {
 			status, _, _ := post(s, `"to":"owner@example.com","from":"me@example.org"`, headers...)
 			return status
 		}
-		for i := range 10 {
+		for range 30 {
+			send("Origin: https://evil.example")
+			post(s, `"to":"anyone@example.net"`)
+			post(s, `"to":""`)
+			serveOne(s, "POST", "/send", "")
+			serveOne(s, "POST", "/send", "{")
+			serveOne(s, "POST", "/send", plainMail, "X-API-KEY: guess")
+		}
+		for i := range 10 { // what was refused has not counted
 			if got := send(); got != 200 {
 				t.Fatalf("mail %d: %d", i, got)
 			}

@@ -50,7 +50,7 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request) (queue.ID, string,
 	if err != nil {
 		return "", "", err
 	}
-	if err := s.callers.checkRate(w, r, who); err != nil {
+	if err := s.callers.overRate(who); err != nil {
 		return "", "", err
 	}
 	body, release, err := s.readBody(w, r)
@@ -71,6 +71,9 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request) (queue.ID, string,
 	id := queue.NewID()
 	draft, err := s.draft(q, who, id)
 	if err != nil {
+		return "", "", err
+	}
+	if err := s.callers.countMail(w, r, who); err != nil {
 		return "", "", err
 	}
 	if err := s.submit(r, who, id, draft, q); err != nil {
