@@ -144,6 +144,7 @@ type Server struct {
 	callers    *callers
 	health     health
 	noise      noise
+	foreign    foreign
 	bodies     bodies
 	proxies    proxies
 	crowd      crowd
@@ -175,7 +176,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Control() http.Handler { return s.control }
 
 func (s *Server) routes() http.Handler {
-	r := s.router(s.forwarded, s.watch, s.admit)
+	r := s.router(slashless, s.forwarded, s.watch, s.admit)
 	s.mail(r)
 	return r
 }

@@ -112,6 +112,9 @@ func (n *noise) init() { n.limit = rate.NewLimiter(5, 50) }
 func (s *Server) logRefusal(r *http.Request, p *refusal) {
 	level := slog.LevelInfo
 	switch p.code {
+	case codeOrigin:
+		s.logForeign(r)
+		return
 	case codeInternal:
 		level = slog.LevelError
 	case codeFull, codeUnavailable, codeBusy:
