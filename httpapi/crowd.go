@@ -77,8 +77,8 @@ func (s *Server) behind(r *http.Request, peer netip.Addr) netip.Addr {
 	if !named && contains(s.cfg.TrustedNetworks, peer) && passedOn(r.Header) != "" {
 		f = forwardOf(r.Header, nil)
 	}
-	if !f.sure {
-		return netip.Addr{}
+	if named && f.client.IsValid() && !f.sure {
+		return network(peer) // all who contradict themselves are one
 	}
 	return network(f.client)
 }

@@ -14,7 +14,7 @@ type forwardKey struct{}
 // forward is whom a proxy names as the client.
 type forward struct {
 	client netip.Addr // not valid: nobody
-	sure   bool       // false when the fields contradict each other: then the client may have written one of them
+	sure   bool       // false when nobody is named, or the fields contradict each other: the client may have written one of them
 }
 
 // forwarded makes the client known whom a trusted proxy names, and notes proxies that are not trusted.
@@ -70,13 +70,14 @@ func forwardOf(h http.Header, proxies []netip.Prefix) forward {
 		}
 		switch {
 		case !client.IsValid():
-			f.sure = f.sure && f.client.IsValid()
+			f.sure = false
 		case !f.client.IsValid():
 			f.client = client
 		case f.client != client && !contains(proxies, client):
 			f.sure = false
 		}
 	}
+	f.sure = f.sure && f.client.IsValid()
 	return f
 }
 
