@@ -77,7 +77,7 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		return err
 	}
 
-	s.HTTP.Version = cli.Version(version)
+	s.HTTP.Version, s.HTTP.Listening = cli.Version(version), addresses(doors.http)
 	next := relay.New(s.Relay, log)
 	s.Queue.Rewriter = aliases.NewLive(s.Aliases, log)
 	q := queue.New(store, next, s.Queue, log)

@@ -7,13 +7,15 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"dinkymail/config"
 )
 
 // doors tells for each listener who reaches it, and whom it lets in.
 func (e *exam) doors(context.Context) []Finding {
 	s := e.Settings
 	all := e.trusted()
-	all = append(all, e.smtp("smtp", "SMTP_LISTEN", s.SMTPListen), e.smtp("smtps", "SMTPS_LISTEN", s.SMTPSListen), e.http())
+	all = append(all, e.smtp("smtp", "SMTP_LISTEN", s.SMTPListen), e.smtp("smtps", "SMTPS_LISTEN", s.SMTPSListen), e.http(), e.proxy())
 	kept := all[:0]
 	for _, f := range all {
 		if f.What != "" {
@@ -111,6 +113,17 @@ func (e *exam) http() Finding {
 		f.Fix = "API_KEYS for each program, and " + e.line("TRUSTED_NETWORKS", "127.0.0.0/8,::1/128")
 	}
 	return f
+}
+
+// proxy looks whether strangers could be taken for programs on this machine.
+func (e *exam) proxy() Finding {
+	if !e.Settings.Unproxied() {
+		return Finding{}
+	}
+	return Finding{Check: "proxy", Level: Warning,
+		What: "ALLOWED_HOSTS lets websites send, and TRUSTED_PROXIES names no proxy",
+		Why:  "behind a reverse proxy that adds no header every stranger looks like a program on this machine, which may send to anyone",
+		Fix:  e.line("LOCAL_HTTP", "no") + ", " + e.line("TRUSTED_PROXIES", "the proxy's address") + ", and " + config.ProxyLines}
 }
 
 func (e *exam) trustsOthers() bool {

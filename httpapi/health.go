@@ -53,6 +53,9 @@ type detail struct {
 	Bytes   int64  `json:"bytes"`
 	Damaged int    `json:"damaged"`
 	Lanes   []lane `json:"lanes"`
+	// HTTP are the addresses of the API, and UntrustedProxies who passed requests on without being in TRUSTED_PROXIES.
+	HTTP             []string `json:"http,omitempty"`
+	UntrustedProxies []string `json:"untrustedProxies,omitempty"`
 }
 
 type lane struct {
@@ -90,6 +93,7 @@ func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
 	}
 	if who.rank != visitor {
 		report.Detail = detailOf(status, s.cfg.Version)
+		report.Detail.HTTP, report.Detail.UntrustedProxies = s.cfg.Listening, s.proxies.all()
 		if sick != nil {
 			report.Details = sick.Error()
 		}

@@ -94,6 +94,8 @@ type Config struct {
 	TrustedProxies  []netip.Prefix // peers that are believed whom they name as the client
 	Keys            []Key
 
+	// Listening are the addresses that Serve listens on, for whoever asks over the control socket.
+	Listening []string
 	// Machine is this machine's own name, which a sender over a Unix socket without a domain belongs to.
 	Machine string
 	// Log writes the kept log lines that name a message; nil: none are kept.
