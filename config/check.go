@@ -237,7 +237,7 @@ func (s *Settings) checkDoors() []error {
 }
 
 // ProxyLines are what a reverse proxy needs for its visitors to be told apart. Caddy, Traefik and Apache write the field by themselves.
-const ProxyLines = "for nginx proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+const ProxyLines = "for nginx proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;"
 
 // Unproxied reports whether websites may send while no proxy is named and programs on this machine need no key.
 func (s *Settings) Unproxied() bool {
