@@ -126,6 +126,9 @@ func TestProxiedRequestsCountByClient(t *testing.T) {
 	if got := ask429(t, front, "192.0.2.3"); got != 503 {
 		t.Errorf("one stranger more = %d", got)
 	}
+	if _, text := ask(t, "GET", base+"/health", ""); !strings.Contains(text, `"status":"degraded"`) || !strings.Contains(text, "turned away") {
+		t.Errorf("health while strangers are turned away: %s", text)
+	}
 	for range 3 {
 		if resp, text := ask(t, "POST", base+"/send", plainMail); resp.StatusCode != 200 {
 			t.Errorf("a program while strangers fill all their places = %d %s", resp.StatusCode, text)

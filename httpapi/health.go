@@ -73,6 +73,9 @@ var heldReasons = map[string]string{
 	"not configured": "no upstream configured",
 }
 
+// turnedFor is how long health tells that somebody was turned away.
+const turnedFor = time.Minute
+
 // showHealth is GET /health and GET /api/health.
 func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
 	who, _ := s.callers.identify(r) // whoever shows a wrong key still learns whether we are well
@@ -121,6 +124,9 @@ func (s *Server) report(status queue.Status, sick error) healthReport {
 				report.Reason = "mail is kept and waits"
 			}
 		}
+	}
+	if report.Status == "ok" && time.Since(time.Unix(0, s.turned.Load())) < turnedFor {
+		report.Status, report.Reason = "degraded", "visitors are turned away, because all their connections are taken"
 	}
 	if s.cfg.Development {
 		report.Status, report.Reason, report.Checks.Delivery = "ok", "", "captured"

@@ -33,6 +33,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -151,6 +152,7 @@ type Server struct {
 	bodies     bodies
 	proxies    proxies
 	crowd      crowd
+	turned     atomic.Int64 // see limitedListener
 	metrics    *metrics
 	handler    http.Handler
 	control    http.Handler

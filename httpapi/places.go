@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // limited bounds the connections of ln, in all and per client.
@@ -17,6 +19,7 @@ func (s *Server) limited(ln net.Listener) net.Listener {
 		each:     s.cfg.MaxConnectionsPerClient,
 		exempt:   append(append([]netip.Prefix{}, s.cfg.TrustedNetworks...), s.cfg.TrustedProxies...),
 		clients:  map[netip.Addr]int{},
+		turned:   &s.turned,
 	}
 }
 
@@ -31,6 +34,7 @@ type limitedListener struct {
 	outside int // places for all who are not exempt together
 	each    int // and for one of them
 	exempt  []netip.Prefix
+	turned  *atomic.Int64 // when a stranger was last turned away for want of a place; nil: nobody asks
 
 	mu        sync.Mutex // guards clients and strangers
 	clients   map[netip.Addr]int
@@ -78,7 +82,7 @@ func (l *limitedListener) enter(a netip.Addr) (client netip.Addr, ok bool) {
 	a = network(a)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.clients[a] >= l.each || l.strangers >= l.outside {
+	if l.clients[a] >= l.each || !l.room() {
 		return a, false
 	}
 	l.clients[a]++
@@ -97,6 +101,17 @@ func (l *limitedListener) leave(client netip.Addr) {
 	if l.clients[client]--; l.clients[client] <= 0 {
 		delete(l.clients, client)
 	}
+}
+
+// room reports whether one more stranger has a place, and notes when not. The caller holds mu.
+func (l *limitedListener) room() bool {
+	if l.strangers < l.outside {
+		return true
+	}
+	if l.turned != nil {
+		l.turned.Store(time.Now().UnixNano())
+	}
+	return false
 }
 
 // left takes back what a connection of this client has been counted for.
@@ -135,7 +150,7 @@ func (c *limitedConn) stranger() bool {
 	l := c.from
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !c.counted && l.strangers < l.outside {
+	if !c.counted && l.room() {
 		c.counted = true
 		l.strangers++
 	}
