@@ -263,8 +263,9 @@ func (c *callers) overRate(who caller) error {
 
 // countMail counts what is going to be a visitor's mail, and refuses it when there were too many. What is refused for another
 // reason does not count: whoever sends that would use up the limit of all who share an address with him.
-func (c *callers) countMail(w http.ResponseWriter, r *http.Request, who caller) error {
-	if c.limit == nil || who.rank != visitor || !c.limit.OnLimit(w, r, rateKey(who)) {
+func (c *callers) countMail(r *http.Request, who caller) error {
+	// The limiter writes no header, so that it needs nothing to write to.
+	if c.limit == nil || who.rank != visitor || !c.limit.OnLimit(nil, r, rateKey(who)) {
 		return nil
 	}
 	return c.tooMany()

@@ -97,7 +97,7 @@ func (s *Server) listCaptured(w http.ResponseWriter, r *http.Request) error {
 		list.Next = found[limit-1].ID
 	}
 	if wantsPage(w, r) {
-		return showPage(w, "list", list)
+		return showPage(w, http.StatusOK, "list", list)
 	}
 	return answer(w, http.StatusOK, list)
 }
@@ -114,7 +114,7 @@ func (s *Server) showCaptured(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if wantsPage(w, r) {
-		return showPage(w, "mail", full)
+		return showPage(w, http.StatusOK, "mail", full)
 	}
 	return answer(w, http.StatusOK, full)
 }

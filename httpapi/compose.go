@@ -2,38 +2,13 @@ package httpapi
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"dinkymail/message"
 )
-
-// decode makes the attachments' bytes out of their base64, in which line ends and spaces do not matter, and drops the base64.
-func decode(list []attachment) ([]message.Attachment, error) {
-	out := make([]message.Attachment, 0, len(list))
-	for i, a := range list {
-		if a.Filename == "" && a.ContentID == "" {
-			return nil, refuse(codeAttachment, fmt.Sprintf("The attachment number %d has no filename.", i+1))
-		}
-		text := strings.Join(strings.Fields(a.Content), "")
-		content, err := base64.StdEncoding.DecodeString(text)
-		if err != nil {
-			content, err = base64.RawStdEncoding.DecodeString(text)
-		}
-		if err != nil {
-			return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
-		}
-		list[i].Content = "" // a third more than the bytes themselves
-		out = append(out, message.Attachment{
-			Filename: a.Filename, ContentType: a.ContentType, ContentID: a.ContentID, Content: content,
-		})
-	}
-	return out, nil
-}
 
 // compose gives the mail's bytes: a small one is written at once, a large one while it is being read. Call done when nobody
 // reads any more; the writer has ended when it returns.

@@ -28,16 +28,17 @@ var codes = []struct {
 }{
 	{codeMethod, 405, "This address does not know the method; Allow names those it knows."},
 	{codeNotFound, 404, "There is nothing at this address, or no such mail."},
-	{codeFormat, 400, "The body is empty, is not JSON, or a field has the wrong type, is given twice or is too long."},
+	{codeFormat, 400, "The body is empty, is neither JSON nor a form, or a field has the wrong type, is given twice or is too long."},
 	{codeTooLarge, 413, "The body is larger than HTTP_MAX_BODY, or the mail larger than MESSAGE_MAX_BYTES."},
 	{codeEncoding, 415, "The body is compressed; send it as it is."},
+	{codeUnknownField, 400, "A key or a program gave a field that looks like one for the time, hidden recipients or files, and is none."},
 	{codeMissingTo, 400, "No recipient is given."},
 	{codeMissingSubject, 400, "No subject is given."},
 	{codeMissingBody, 400, "None of body, text and html is given."},
 	{codeMissingFrom, 400, "No sender is given and DEFAULT_FROM is not set."},
 	{codeBodyTwice, 400, "Both body and text are given, they differ, and html does not say that body is HTML."},
 	{codeAddress, 400, "An address does not parse; the message names the field and the address."},
-	{codeAttachment, 400, "An attachment has no name or its content is not base64."},
+	{codeAttachment, 400, "An attachment has no name or no content, or its content is not base64; a form brings too many files."},
 	{codeSendAt, 400, "send_at is not a time as in RFC 3339, or is more than a year ahead."},
 	{codeMessage, 400, "The mail cannot be composed: the message names the field that stands in the way."},
 	{codeManyRecipients, 400, "The mail has more recipients than one mail may have."},
@@ -65,6 +66,7 @@ const (
 	codeFormat         Code = "invalid_request"
 	codeTooLarge       Code = "too_large"
 	codeEncoding       Code = "unsupported_encoding"
+	codeUnknownField   Code = "unknown_field"
 	codeMissingTo      Code = "missing_to"
 	codeMissingSubject Code = "missing_subject"
 	codeMissingBody    Code = "missing_body"
@@ -144,7 +146,7 @@ func (s *Server) serve(h handler) http.HandlerFunc {
 		if p.status() == http.StatusUnauthorized {
 			header.Set("WWW-Authenticate", "Bearer")
 		}
-		writeRefusal(w, r.URL.Path, p)
+		s.writeRefusal(w, r, p, isShownAsPage(r, err))
 	}
 }
 
@@ -186,18 +188,24 @@ func translate(err error) *refusal {
 }
 
 // sentence makes a sentence of an error that says what an operator asked for in vain.
-func sentence(err error) string {
-	text := err.Error()
+func sentence(err error) string { return upper(strings.TrimSuffix(err.Error(), ".") + ".") }
+
+// upper is a text that begins with a capital.
+func upper(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
-	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[size:], ".") + "."
+	return string(unicode.ToUpper(first)) + text[size:]
 }
 
 func unsent(code Code, reason string, retry time.Duration, cause error) *refusal {
 	return &refusal{code: code, message: notSent + reason, retry: retry, cause: cause}
 }
 
-// writeRefusal writes the body that clients of this path read.
-func writeRefusal(w http.ResponseWriter, path string, p *refusal) {
+// writeRefusal writes the body that clients of this path read: a page if people do.
+func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, p *refusal, page bool) {
+	path := r.URL.Path
+	if page && s.showRefusal(w, r, p) == nil {
+		return
+	}
 	if path == emailPath {
 		_ = answer(w, p.status(), struct {
 			Error   bool   `json:"error"`

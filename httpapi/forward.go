@@ -137,7 +137,7 @@ func forNodes(lines []string) (nodes []string, ok bool) {
 		rest = strings.TrimLeft(rest, " \t")
 		if rest != "" && rest[0] != ';' && rest[0] != ',' {
 			var name, value string
-			if name, value, rest, ok = pair(rest); !ok {
+			if name, value, rest, ok = forPair(rest); !ok {
 				return nil, false
 			}
 			if strings.EqualFold(name, "for") {
@@ -154,8 +154,8 @@ func forNodes(lines []string) (nodes []string, ok bool) {
 	}
 }
 
-// pair reads name=token or name="string" up to the next ; or , or the end.
-func pair(s string) (name, value, rest string, ok bool) {
+// forPair reads name=token or name="string" up to the next ; or , or the end.
+func forPair(s string) (name, value, rest string, ok bool) {
 	name, rest, ok = strings.Cut(s, "=")
 	if !ok || name == "" || strings.ContainsAny(name, " \t\",;") {
 		return "", "", "", false

@@ -24,7 +24,7 @@
 //
 // Serve blocks; net/http runs a goroutine per connection, and one more copies a large mail into the queue while it is being
 // composed. When Serve has returned, none of them is left. Handlers share no state but the rate limiter, the requests in flight
-// by client, what the log was told of, the health memory, the room for bodies and the counters, each safe by itself.
+// by client, what the log was told of, the health memory, the room for bodies, the newest forms and the counters, each safe by itself.
 package httpapi
 
 import (
@@ -72,7 +72,7 @@ type Operations interface {
 	Bounce(id queue.ID, reason string) error
 	Redirect(id queue.ID, to message.Address) error
 	EditRecipients(id queue.ID, add, drop []message.Address) error
-	Pause(what, reason string) error
+	Pause(what, reason, by string) error
 	Resume(what string) error
 }
 
@@ -104,6 +104,8 @@ type Config struct {
 	Log func(ctx context.Context, id string, w io.Writer) error
 	// Backup writes a copy of the whole queue; nil: there is no such route.
 	Backup func(ctx context.Context, w io.Writer) error
+	// Settings is what the operator sees and reloads of the settings; nil: nothing.
+	Settings Settings
 	// Vitals is what the metrics tell of the machine; nil: nothing.
 	Vitals func() Vitals
 
@@ -153,6 +155,7 @@ type Server struct {
 	proxies    proxies
 	crowd      crowd
 	turned     atomic.Int64 // see limitedListener
+	repeats    repeats
 	metrics    *metrics
 	handler    http.Handler
 	control    http.Handler

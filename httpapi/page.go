@@ -16,7 +16,11 @@ var pageStyle string
 //go:embed page.html
 var pageText string
 
-// pages are the two pages of captured mail: "list" of a capturedList and "mail" of a *capturedFull.
+//go:embed form.html
+var formPages string
+
+// pages are the two pages of captured mail, "list" of a capturedList and "mail" of a *capturedFull, and those that answer a form,
+// "sent" and "refused" of a formPage.
 var pages = template.Must(template.New("pages").Funcs(template.FuncMap{
 	"style": func() template.CSS { return template.CSS(pageStyle) }, //nolint:gosec // our own file
 	"size": func(n int64) string {
@@ -28,7 +32,7 @@ var pages = template.Must(template.New("pages").Funcs(template.FuncMap{
 		}
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	},
-}).Parse(pageText))
+}).Parse(pageText + formPages))
 
 // pagePolicy lets a page use its own style and frame its own HTML part. No script runs, nothing is loaded from elsewhere.
 var pagePolicy = func() string {
@@ -45,7 +49,7 @@ func pageHeader(header http.Header) {
 	header.Set("Cache-Control", "no-store")
 }
 
-func showPage(w http.ResponseWriter, name string, data any) error {
+func showPage(w http.ResponseWriter, status int, name string, data any) error {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
 		return fmt.Errorf("draw page %s: %w", name, err)
@@ -54,6 +58,7 @@ func showPage(w http.ResponseWriter, name string, data any) error {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", pagePolicy)
 	pageHeader(header)
+	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // request is the body of POST /send as the caller gave it. Nothing in it has been checked but the types.
@@ -25,22 +27,9 @@ type request struct {
 	SendAt      string            `json:"send_at"`
 	Tags        []string          `json:"tags"`
 	Metadata    map[string]string `json:"metadata"`
-}
 
-// fieldTypes says what each field of a request must be.
-var fieldTypes = [...]struct{ name, what string }{
-	{"to", stringOrList}, {"cc", stringOrList}, {"bcc", stringOrList}, {"reply_to", stringOrList},
-	{"from", "a string"}, {"subject", "a string"}, {"body", "a string"}, {"text", "a string"}, {"send_at", "a string"},
-	{"html", "true, false or a string"}, {"headers", "an object of strings"}, {"metadata", "an object of strings"},
-	{"attachments", "an array of objects of strings"}, {"tags", "an array of strings"},
-}
-
-// attachment is one file of a request.
-type attachment struct {
-	Filename    string `json:"filename"`
-	Content     string `json:"content"` // base64
-	ContentType string `json:"content_type"`
-	ContentID   string `json:"content_id"`
+	others others // the fields that are none of these
+	form   *form  // how the request was written, if it was no JSON
 }
 
 // list is a string or an array of strings. A value of another type is remembered, to be reported by the field's name.
@@ -68,15 +57,36 @@ type markup struct {
 	odd  bool
 }
 
-// UnmarshalJSON reads either form.
+// flags are the words by which html says yes or no in a string, as forms and shells do. None of them is a mail.
+var flags = map[string]bool{
+	"true": true, "1": true, "yes": true, "on": true, "y": true, "t": true,
+	"false": false, "0": false, "no": false, "off": false, "n": false, "f": false, "null": false, "none": false, "undefined": false,
+}
+
+// UnmarshalJSON reads either form. A string that is but a flag is one.
 func (m *markup) UnmarshalJSON(b []byte) error {
 	*m = markup{}
 	if b[0] == '"' {
-		m.odd = json.Unmarshal(b, &m.text) != nil
+		var text string
+		m.odd = json.Unmarshal(b, &text) != nil
+		m.set(text)
 	} else {
 		m.odd = json.Unmarshal(b, &m.body) != nil
 	}
 	return nil
+}
+
+// set takes a string: a flag, or the HTML.
+func (m *markup) set(text string) {
+	word := ""
+	if len(text) <= longestFlag {
+		word = strings.ToLower(strings.TrimSpace(text))
+	}
+	if flag, is := flags[word]; is {
+		m.body = flag
+	} else {
+		m.text = text
+	}
 }
 
 // Bounds of what is remembered beside the mail.
@@ -85,11 +95,13 @@ const (
 	maxMetadata  = 50
 	maxWord      = 200  // bytes of a tag or a metadata name
 	maxValue     = 2000 // bytes of a metadata value
+	longestFlag  = 20   // bytes
 	stringOrList = "a string or an array of strings"
 )
 
-// parse reads the one JSON object that b must be. Names are read without regard to case; a known one may stand there once.
-// Unknown ones are skipped, whatever they hold. Text that is not UTF-8 is refused: guessing would send wrong letters.
+// parse reads the one JSON object that b must be. Names are read in the spellings of spellings, without regard to case; a known
+// one may stand there once. What the others hold is kept as text. Text that is not UTF-8 is refused: guessing would send wrong
+// letters.
 func (q *request) parse(b []byte) error {
 	b = bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\ufeff")))
 	switch {
@@ -110,14 +122,52 @@ func (q *request) parse(b []byte) error {
 
 // decode reads any request, and says what is wrong with one.
 func (q *request) decode(b []byte) error {
-	if err := json.Unmarshal(b, q); err != nil {
+	var whole json.RawMessage
+	if err := json.Unmarshal(b, &whole); err != nil { // only here: the messages of its errors are known
 		return badJSON(err)
 	}
-	if name := q.odd(); name != "" {
-		return mistyped(name)
+	whole = nil
+	var seen [len(fieldTypes)]bool
+	return members(b, func(name string, value []byte) error {
+		i := fieldNamed(name)
+		switch {
+		case i < 0:
+			q.others.addJSON(name, value)
+			return nil
+		case seen[i]:
+			return malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
+		}
+		seen[i] = true
+		if fieldTypes[i].name == "attachments" {
+			return q.decodeAttachments(value)
+		}
+		if json.Unmarshal(value, fieldTypes[i].at(q)) != nil || q.odd() != "" || saysWhether[squash(name)] && q.HTML.text != "" {
+			return mistyped(fieldTypes[i].name)
+		}
+		return nil
+	})
+}
+
+// members calls each for the members of the valid JSON object b, in their order, until it returns an error. The value is only
+// good until each returns.
+func members(b []byte, each func(name string, value []byte) error) error {
+	d := jsontext.NewDecoder(bytes.NewBuffer(b), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if _, err := d.ReadToken(); err != nil {
+		return badJSON(err)
 	}
-	if name := twice(b); name != "" {
-		return malformed("the field \"" + name + "\" is given twice.")
+	for d.PeekKind() != '}' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return badJSON(err)
+		}
+		key := name.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return badJSON(err)
+		}
+		if err := each(key, value); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -133,50 +183,6 @@ func (q *request) odd() string {
 		}
 	}
 	return ""
-}
-
-// twice is the first field of a request that the object b, which is valid JSON, has a second time.
-func twice(b []byte) string {
-	var seen [len(fieldTypes)]bool
-	depth := 0
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		case '"':
-			begin := i
-			for i++; b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
-			if rest := bytes.TrimLeft(b[i+1:], " \t\r\n"); depth != 1 || rest[0] != ':' {
-				continue
-			}
-			if f := fieldOf(b[begin : i+1]); f >= 0 && seen[f] {
-				return fieldTypes[f].name
-			} else if f >= 0 {
-				seen[f] = true
-			}
-		}
-	}
-	return ""
-}
-
-// fieldOf is the index in fieldTypes of a quoted name; -1 when it is not there. It reads names as encoding/json does.
-func fieldOf(quoted []byte) int {
-	name := string(quoted[1 : len(quoted)-1])
-	if strings.Contains(name, "\\") && json.Unmarshal(quoted, &name) != nil {
-		return -1
-	}
-	for i, f := range fieldTypes {
-		if strings.EqualFold(f.name, name) {
-			return i
-		}
-	}
-	return -1
 }
 
 // checkExtras bounds what would be stored with the mail.
@@ -214,10 +220,6 @@ func mistyped(name string) *refusal {
 
 // badJSON says what is wrong with the JSON in a sentence of ours where the decoder's would puzzle.
 func badJSON(err error) *refusal {
-	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		name, _, _ := strings.Cut(t.Field, ".")
-		return mistyped(name)
-	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		if syntax.Error() == "unexpected end of JSON input" {
 			return malformed("the JSON ends too early.")

@@ -20,77 +20,149 @@ type accepted struct {
 	ID        queue.ID `json:"id"`
 	MessageID string   `json:"messageId"`
 	Status    string   `json:"status"`
+	Warnings  []string `json:"warnings,omitempty"`
+}
+
+// identity is what an accepted mail is known by.
+type identity struct {
+	id        queue.ID
+	messageID string
+}
+
+// receipt is what became of a request.
+type receipt struct {
+	identity
+	warnings []string // to a program: what was not understood
+	form     *form    // nil when the request was JSON
 }
 
 // send is POST /send.
 func (s *Server) send(w http.ResponseWriter, r *http.Request) error {
-	id, messageID, err := s.take(w, r)
+	got, err := s.take(w, r)
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, accepted{true, "Email sent successfully", id, messageID, "queued"})
+	if got.form != nil && wantsFormPage(r) {
+		return s.thank(w, r, got)
+	}
+	return answer(w, http.StatusOK, accepted{true, "Email sent successfully", got.id, got.messageID, "queued", got.warnings})
 }
 
 // sendEmail is POST /api/v1/email/send, the same service under its other documented address.
 func (s *Server) sendEmail(w http.ResponseWriter, r *http.Request) error {
-	_, messageID, err := s.take(w, r)
+	got, err := s.take(w, r)
 	if err != nil {
 		return err
 	}
+	if got.form != nil && wantsFormPage(r) {
+		return s.thank(w, r, got)
+	}
 	return answer(w, http.StatusOK, struct {
-		Success   bool   `json:"success"`
-		Message   string `json:"message"`
-		MessageID string `json:"messageId"`
-	}{true, "Email queued for delivery", messageID})
+		Success   bool     `json:"success"`
+		Message   string   `json:"message"`
+		MessageID string   `json:"messageId"`
+		Warnings  []string `json:"warnings,omitempty"`
+	}{true, "Email queued for delivery", got.messageID, got.warnings})
 }
 
 // take puts the mail of a request into the queue. Its checks run in the order that the contract gives.
-func (s *Server) take(w http.ResponseWriter, r *http.Request) (queue.ID, string, error) {
+func (s *Server) take(w http.ResponseWriter, r *http.Request) (got receipt, err error) {
 	who, err := s.callers.identify(r)
 	if err != nil {
-		return "", "", err
+		return got, err
 	}
 	if err := s.callers.overRate(who); err != nil {
-		return "", "", err
+		return got, err
 	}
 	body, release, err := s.readBody(w, r)
 	if err != nil {
-		return "", "", err
+		return got, err
 	}
 	defer release()
 	q := new(request)
-	if err := q.parse(body.Bytes()); err != nil {
-		return "", "", err
+	kind, params := formKind(r.Header.Get("Content-Type"), body.Bytes())
+	if kind != "" {
+		err = q.parseForm(kind, params, body.Bytes())
+	} else {
+		err = q.parse(body.Bytes())
 	}
-	if body.Cap() > keepBuffer {
-		*body = bytes.Buffer{} // what was read of it is a copy: from here on that is all a large request holds
+	if err == nil {
+		if body.Cap() > keepBuffer {
+			*body = bytes.Buffer{} // what was read of it is a copy: from here on that is all a large request holds
+		}
+		got, err = s.accept(r, q, who)
 	}
-	if err := q.complete(); err != nil {
-		return "", "", err
+	if err != nil {
+		return got, &shaped{err, kind != "" && wantsFormPage(r)}
 	}
+	return got, nil
+}
+
+// accept puts the mail of a request that was read into the queue.
+func (s *Server) accept(r *http.Request, q *request, who caller) (got receipt, err error) {
+	if err := s.settle(q, who, r); err != nil {
+		return got, err
+	}
+	got.form = q.form
+	if who.rank != visitor {
+		got.warnings = q.warnings()
+	}
+	if q.form == nil {
+		got.identity, err = s.queueUp(r, q, who)
+		return got, err
+	}
+	got.identity, err = s.repeats.once(r.Context(), q.form.sumFor(who), func() (identity, error) { return s.queueUp(r, q, who) })
+	return got, err
+}
+
+// settle gives every field its meaning for this caller, and checks that nothing is missing.
+func (s *Server) settle(q *request, who caller, r *http.Request) error {
+	if who.rank != visitor {
+		if err := q.others.refuse(); err != nil {
+			return err
+		}
+	}
+	page := ""
+	if q.form != nil || who.rank == visitor {
+		page = pageOf(r)
+	}
+	q.settle(who, page)
+	if q.form != nil && who.rank == visitor {
+		q.show(page)
+	}
+	if err := q.complete(who.rank == visitor && !s.cfg.DefaultTo.Address.IsNull()); err != nil {
+		return err
+	}
+	if q.form == nil && who.rank == visitor {
+		q.show(page)
+	}
+	return nil
+}
+
+// queueUp makes the mail and puts it into the queue.
+func (s *Server) queueUp(r *http.Request, q *request, who caller) (identity, error) {
 	id := queue.NewID()
 	draft, err := s.draft(q, who, id)
 	if err != nil {
-		return "", "", err
+		return identity{}, err
 	}
-	if err := s.callers.countMail(w, r, who); err != nil {
-		return "", "", err
+	if err := s.callers.countMail(r, who); err != nil {
+		return identity{}, err
 	}
 	if err := s.submit(r, who, id, draft, q); err != nil {
-		return "", "", err
+		return identity{}, err
 	}
-	return id, draft.MessageID, nil
+	return identity{id, draft.MessageID}, nil
 }
 
-// complete checks that nothing is missing: recipient, subject and body, in this order.
-func (q *request) complete() error {
-	given := func(s string) bool { return strings.TrimSpace(s) != "" }
+// complete checks that nothing is missing: recipient, unless there is one by default, subject and body, in this order.
+func (q *request) complete(defaultTo bool) error {
 	switch {
-	case !given(strings.Join(q.To.all, "")):
+	case blank(strings.Join(q.To.all, "")) && !defaultTo:
 		return refuse(codeMissingTo, "Recipient (to) is required")
-	case !given(q.Subject):
+	case blank(q.Subject):
 		return refuse(codeMissingSubject, "Subject is required")
-	case !given(q.Body) && !given(q.Text) && !given(q.HTML.text):
+	case blank(q.Body) && blank(q.Text) && blank(q.HTML.text):
 		return refuse(codeMissingBody, "Email body is required")
 	case q.Body != "" && q.Text != "" && q.Body != q.Text && !q.HTML.body:
 		return refuse(codeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
@@ -121,7 +193,10 @@ func (s *Server) draft(q *request, who caller, id queue.ID) (message.Draft, erro
 	if err := s.permit(&d, from, q, who); err != nil {
 		return d, err
 	}
-	if d.Attachments, err = decode(q.Attachments); err != nil {
+	if len(d.To) == 0 && who.rank == visitor && !s.cfg.DefaultTo.Address.IsNull() {
+		d.To = []message.Mailbox{s.cfg.DefaultTo} // whatever FORM_RECIPIENTS lists: this is the owner's own word
+	}
+	if d.Attachments, err = attach(q.Attachments); err != nil {
 		return d, err
 	}
 	if err := d.Validate(); err != nil {

@@ -57,7 +57,7 @@ func (s *Server) takeRaw(w http.ResponseWriter, r *http.Request) error {
 	if again && (err != nil || m.Origin.User != who.name() || m.Origin.Door != doorSendmail) {
 		return malformed("the id is another mail's.")
 	}
-	return answer(w, http.StatusOK, accepted{true, "Mail accepted", sub.ID, m.Facts.MessageID, "queued"})
+	return answer(w, http.StatusOK, accepted{true, "Mail accepted", sub.ID, m.Facts.MessageID, "queued", nil})
 }
 
 // envelope reads the envelope out of a query, and checks that who may send so.

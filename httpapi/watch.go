@@ -86,8 +86,8 @@ func (s *Server) rescue(w *recorder, r *http.Request, v any) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
-	writeRefusal(w, r.URL.Path, unsent(codeInternal,
-		"something went wrong here; the log has the reason under request "+id+".", 0, nil))
+	s.writeRefusal(w, r, unsent(codeInternal,
+		"something went wrong here; the log has the reason under request "+id+".", 0, nil), isShownAsPage(r, nil))
 }
 
 // routeOf is the pattern of the route that answered, so that strangers cannot make up label values.

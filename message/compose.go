@@ -22,8 +22,8 @@ const dateFormat = "Mon, 02 Jan 2006 15:04:05 -0700"
 // addressed to "undisclosed-recipients:;". A Draft that does not Validate is not written; the error is then Validate's. It can be
 // one *DraftError or several joined.
 //
-// HTML always comes with a text for those who do not show HTML (multipart/alternative), with the images that it refers to
-// (multipart/related); attachments stand behind both (multipart/mixed).
+// HTML always comes with a text for those who do not show HTML (multipart/alternative), with the files that it refers to
+// (multipart/related); all other attachments stand behind both (multipart/mixed).
 func (d Draft) WriteTo(w io.Writer) (int64, error) {
 	if err := d.Validate(); err != nil {
 		return 0, err
@@ -134,8 +134,9 @@ func (c *composer) draftHeader(d Draft) {
 
 func (c *composer) draftBody(d Draft) {
 	var inline, attached []Attachment
+	shown := d.mentioned()
 	for _, a := range d.Attachments {
-		if a.ContentID != "" && d.HTML != "" {
+		if shown[a.ContentID] {
 			inline = append(inline, a)
 		} else {
 			attached = append(attached, a)
@@ -162,20 +163,20 @@ func (c *composer) words(d Draft, inline []Attachment) {
 		c.readable("text/plain", text)
 		return
 	}
-	html := validUTF8(d.HTML)
+	markup := validUTF8(d.HTML)
 	if text == "" {
-		text = textOf(html)
+		text = textOf(markup)
 	}
 	alternative := c.open("multipart/alternative")
 	c.delimiter(alternative)
 	c.readable("text/plain", text)
 	c.delimiter(alternative)
 	if len(inline) == 0 {
-		c.readable("text/html", html)
+		c.readable("text/html", markup)
 	} else {
 		related := c.open("multipart/related", `type="text/html"`)
 		c.delimiter(related)
-		c.readable("text/html", html)
+		c.readable("text/html", markup)
 		for _, a := range inline {
 			c.delimiter(related)
 			c.attachment(a, "inline")

@@ -17,6 +17,7 @@ const (
 	maxFieldValue = 16 << 10 // and of the subject
 	maxFieldName  = 60
 	maxFilename   = 255
+	maxContentID  = 200
 	maxName       = 1000 // a display name
 )
 
@@ -39,7 +40,7 @@ type Draft struct {
 }
 
 // Attachment is a file that goes with a Draft. With a ContentID (without angle brackets) it is shown inside the HTML that refers
-// to it as "cid:…"; when there is no HTML it is an ordinary attachment. An empty ContentType is guessed from Filename.
+// to it as "cid:…"; when no HTML does it is an ordinary attachment. An empty ContentType is guessed from Filename.
 type Attachment struct {
 	Filename    string // in UTF-8; directories in it are dropped
 	ContentType string
@@ -173,7 +174,7 @@ func (a Attachment) check(field string, refuse refuser) {
 		}
 	}
 	if a.ContentID != "" && !isContentID(a.ContentID) {
-		refuse(field, "a content ID has 1 to 200 printable ASCII characters, and no space or angle bracket")
+		refuse(field, "a content ID has 1 to %d printable ASCII characters, and no space or angle bracket", maxContentID)
 	}
 }
 
@@ -187,7 +188,7 @@ func isMediaType(s string) bool {
 }
 
 func isContentID(s string) bool {
-	return len(s) <= 200 && isASCII(s) && s != "" &&
+	return len(s) <= maxContentID && isASCII(s) && s != "" &&
 		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '<' || r == '>' })
 }
 

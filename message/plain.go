@@ -6,39 +6,7 @@ import (
 	"strings"
 
 	"github.com/emersion/go-message/charset"
-	"github.com/k3a/html2text"
 )
-
-// maxDerived is how much HTML a text is derived from, in bytes.
-const maxDerived = 512 << 10
-
-// textOf derives the text of a mail from its HTML.
-func textOf(html string) string {
-	if len(html) > maxDerived {
-		html = strings.ToValidUTF8(html[:maxDerived], "")
-	}
-	text := html2text.HTML2TextWithOptions(escapeStray(html),
-		html2text.WithUnixLineBreaks(), html2text.WithListSupport(), html2text.WithLinksInnerText())
-	return strings.ToValidUTF8(strings.TrimSpace(text), "\ufffd")
-}
-
-// escapeStray writes a ">" that closes nothing as an entity. The converter would look at the whole text since the last "<" again
-// for each.
-func escapeStray(html string) string {
-	var b strings.Builder
-	open := false
-	for i := range len(html) {
-		switch c := html[i]; {
-		case c == '>' && !open:
-			b.WriteString("&gt;")
-			continue
-		case c == '<' || c == '>':
-			open = c == '<'
-		}
-		b.WriteByte(html[i])
-	}
-	return b.String()
-}
 
 // decodeWords decodes the encoded words of a header value, and leaves what cannot be decoded.
 func decodeWords(s string) string {

@@ -36,6 +36,7 @@ type Probed struct {
 	// nil when mail could be handed over.
 	Failure  *queue.Result
 	Dialogue string // what was said until Failure
+	Outdated bool   // Failure is that the next hop knows no TLS that is taken here
 }
 
 // Reached is one address of the next hop, and whether a connection to it could be made.
@@ -181,7 +182,7 @@ func (pr *probe) sender(c *conn, from message.Address) {
 
 func (pr *probe) fail(f *fault) {
 	res := classify(f, "")
-	pr.Failure, pr.Dialogue = &res, f.talk
+	pr.Failure, pr.Dialogue, pr.Outdated = &res, f.talk, outdated(f.err)
 	if pr.conn != nil {
 		pr.Mechanism = pr.conn.said.mechanism()
 	}
