@@ -6,10 +6,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"dinkymail/queue"
 )
 
 // formPage is what the pages that answer a form show.
 type formPage struct {
+	ID       queue.ID
 	Back     string // the page with the form; empty when it is not known
 	Warnings []string
 	Reason   string
@@ -25,20 +28,17 @@ type shaped struct {
 
 func (e *shaped) Unwrap() error { return e.error }
 
-// isShownAsPage reports whether the answer to a request that failed is for people: what a browser posted as a form was a form,
-// unless it turned out to be JSON.
+// isShownAsPage reports whether the answer to a request that failed is for people: a browser posted a form that was one, or sent a
+// form with GET by mistake.
 func isShownAsPage(r *http.Request, err error) bool {
 	if e, ok := errors.AsType[*shaped](err); ok {
 		return e.page
 	}
-	if r.Method != http.MethodPost || r.URL.Path != sendPath && r.URL.Path != emailPath {
+	if r.URL.Path != sendPath && r.URL.Path != emailPath || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return false
 	}
-	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
-	case formURL, formParts, formText:
-		return strings.Contains(r.Header.Get("Accept"), "text/html") && wantsFormPage(r)
-	}
-	return false
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return (r.Method == http.MethodGet || kind == formURL || kind == formParts || kind == formText) && wantsFormPage(r)
 }
 
 // wantsFormPage reports whether who posted a form is to see a page. A browser that leaves its page for the answer says that it
@@ -65,7 +65,7 @@ func (s *Server) thank(w http.ResponseWriter, r *http.Request, got receipt) erro
 		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}
-	return showPage(w, http.StatusOK, "sent", formPage{Back: s.destination(r, r.Referer()), Warnings: got.warnings})
+	return showPage(w, http.StatusOK, "sent", formPage{ID: got.id, Back: s.destination(r, r.Referer()), Warnings: got.warnings})
 }
 
 // showRefusal says to a person why a form was refused.

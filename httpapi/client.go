@@ -93,6 +93,8 @@ type SendResponse struct {
 	ID        string `json:"id"`
 	MessageID string `json:"messageId"`
 	Status    string `json:"status"`
+	// Warnings name what was not understood of the request.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Health asks whether the appliance is well. One that answers that it is not gives both a Health and an *Error.

@@ -196,7 +196,7 @@ func textPart(t *testing.T, body string) string {
 func TestVisitorsFieldsAreBounded(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, outside(t))
-	sendOK(t, base, `{"subject":"s","body":"b"`+strings.Repeat(`,"many":"`+strings.Repeat("v", 60)+`"`, 70)+`}`, 0)
+	sendOK(t, base, `{"subject":"s","body":"b"`+strings.Repeat(`,"_hidden":"x","a-captcha":1`, 60)+strings.Repeat(`,"many":"`+strings.Repeat("v", 60)+`"`, 70)+`}`, 0)
 	_, body := q.last(t)
 	if text := textPart(t, body); strings.Count(text, "many: ") != 50 || !strings.Contains(text, "Left out: 20 more fields") {
 		t.Errorf("text = %s", text)
@@ -282,6 +282,22 @@ func TestDefaultTo(t *testing.T) {
 		if q.count() != 1 {
 			t.Errorf("%d mails", q.count())
 		}
+	}
+}
+
+// The text beside HTML is what the HTML shows, and only a file that the HTML mentions is shown inside it.
+func TestHTMLMail(t *testing.T) {
+	q := new(memory)
+	base := start(t, q, config(t))
+	sendOK(t, base, `{"to":"a@b.example","subject":"s","html":"<style>p{}</style><div>balance is < 100</div>one<br />two<hr><table><tr><td>Tea</td><td>3</td></tr></table><!-- no --><a href='https://example.org/x'>here</a><img src='cid:a'>",
+		"attachments":[{"filename":"a.png","content":"YQ==","content_id":"a"},{"filename":"b.pdf","content":"YQ==","content_id":"b"}]}`, 0)
+	_, body := q.last(t)
+	if want := "balance is < 100\none\ntwo\n--------------------\nTea | 3\nhere (https://example.org/x)\n"; textPart(t, body) != want {
+		t.Errorf("text = %q\nwant   %q", textPart(t, body), want)
+	}
+	_, related, _ := strings.Cut(body, "multipart/related")
+	if !strings.Contains(body, "multipart/mixed") || !strings.Contains(related, `inline; filename="a.png"`) || !strings.Contains(related, `attachment; filename="b.pdf"`) {
+		t.Errorf("mail = %s", body)
 	}
 }
 

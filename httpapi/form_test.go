@@ -149,6 +149,10 @@ func TestFormRefusals(t *testing.T) {
 			}
 		})
 	}
+	if w := serveOne(New(new(memory), cfg, discard), "GET", "/send?message=m", "", browser...); w.Code != 405 || !strings.Contains(w.Body.String(), "Only POST") ||
+		!strings.HasPrefix(w.Body.String(), "<!doctype") {
+		t.Errorf("GET: %d %s", w.Code, w.Body)
+	}
 	s := New(new(memory), cfg, discard)
 	for i := range 4 {
 		w := serveOne(s, "POST", "/send", fmt.Sprint("message=m", i), append(browser[:len(browser):len(browser)], form)...)

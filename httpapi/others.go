@@ -20,6 +20,7 @@ const (
 // the first name whose loss would change what is delivered. The first message, email and name, which forms have, are there whole.
 type others struct {
 	list                 []other
+	forPeople            int // how many of list are not for machines
 	more                 int
 	altering             string
 	message, email, name string
@@ -64,16 +65,21 @@ func (o *others) note(name string) {
 }
 
 func (o *others) keep(name, value string) {
-	if len(o.list) >= maxOthers {
+	switch machines := forMachines(name); {
+	case machines && len(o.list)-o.forPeople >= maxOthers:
+		return
+	case !machines && o.forPeople >= maxOthers:
 		o.more++
 		return
+	case !machines:
+		o.forPeople++
 	}
 	o.list = append(o.list, other{cut(line(name), maxOtherName), strings.Clone(cut(value, maxOtherBytes))})
 }
 
 // first puts a field before all others.
 func (o *others) first(name, value string) {
-	if len(o.list) < 2*maxOthers {
+	if len(o.list) < 3*maxOthers {
 		o.list = slices.Insert(o.list, 0, other{name, strings.Clone(cut(value, maxOtherBytes))})
 	}
 }
@@ -145,7 +151,7 @@ func forMachines(name string) bool {
 	if strings.HasPrefix(name, "_") || name == "" {
 		return true
 	}
-	for _, part := range [...]string{"captcha", "turnstile", "csrf", "authenticity_token"} {
+	for _, part := range [...]string{"captcha", "altcha", "turnstile", "csrf", "authenticity_token"} {
 		if strings.Contains(name, part) {
 			return true
 		}
