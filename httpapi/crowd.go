@@ -51,7 +51,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer := addrOf(r.RemoteAddr)
-		if s.callers.elsewhere(r, peer) == "" && browserMark(r.Header) == "" {
+		if s.callers.inside(r, peer) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -68,6 +68,13 @@ func (s *Server) admit(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// inside reports whether a program of TrustedNetworks asks: one that counts as such, or shows a key.
+func (c *callers) inside(r *http.Request, peer netip.Addr) bool {
+	who, err := c.identify(r)
+	return err == nil && (who.rank == program ||
+		who.rank == application && passedOn(r.Header) == "" && contains(c.cfg.TrustedNetworks, peer))
 }
 
 // behind is the client behind a proxy whose connections are not limited, as its limit counts; not valid when there is none. A

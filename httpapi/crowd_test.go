@@ -222,3 +222,29 @@ func TestBodiesThatComeAreTaken(t *testing.T) {
 		t.Errorf("%v, %v", resp, err)
 	}
 }
+
+// The last places are for programs: behind a proxy that says nothing strangers look like them, but with LOCAL_HTTP=no a program
+// shows a key.
+func TestProgramsHaveTheLastPlaces(t *testing.T) {
+	cfg := config(t)
+	for _, c := range []struct {
+		keysOnly bool
+		headers  []string
+		want     bool
+	}{
+		{false, nil, true}, {false, []string{"Cookie: a=b"}, false}, {false, []string{"X-Real-Ip: 127.0.0.1"}, false},
+		{false, []string{"X-API-KEY: own-secret"}, true}, {false, []string{"X-API-KEY: guess"}, false},
+		{false, []string{"X-API-KEY: own-secret", "Via: 1.1 x"}, false}, {true, nil, false}, {true, []string{"X-API-KEY: own-secret"}, true},
+	} {
+		cfg.KeysOnly = c.keysOnly
+		r := httptest.NewRequest("GET", "/health", nil)
+		r.RemoteAddr, r.Host = "127.0.0.1:5", "localhost"
+		for _, h := range c.headers {
+			name, value, _ := strings.Cut(h, ": ")
+			r.Header.Add(name, value)
+		}
+		if got := newCallers(cfg).inside(r, addrOf(r.RemoteAddr)); got != c.want {
+			t.Errorf("keys only %v, %v: %v, want %v", c.keysOnly, c.headers, got, c.want)
+		}
+	}
+}
