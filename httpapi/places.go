@@ -157,14 +157,14 @@ func (c *limitedConn) stranger() bool {
 	return c.counted
 }
 
-// crowded reports whether strangers have more than half of their places.
+// crowded reports whether more than half of all places are taken, or of those for strangers.
 func (c *limitedConn) crowded() bool {
 	if c.from == nil {
 		return false
 	}
 	c.from.mu.Lock()
 	defer c.from.mu.Unlock()
-	return c.from.strangers > c.from.outside/2
+	return c.from.strangers > c.from.outside/2 || len(c.from.places) > cap(c.from.places)/2
 }
 
 // Close closes the connection; only the first time counts.
