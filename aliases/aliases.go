@@ -135,11 +135,12 @@ func readFile(name string) (string, error) {
 // Lookup is what a key stands for in the maps themselves, one step and unexpanded, as postmap -q answers; false when it has no
 // entry.
 func (b *Book) Lookup(key string) ([]string, bool) {
-	key = strings.ToLower(key)
-	if targets, ok := b.virtual[key]; ok {
-		return targets, true
+	if k, err := mapKey(key); err == nil {
+		if targets, ok := b.virtual[k]; ok {
+			return targets, true
+		}
 	}
-	targets, ok := b.aliases[key]
+	targets, ok := b.aliases[strings.ToLower(key)]
 	return targets, ok
 }
 
@@ -152,12 +153,13 @@ func Table(file, key string) ([]string, bool, error) {
 	}
 	r := newReading()
 	entries, _ := r.parseMap(file, text)
+	k, _ := mapKey(key)
 	if isAliases(text) {
 		entries, _ = r.parseAliases(file, text)
+		k = strings.ToLower(key)
 	}
-	key = strings.ToLower(key)
 	for _, e := range entries {
-		if e.key == key {
+		if e.key == k {
 			return e.targets, true, nil
 		}
 	}

@@ -1,9 +1,12 @@
 package aliases
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"dinkymail/message"
 )
@@ -37,11 +40,11 @@ func logicalLines(text string) []logical {
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
-		line = strings.TrimRight(line, "\r\n \t")
-		bare := strings.TrimLeft(line, " \t")
+		bare := message.TrimInvisible(line)
+		first, _ := utf8.DecodeRuneInString(line)
 		switch {
 		case bare == "" || bare[0] == '#':
-		case bare != line && len(all) > 0:
+		case unicode.IsSpace(first) && len(all) > 0:
 			all[len(all)-1].text += " " + bare
 		default:
 			all = append(all, logical{bare, n})
@@ -65,6 +68,10 @@ func (r *reading) parseAliases(file, text string) (entries []entry, problems []e
 		key, value, ok := cutKey(l.text)
 		if !ok {
 			problems = append(problems, &Problem{file, l.line, "there is no colon behind the alias; an entry is \"name: target, target\""})
+			continue
+		}
+		if hidden := message.Invisible(key); hidden != "" {
+			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("the alias %q has an invisible character in it: %s", key, hidden)})
 			continue
 		}
 		e := entry{key: strings.ToLower(key), line: l.line}
@@ -99,7 +106,7 @@ func cutKey(s string) (key, value string, ok bool) {
 		return key, value, ok && key != ""
 	}
 	key, value, ok = strings.Cut(s, ":")
-	key = strings.TrimRight(key, " \t")
+	key = message.TrimInvisible(key)
 	return key, value, ok && key != "" && !strings.ContainsAny(key, " \t")
 }
 
@@ -108,7 +115,7 @@ func splitTargets(s string) []string {
 	var all []string
 	quoted, from := false, 0
 	add := func(t string) {
-		if t = strings.TrimSpace(t); t != "" {
+		if t = message.TrimInvisible(t); t != "" {
 			all = append(all, t)
 		}
 	}
@@ -152,9 +159,18 @@ func checkTarget(t string) (target string, more []string, problem string) {
 		name += "@localhost"
 	}
 	if _, err := message.ParseAddress(name); err != nil {
-		return "", nil, fmt.Sprintf("%q is no address and no local name", t)
+		return "", nil, fmt.Sprintf("%q is no address and no local name: %s", t, reason(err))
 	}
 	return t, nil, ""
+}
+
+// reason is why message refused an address, without the address, which stands before it already.
+func reason(err error) string {
+	var ae *message.AddressError
+	if errors.As(err, &ae) {
+		return ae.Reason
+	}
+	return err.Error()
 }
 
 // include reads a list of addresses, one or more to a line. A list does not include another.
@@ -181,17 +197,34 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 	return targets, ""
 }
 
+// mapKey is a key of virtual(5) as it is looked up: in small letters, an address as Address.String writes it.
+func mapKey(key string) (string, error) {
+	key = message.TrimInvisible(key)
+	if hidden := message.Invisible(key); hidden != "" {
+		return "", fmt.Errorf("the key %q has an invisible character in it: %s", key, hidden)
+	}
+	if domain, ok := strings.CutPrefix(key, "@"); ok {
+		if d, err := message.ParseDomain(domain); err == nil {
+			return "@" + d, nil
+		}
+	} else if a, err := message.ParseAddress(key); err == nil {
+		key = a.String()
+	}
+	return strings.ToLower(key), nil
+}
+
 // parseMap reads virtual(5): "key value, value", where key and values are addresses, "@domain" or local names.
 func (*reading) parseMap(file, text string) (entries []entry, problems []error) {
 	for _, l := range logicalLines(text) {
-		key, value, _ := strings.Cut(strings.ReplaceAll(l.text, "\t", " "), " ")
-		e := entry{key: strings.ToLower(key), line: l.line}
+		name, value, _ := strings.Cut(strings.ReplaceAll(l.text, "\t", " "), " ")
+		key, err := mapKey(name)
+		if err != nil {
+			problems = append(problems, &Problem{file, l.line, err.Error()})
+			continue
+		}
+		e := entry{key: key, line: l.line}
 		for _, t := range splitTargets(value) {
-			if strings.HasPrefix(t, "@") && len(t) > 1 {
-				e.targets = append(e.targets, t)
-				continue
-			}
-			target, _, bad := checkTarget(t)
+			target, bad := mapTarget(t)
 			if bad != "" {
 				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, bad)})
 				continue
@@ -205,4 +238,18 @@ func (*reading) parseMap(file, text string) (entries []entry, problems []error) 
 		entries = append(entries, e)
 	}
 	return entries, problems
+}
+
+// mapTarget is a target of virtual(5) as it is kept: that of checkTarget, or "@domain".
+func mapTarget(t string) (target, problem string) {
+	domain, ok := strings.CutPrefix(t, "@")
+	if !ok {
+		target, _, problem = checkTarget(t)
+		return target, problem
+	}
+	d, err := message.ParseDomain(domain)
+	if err != nil {
+		return "", fmt.Sprintf("%q is no domain: %s", t, reason(err))
+	}
+	return "@" + d, ""
 }

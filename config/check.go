@@ -90,7 +90,7 @@ func (s *Settings) identity(host string, given bool) {
 }
 
 var gmailHost = regexp.MustCompile(`^smtp(?:-relay)?\.(?:gmail|googlemail|google)\.com$`)
-var appPassword = regexp.MustCompile(`^[A-Za-z]{4} [A-Za-z]{4} [A-Za-z]{4} [A-Za-z]{4}$`)
+var appPassword = regexp.MustCompile(`^[A-Za-z]{16}$`)
 
 // checkUpstream tests the upstream's settings against each other. A placeholder among them leaves the upstream unconfigured.
 func (s *Settings) checkUpstream(src *sources) []error {
@@ -118,8 +118,8 @@ func (s *Settings) checkUpstream(src *sources) []error {
 		}
 	}
 	if gmailHost.MatchString(r.Host) {
-		if appPassword.MatchString(r.Password) {
-			r.Password = strings.ReplaceAll(r.Password, " ", "")
+		if bare := withoutBlanks(r.Password); bare != r.Password && appPassword.MatchString(bare) {
+			r.Password = bare
 			s.Notices = append(s.Notices, "The spaces in the Gmail app password were dropped.")
 		}
 		if r.Username == "" && r.Host != "smtp-relay.gmail.com" {

@@ -13,6 +13,7 @@ import (
 	"dinkymail/alert"
 	"dinkymail/httpapi"
 	"dinkymail/message"
+	"dinkymail/relay"
 )
 
 func text(to *string) func(string) error {
@@ -45,6 +46,16 @@ func files(to *[]string) func(string) error {
 	}
 }
 
+// account is a credential that people see and type: nothing in it is invisible.
+func account(to *string) func(string) error {
+	return func(text string) error {
+		if hidden := message.Invisible(text); hidden != "" {
+			return bad("has an invisible character in it: "+hidden, "write it anew")
+		}
+		return credential(to)(text)
+	}
+}
+
 // credential is a text that can be sent in AUTH.
 func credential(to *string) func(string) error {
 	return func(text string) error {
@@ -52,6 +63,27 @@ func credential(to *string) func(string) error {
 			return bad("contains a line break or a NUL character", "write it on one line")
 		}
 		*to = text
+		return nil
+	}
+}
+
+// mechanisms reads a list of names of AUTH mechanisms.
+func mechanisms(to *[]string) func(string) error {
+	known := strings.ToLower(strings.Join(relay.Mechanisms, ", "))
+	return func(text string) error {
+		var names []string
+		for _, name := range strings.FieldsFunc(strings.ToUpper(text), func(r rune) bool { return r == ',' || r == ' ' }) {
+			if name = strings.ReplaceAll(name, "_", "-"); !slices.Contains(relay.Mechanisms, name) {
+				return bad("names a way to log in that is not known: "+strings.ToLower(name), "write one or more of "+known)
+			}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if names == nil {
+			return bad("names no way to log in", "write one or more of "+known)
+		}
+		*to = names
 		return nil
 	}
 }
@@ -77,6 +109,18 @@ func choice(to *string, words ...string) func(string) error {
 			return bad("is none of "+strings.Join(words, ", "), "write one of these")
 		}
 		*to = text
+		return nil
+	}
+}
+
+// longLines reads what becomes of lines that are too long for some servers.
+func longLines(keep *bool) func(string) error {
+	return func(text string) error {
+		var word string
+		if err := choice(&word, "encode", "keep")(text); err != nil {
+			return err
+		}
+		*keep = word == "keep"
 		return nil
 	}
 }
@@ -241,7 +285,7 @@ func rate(to *httpapi.Rate) func(string) error {
 func list(text string) []string {
 	parts := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' })
 	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
+		parts[i] = message.TrimInvisible(parts[i])
 	}
 	return slices.DeleteFunc(parts, func(p string) bool { return p == "" })
 }

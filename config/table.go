@@ -67,11 +67,14 @@ func (s *Settings) upstream() Group {
 			Doc: "Its port. 465 means TLS from the first byte; on any other, STARTTLS.", set: integer(&s.Relay.Port, 65535)},
 		{Name: "SMTP_RELAY_USERNAME", Aliases: []string{"RELAY_USERNAME", "RELAY_USER"}, Example: "you@example.com",
 			Doc: "The account's user name. None, and no password: no login, as for a smarthost on your network.",
-			set: credential(&s.Relay.Username)},
+			set: account(&s.Relay.Username)},
 		{Name: "SMTP_RELAY_PASSWORD", Aliases: []string{"RELAY_PASSWORD"}, Secret: true, Example: "'the password'",
 			Doc: "The account's password. Put it in 'single quotes', then every character stands for itself. " +
 				"Gmail wants an app password; the spaces that Google shows in it may stay.",
 			set: credential(&s.Relay.Password)},
+		{Name: "SMTP_RELAY_AUTH", Default: "plain,login,cram-md5",
+			Doc: "The ways to log in that may be used, comma separated, in the order to try them, of those that the upstream offers.",
+			set: mechanisms(&s.Relay.Mechanisms)},
 		{Name: "USE_TLS", Default: "yes",
 			Doc: "While this is yes, no mail and no password leaves without TLS.", set: yesNo(&s.Relay.UseTLS)},
 		{Name: "TLS_VERIFY", Default: "yes", Doc: "Verify the upstream's certificate and its name.",
@@ -79,8 +82,16 @@ func (s *Settings) upstream() Group {
 		{Name: "SMTP_RELAY_CA_FILE", Example: "/etc/ssl/my-ca.pem",
 			Doc: "A PEM file of certificate authorities to trust for the upstream, besides the system's.",
 			set: text(&s.relayCAFile)},
+		{Name: "LONG_LINES", Default: "encode",
+			Doc: "What becomes of lines beyond 998 bytes, which many servers refuse or cut. encode: such a part of a mail is encoded, and such a " +
+				"header folded, where that breaks no signature. keep: they are sent as they are.",
+			set: longLines(&s.Relay.LongLines)},
 		{Name: "SMTP_RELAY_CONNECTIONS", Default: "10", Doc: "How many connections to the upstream may be open at once.",
 			set: integer(&s.Relay.Connections, 1000)},
+		{Name: "SMTP_RELAY_RECIPIENTS", Default: "50",
+			Doc: "How many recipients of a mail go to the upstream in one transaction; the others follow in further ones. " +
+				"An upstream that says it takes fewer gets fewer.",
+			set: integer(&s.Relay.Recipients, 100_000)},
 	}}
 }
 

@@ -127,7 +127,7 @@ func (s *Server) sender(query url.Values, who caller) (message.Address, error) {
 
 // qualified parses an address, which is at domain when it names none.
 func qualified(field, text, domain string) (message.Address, error) {
-	full := strings.TrimSpace(text)
+	full := message.TrimInvisible(text)
 	if full != "" && !strings.Contains(full, "@") {
 		full += "@" + domain
 	}

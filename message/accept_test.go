@@ -183,8 +183,9 @@ func TestFacts(t *testing.T) {
 		{"Subject: a\r\n\tfolded =?utf-8?q?=0D=0ABcc:_x?=\r\nMessage-ID:\r\n <2@b>\r\n\r\nü\r\n",
 			Facts{Subject: "a folded  Bcc: x", MessageID: "<2@b>", EightBit: true}},
 		{"Subject: ü\r\nSubject: second\r\nMessage-ID: odd\r\n\r\n", Facts{Subject: "ü", MessageID: "odd", EightBit: true, UTF8Header: true}},
-		{"Bcc: ü@b\r\nSubject: " + strings.Repeat("é", 300) + "\xff\r\n" + dated + "\r\n",
+		{"Bcc: ü@b\r\nSubject: " + strings.Repeat("é", 3000) + "\xff\r\n" + dated + "\r\n",
 			Facts{Subject: strings.Repeat("é", 200), MessageID: "<1@a>", EightBit: true, UTF8Header: true}},
+		{"Subject: Gr\xfc\xdfe\r\n" + dated + "\r\n", Facts{Subject: "Grüße", MessageID: "<1@a>", EightBit: true, UTF8Header: true}},
 		{"Bcc: ü@b\r\n" + dated + "\r\n", Facts{MessageID: "<1@a>"}},
 		{"X: y\r\n\r\n", Facts{MessageID: "<0cagh3h68onkmkga@example.org>"}},
 	} {

@@ -11,6 +11,12 @@ import (
 	"time"
 )
 
+// ours reports whether the fault is in our message, and not with the next hop.
+func (f *fault) ours() bool {
+	var unread readError
+	return errors.Is(f.err, errBareLine) || errors.As(f.err, &unread)
+}
+
 // explain says in a sentence for the operator why there was no reply.
 func (f *fault) explain() string {
 	var (
@@ -18,10 +24,9 @@ func (f *fault) explain() string {
 		authority x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
-		unread    readError
 	)
 	switch {
-	case errors.Is(f.err, errBareLine), errors.As(f.err, &unread):
+	case f.ours():
 		return f.err.Error()
 	case outdated(f.err):
 		return f.err.Error() + ": the next hop offers no TLS newer than 1.1, or RSA key exchange alone, and nothing that is taken here; " +

@@ -28,7 +28,6 @@ type session struct {
 	idle     int    // commands since then that brought nothing
 
 	path     message.Address // of the MAIL or RCPT that go-smtp has just now
-	pathUTF8 bool
 	refused  bool // a recipient of this transaction was
 	chunking bool // a BDAT began its body
 
@@ -45,7 +44,7 @@ var _ gosmtp.AuthSession = (*session)(nil)
 
 // Mail opens the transaction. The address is the one that command parsed; go-smtp has only a placeholder.
 func (s *session) Mail(_ string, o *gosmtp.MailOptions) error {
-	if s.pathUTF8 && !o.UTF8 {
+	if s.path.NeedsUTF8() && !o.UTF8 {
 		return s.refuse("mail", errUTF8)
 	}
 	s.mu.Lock()
@@ -89,8 +88,7 @@ func (s *session) Rcpt(_ string, o *gosmtp.RcptOptions) error {
 	if tx == nil {
 		return reply(errSequence)
 	}
-	err := tx.add(message.Recipient{Address: s.path, Notify: notify(o.Notify), Original: original(o)}, s.pathUTF8,
-		s.server.cfg.MaxRecipients)
+	err := tx.add(message.Recipient{Address: s.path, Notify: notify(o.Notify), Original: original(o)}, s.server.cfg.MaxRecipients)
 	if err != nil {
 		s.refused = true
 		return s.refuse("rcpt", err)

@@ -80,7 +80,7 @@ func (s *session) mail(c command) (string, error) {
 	if err := checkSize(params, s.server.cfg.MaxMessageBytes); err != nil {
 		return "", s.refuse("mail", err)
 	}
-	s.path, s.pathUTF8 = message.Address{}, !isASCII(path)
+	s.path = message.Address{}
 	if path == "" {
 		return "MAIL FROM:<>" + params, nil
 	}
@@ -99,7 +99,6 @@ func (s *session) rcpt(c command) (string, error) {
 	}
 	path, params, err := c.path("TO:")
 	if err == nil {
-		s.pathUTF8 = !isASCII(path)
 		s.path, err = parsePath(path, s.server.cfg.Domain)
 	}
 	if err != nil {
