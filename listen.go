@@ -76,8 +76,8 @@ func openAll(ctx context.Context, setting string, addrs []string) ([]net.Listene
 	return open, nil
 }
 
-// addresses are where listeners listen.
-func addresses(listeners []net.Listener) []string {
+// whereabouts are where listeners listen.
+func whereabouts(listeners []net.Listener) []string {
 	all := make([]string, len(listeners))
 	for i, ln := range listeners {
 		all[i] = ln.Addr().String()

@@ -15,17 +15,24 @@ import (
 type entry struct {
 	key     string // in small letters
 	targets []string
+	file    string
 	line    int
 }
 
-// reading notes how each file looked just before it was read.
-type reading struct{ stamps map[string]stamp }
+// reading notes how each file looked just before it was read, and how much may still be read.
+type reading struct {
+	stamps map[string]stamp
+	left   int64
+}
 
-func newReading() *reading { return &reading{stamps: map[string]stamp{}} }
+func newReading() *reading { return &reading{stamps: map[string]stamp{}, left: MaxFiles} }
 
-func (r *reading) text(name string) (string, error) {
+// text reads a file; with here, one that is no link.
+func (r *reading) text(name string, here bool) (string, error) {
 	r.stamps[name] = stampOf(name)
-	return readFile(name)
+	text, err := readFile(name, min(MaxFile, r.left), here)
+	r.left -= int64(len(text))
+	return text, err
 }
 
 // logical is a line with those that continue it, and where it begins.
@@ -71,14 +78,14 @@ func (r *reading) parseAliases(file, text string) (entries []entry, problems []e
 			continue
 		}
 		if hidden := message.Invisible(key); hidden != "" {
-			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("the alias %q has an invisible character in it: %s", key, hidden)})
+			problems = append(problems, &Problem{file, l.line, "the name of an alias has an invisible character in it: " + hidden})
 			continue
 		}
 		e := entry{key: strings.ToLower(key), line: l.line}
 		for _, t := range splitTargets(value) {
 			switch target, more, err := r.aliasTarget(file, t); {
 			case err != "":
-				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, err)})
+				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", shown(key), err)})
 			case more != nil:
 				e.targets = append(e.targets, more...)
 			default:
@@ -86,7 +93,7 @@ func (r *reading) parseAliases(file, text string) (entries []entry, problems []e
 			}
 		}
 		if len(e.targets) == 0 {
-			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s stands for nobody, so it counts as not there", key)})
+			problems = append(problems, &Problem{file, l.line, shown(key) + " stands for nobody, so it counts as not there"})
 			continue
 		}
 		entries = append(entries, e)
@@ -152,6 +159,19 @@ func (r *reading) aliasTarget(file, t string) (target string, more []string, pro
 	return checkTarget(t)
 }
 
+// shown is a key as a mistake names it. What is neither a name nor an address may be anything: the
+// file may be another one than was meant.
+func shown(key string) string {
+	name := key
+	if strings.HasPrefix(name, "@") {
+		name = "x" + name
+	}
+	if _, _, bad := checkTarget(name); bad != "" {
+		return "an entry"
+	}
+	return key
+}
+
 // checkTarget accepts an address or a local name; a backslash before it, which ends expansion, stays.
 func checkTarget(t string) (target string, more []string, problem string) {
 	name := strings.TrimPrefix(t, `\`)
@@ -159,7 +179,7 @@ func checkTarget(t string) (target string, more []string, problem string) {
 		name += "@localhost"
 	}
 	if _, err := message.ParseAddress(name); err != nil {
-		return "", nil, fmt.Sprintf("%q is no address and no local name: %s", t, reason(err))
+		return "", nil, "what stands there is no address and no local name: " + reason(err)
 	}
 	return t, nil, ""
 }
@@ -178,7 +198,7 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(from), name)
 	}
-	text, err := r.text(name)
+	text, err := r.text(name, true)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -186,7 +206,7 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 		for _, t := range splitTargets(l.text) {
 			target, _, bad := checkTarget(t)
 			if bad != "" {
-				return nil, fmt.Sprintf("%s:%d: %s", name, l.line, bad)
+				return nil, fmt.Sprintf("%s:%d: %s", name, l.line, bad) // and not what: see the package's limits
 			}
 			targets = append(targets, target)
 		}
@@ -201,7 +221,7 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 func mapKey(key string) (string, error) {
 	key = message.TrimInvisible(key)
 	if hidden := message.Invisible(key); hidden != "" {
-		return "", fmt.Errorf("the key %q has an invisible character in it: %s", key, hidden)
+		return "", errors.New("a key has an invisible character in it: " + hidden)
 	}
 	if domain, ok := strings.CutPrefix(key, "@"); ok {
 		if d, err := message.ParseDomain(domain); err == nil {
@@ -226,13 +246,13 @@ func (*reading) parseMap(file, text string) (entries []entry, problems []error) 
 		for _, t := range splitTargets(value) {
 			target, bad := mapTarget(t)
 			if bad != "" {
-				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, bad)})
+				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", shown(key), bad)})
 				continue
 			}
 			e.targets = append(e.targets, target)
 		}
 		if len(e.targets) == 0 {
-			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s stands for nobody, so it counts as not there", key)})
+			problems = append(problems, &Problem{file, l.line, shown(key) + " stands for nobody, so it counts as not there"})
 			continue
 		}
 		entries = append(entries, e)
@@ -249,7 +269,7 @@ func mapTarget(t string) (target, problem string) {
 	}
 	d, err := message.ParseDomain(domain)
 	if err != nil {
-		return "", fmt.Sprintf("%q is no domain: %s", t, reason(err))
+		return "", "what stands there is no domain: " + reason(err)
 	}
 	return "@" + d, ""
 }

@@ -298,6 +298,7 @@ func (s *Settings) fill() {
 	q, m, r, h := &s.Queue, &s.SMTP, &s.Relay, &s.HTTP
 	q.Hostname, q.Domain, q.Self, q.Notices, q.Capture = s.Hostname, s.Domain, s.defaultFrom.Address, s.defaultTo.Address,
 		s.Development
+	q.Author = s.defaultFrom
 	q.Workers = r.Connections
 	m.Hostname, m.Domain, m.MaxMessageBytes, m.MaxRecipients, m.Grace = s.Hostname, s.Domain, q.MaxMessageBytes,
 		q.MaxRecipients, q.Grace

@@ -180,7 +180,7 @@ func (s *Settings) addresses() Group {
 		{Name: "ALIASES_FILE", Example: "/etc/aliases",
 			Doc: "Files in the form of aliases(5), comma separated: who gets mail to a name at MAIL_DOMAIN or on this machine. " +
 				"Lists and :include: are followed; programs and files as targets are refused. Mail to a mailbox on this machine " +
-				"(root@localhost) without an alias goes to DEFAULT_TO.",
+				"(root@localhost, or just root) without an alias goes to DEFAULT_TO; just root is refused where that is not set.",
 			set: files(&s.Aliases.Aliases)},
 		{Name: "VIRTUAL_FILE", Example: "/etc/dinkymail/virtual",
 			Doc: "Files of lines such as \"info@example.com ada@example.net, bob@example.net\" or \"@old.example @new.example\", " +

@@ -27,6 +27,8 @@ func TestLetters(t *testing.T) {
 		{"header alone, no end", "Subject: x", "Subject: x\r\n\r\n"},
 		{"no empty line", "Subject: x\nHello\n", "Subject: x\r\n\r\nHello\r\n"},
 		{"folded", "Subject: x\n y\n\tz\n\nHello\n", "Subject: x\r\n y\r\n\tz\r\n\r\nHello\r\n"},
+		{"a line of white space for the empty one", "Subject: x\n \n\t\nHello\n", "Subject: x\r\n\r\nHello\r\n"},
+		{"white space within a field", "Subject: x\n \n y\n \n\n Hello\n", "Subject: x\r\n \r\n y\r\n\r\n Hello\r\n"},
 		{"mbox", "From ada Sun Nov 22 00:00:00 2026\n>From bob\nSubject: x\n\nHello\n", "Subject: x\r\n\r\nHello\r\n"},
 		{"text that looks like mbox", "From here on\nit is text\n", none + "From here on\r\nit is text\r\n"},
 		{"text that looks like mbox alone", "From here", none + "From here\r\n"},

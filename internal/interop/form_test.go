@@ -83,7 +83,9 @@ func TestBrowserPostsForms(t *testing.T) {
 // checkFormMail looks at the newest captured mail, which must be the one with this number.
 func checkFormMail(t *testing.T, base string, number int, enctype, next string) {
 	t.Helper()
-	var list struct{ Messages []struct{ ID, To, Subject string } }
+	var list struct {
+		Messages []struct{ ID, To, Subject string }
+	}
 	if err := json.Unmarshal([]byte(body(t, base+"/captured")), &list); err != nil {
 		t.Fatal(err)
 	}
