@@ -76,6 +76,15 @@ func openAll(ctx context.Context, setting string, addrs []string) ([]net.Listene
 	return open, nil
 }
 
+// whereabouts are where listeners listen.
+func whereabouts(listeners []net.Listener) []string {
+	all := make([]string, len(listeners))
+	for i, ln := range listeners {
+		all[i] = ln.Addr().String()
+	}
+	return all
+}
+
 func closeAll(listeners []net.Listener) {
 	for _, ln := range listeners {
 		_ = ln.Close() // a door that has served is closed already

@@ -77,6 +77,7 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		return err
 	}
 
+	s.HTTP.Version, s.HTTP.Listening = cli.Version(version), whereabouts(doors.http)
 	next := relay.New(s.Relay, log)
 	addresses(s, log)
 	q := queue.New(store, next, s.Queue, log)

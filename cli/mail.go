@@ -55,7 +55,12 @@ func apiURL(s *config.Settings) string {
 	if len(s.HTTPListen) == 0 {
 		return ""
 	}
-	host, port, _ := net.SplitHostPort(s.HTTPListen[0]) // config checked it
+	return reach(s.HTTPListen[0])
+}
+
+// reach is the URL under which this machine reaches what listens at an address.
+func reach(listen string) string {
+	host, port, _ := net.SplitHostPort(listen) // config checked it, or the listener said it
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 		if ip.Is6() {
@@ -86,6 +91,7 @@ type healthCommand struct {
 // Help is shown by dinkymail health --help.
 func (healthCommand) Help() string {
 	return `Exits 0 when the appliance answers that it takes mail, and 1 otherwise. It is well and degraded while mail waits for an upstream.
+The addresses of HTTP_LISTEN are tried as well: it is not well when nobody is served there.
 
 Example:
 
@@ -105,6 +111,12 @@ func (c healthCommand) Run(ctx context.Context, p *program) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	h, err := client.Health(ctx)
+	if err == nil && c.URL == "" {
+		if err = tryDoors(ctx, h.Detail.HTTP); err != nil {
+			h.Status, h.Reason = "degraded", err.Error()
+			err = errors.New("degraded: " + h.Reason)
+		}
+	}
 	if c.JSON && h.Status != "" { // one that is down says so, too
 		err = errors.Join(err, p.printJSON(h))
 	}
@@ -120,6 +132,29 @@ func (c healthCommand) Run(ctx context.Context, p *program) error {
 	}
 	_, err = fmt.Fprintln(p.Out, line)
 	return err
+}
+
+// doorTimeout is how long one address of the API may take to answer.
+const doorTimeout = 3 * time.Second
+
+// tryDoors asks at every address of the API. Over its socket the appliance may be well while nobody else is served.
+func tryDoors(ctx context.Context, listening []string) error {
+	for _, at := range listening {
+		ctx, cancel := context.WithTimeout(ctx, doorTimeout)
+		door := httpapi.NewClient(reach(at), "")
+		_, err := door.Health(ctx)
+		door.Close()
+		cancel()
+		var refused *httpapi.Error
+		switch {
+		case err == nil, errors.As(err, &refused) && refused.Code != "busy":
+		case refused != nil:
+			return fmt.Errorf("HTTP_LISTEN: nobody is served at %s: %w", at, err)
+		default:
+			return fmt.Errorf("HTTP_LISTEN: %s does not answer: %s", at, cause(err))
+		}
+	}
+	return nil
 }
 
 type testCommand struct {

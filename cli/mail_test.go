@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -196,5 +199,45 @@ func TestShowGoesOn(t *testing.T) {
 	if code != ExitNoInput || !strings.Contains(out, "\n\n0cagh3h68onkmkg1  held\n") || !strings.HasPrefix(out, "0cagh3h68onkmkg2") ||
 		strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "0000000000000000") {
 		t.Errorf("exit status %d: %s\n%s", code, errs, out)
+	}
+}
+
+// health is not well when nobody is served where the API listens, although the appliance itself says that it is.
+func TestHealthTriesTheDoor(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	closed := silent.Addr().String()
+	full := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"message":"too many requests at once","code":"busy"}`)
+	}))
+	defer full.Close()
+	for _, c := range []struct {
+		listening []string
+		code      int
+		says      string
+	}{
+		{nil, 0, "ok"},
+		{[]string{"127.0.0.1:1"}, 1, "degraded: HTTP_LISTEN: 127.0.0.1:1 does not answer: connection refused"},
+		{[]string{strings.TrimPrefix(full.URL, "http://")}, 1, "too many requests at once"},
+		{[]string{closed}, 1, "degraded: HTTP_LISTEN: " + closed + " does not answer"},
+	} {
+		api := httpapi.New(&played{}, httpapi.Config{Listening: c.listening, TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+			slog.New(slog.DiscardHandler))
+		server := httptest.NewServer(api.Handler())
+		environ := []string{"MAIL_DOMAIN=example.com", "HTTP_LISTEN=" + strings.TrimPrefix(server.URL, "http://")}
+		for _, args := range [][]string{{"health"}, {"health", "--json"}} {
+			var out, errs strings.Builder
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // silence would take longer
+			code := worldOf(nil, &out, &errs, environ).Run(ctx, args)
+			cancel()
+			if code != c.code || !strings.Contains(out.String()+errs.String(), c.says) || len(args) > 1 && c.code == 1 && !strings.Contains(out.String(), `"degraded"`) {
+				t.Errorf("%v %v: exit status %d: %s%s", c.listening, args, code, out.String(), errs.String())
+			}
+		}
+		server.Close()
 	}
 }

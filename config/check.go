@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -224,6 +225,11 @@ func (s *Settings) checkDoors() []error {
 		s.Notices = append(s.Notices, "HTTP_LISTEN has "+open+": others than this machine reach the API, "+
 			"without TLS unless a proxy adds it.")
 	}
+	if s.Unproxied() {
+		s.Notices = append(s.Notices, "ALLOWED_HOSTS lets websites send, and TRUSTED_PROXIES names no proxy: "+
+			"behind a reverse proxy that adds no header every stranger looks like a program on this machine. "+
+			"Set LOCAL_HTTP=no, name the proxy in TRUSTED_PROXIES, and let it say who calls, "+ProxyLines)
+	}
 	for _, p := range s.SMTP.Trusted {
 		if p.Bits() == 0 {
 			s.Warnings = append(s.Warnings, "TRUSTED_NETWORKS has "+p.String()+
@@ -231,6 +237,24 @@ func (s *Settings) checkDoors() []error {
 		}
 	}
 	return problems
+}
+
+// ProxyLines are what a reverse proxy needs for its visitors to be told apart. Caddy, Traefik and Apache write the field by themselves.
+const ProxyLines = "for nginx proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;"
+
+// Unproxied reports whether websites may send while no proxy is named and programs on this machine need no key.
+func (s *Settings) Unproxied() bool {
+	if s.Development || !s.localHTTP || len(s.HTTPListen) == 0 || len(s.HTTP.TrustedProxies) > 0 {
+		return false
+	}
+	return slices.ContainsFunc(s.allowedHosts, func(entry string) bool {
+		host := strings.ToLower(strings.TrimSpace(entry))
+		if u, err := url.Parse(host); err == nil && u.Host != "" {
+			host = u.Hostname()
+		}
+		host = strings.TrimPrefix(host, "*.")
+		return host != "" && !isLoopback(strings.Trim(host, "[]")) && !strings.HasSuffix(host, ".localhost")
+	})
 }
 
 // checkAliases says what the files of aliases have wrong. That stops nothing: the rest of them is used.
@@ -280,7 +304,7 @@ func (s *Settings) fill() {
 		q.MaxRecipients, q.Grace
 	r.Hostname = s.Hostname
 	h.Domain, h.Hostname, h.DefaultFrom, h.DefaultTo, h.Grace = s.Domain, s.Hostname, s.defaultFrom, s.defaultTo, q.Grace
-	h.Development, h.TrustedNetworks = s.Development, m.Trusted
+	h.Development, h.TrustedNetworks, h.KeysOnly = s.Development, m.Trusted, !s.localHTTP
 	h.Keys = slices.Clone(s.keys)
 	h.Hosts = []string{"mail-api", "mail-server", "mail-api.local"} // the names of docker-compose.yml and its labels
 	if h.AllowedHosts = s.allowedHosts; len(h.AllowedHosts) == 0 {

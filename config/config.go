@@ -74,6 +74,7 @@ type Settings struct {
 	certFile, keyFile      string
 	relayCAFile            string
 	allowedHosts           []string
+	localHTTP              bool
 	formRecipients         []string
 	keys                   []httpapi.Key
 	rows                   []Row

@@ -534,6 +534,33 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
+// Once websites may send and no proxy is named, the settings recommend LOCAL_HTTP=no and say what a proxy must add.
+func TestWebsitesWithoutAProxy(t *testing.T) {
+	const base = "MAIL_DOMAIN=example.com\nENVIRONMENT=production\n"
+	for text, want := range map[string]bool{
+		"":                            false,
+		"ALLOWED_HOSTS=shop.example":  true,
+		"ALLOWED_HOSTS=*.example.com": true,
+		"ALLOWED_HOSTS=https://shop.example:8443":                                  true,
+		"ALLOWED_HOSTS=localhost,127.0.0.1,http://app.localhost:3000,http://[::1]": false,
+		"ALLOWED_HOSTS=localhost,shop.example":                                     true,
+		"ALLOWED_HOSTS=shop.example\nTRUSTED_PROXIES=172.18.0.0/16":                false,
+		"ALLOWED_HOSTS=shop.example\nLOCAL_HTTP=no":                                false,
+		"ALLOWED_HOSTS=shop.example\nHTTP_LISTEN=off":                              false,
+		"ALLOWED_HOSTS=shop.example\nENVIRONMENT=development":                      false,
+	} {
+		s := with(t, base+text+"\n")
+		said := strings.Join(s.Notices, "\n")
+		if got := strings.Contains(said, "LOCAL_HTTP=no") && strings.Contains(said, "TRUSTED_PROXIES") &&
+			strings.Contains(said, "proxy_set_header X-Forwarded-For"); s.err != nil || got != want {
+			t.Errorf("%q recommends = %v, want %v: %v %s", text, got, want, s.err, said)
+		}
+		if s.HTTP.KeysOnly != strings.Contains(text, "LOCAL_HTTP=no") {
+			t.Errorf("%q: keys only = %v", text, s.HTTP.KeysOnly)
+		}
+	}
+}
+
 // SMTP_RELAY_AUTH takes names in any case, and refuses those that are not known with those that
 // are.
 func TestMechanismsSetting(t *testing.T) {

@@ -131,8 +131,12 @@ func (s *Settings) doors() Group {
 				Doc: "Networks whose programs may send to anyone without login: addresses or CIDR. Behind Docker's NAT " +
 					"everybody may come from one address: trust a network only when strangers cannot come through it.",
 				set: networks(&s.SMTP.Trusted)},
+			{Name: "LOCAL_HTTP", Default: "yes",
+				Doc: "Whether programs of TRUSTED_NETWORKS may send to anyone over HTTP without a key. With no they show one of API_KEYS, or use " +
+					"SMTP or sendmail: then a reverse proxy on this machine that adds no header makes no stranger look like a program.",
+				set: yesNo(&s.localHTTP)},
 			{Name: "TRUSTED_PROXIES", Example: "172.18.0.0/16",
-				Doc: "Reverse proxies whose X-Forwarded-For is believed: addresses or CIDR.",
+				Doc: "Reverse proxies that are believed who the client is: addresses or CIDR. They name it in X-Forwarded-For, Forwarded or X-Real-IP.",
 				set: networks(&s.HTTP.TrustedProxies)},
 			{Name: "SUBMIT_GROUP", Restart: true, Example: "dinkymail",
 				Doc: "The group whose members may send with the program sendmail, by name or number: www-data for PHP and the users whose " +

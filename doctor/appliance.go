@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"dinkymail/httpapi"
@@ -40,11 +41,27 @@ func (e *exam) appliance(ctx context.Context) []Finding {
 	case h.Detail.Version != "":
 		running.What = "version " + h.Detail.Version + " runs and answers"
 	}
+	found := []Finding{running}
+	if peers := h.Detail.UntrustedProxies; len(peers) > 0 {
+		found = append(found, e.untrusted(peers))
+	}
 	st, err := e.Client.Stats(ctx)
 	if err != nil {
-		return []Finding{running, {Check: "queue", Level: Warning, What: "the queue cannot be asked about: " + err.Error()}}
+		return append(found, Finding{Check: "queue", Level: Warning, What: "the queue cannot be asked about: " + err.Error()})
 	}
-	return append([]Finding{running}, e.queue(st)...)
+	return append(found, e.queue(st)...)
+}
+
+// untrusted names proxies that the appliance has seen and does not believe.
+func (e *exam) untrusted(peers []string) Finding {
+	value := peers
+	if known := prefixes(e.Settings.HTTP.TrustedProxies); known != "" {
+		value = append(strings.Split(known, ", "), peers...)
+	}
+	return Finding{Check: "proxies", Level: Warning,
+		What: strings.Join(peers, ", ") + " passed requests on, and is not in TRUSTED_PROXIES",
+		Why:  "all visitors who come through a proxy that is not trusted share one FORM_RATE_LIMIT",
+		Fix:  "if that is your reverse proxy: " + e.line("TRUSTED_PROXIES", strings.Join(value, ","))}
 }
 
 // queue tells what is not as it should be in the queue.

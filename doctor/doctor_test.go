@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -559,6 +561,31 @@ func FuzzRecords(f *testing.F) {
 			t.Errorf("got %q", got)
 		}
 	})
+}
+
+// Who may be taken for a program, and whose clients nobody can tell apart, is said with the line to set.
+func TestProxies(t *testing.T) {
+	c := clinic{env: map[string]string{"ALLOWED_HOSTS": "shop.example"}}
+	found := find(c.examine(t), "proxy")
+	if len(found) != 1 || found[0].Level != Warning || !strings.Contains(found[0].Fix, "LOCAL_HTTP=no") ||
+		!strings.Contains(found[0].Fix, "proxy_set_header X-Forwarded-For") {
+		t.Errorf("found %+v", found)
+	}
+	running := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"success":true,"status":"ok","detail":{"version":"1.2.3","untrustedProxies":["172.18.0.3"]}}`)
+	}))
+	defer running.Close()
+	client := httpapi.NewClient(running.URL, "")
+	defer client.Close()
+	c = clinic{env: map[string]string{"ALLOWED_HOSTS": "shop.example", "TRUSTED_PROXIES": "10.0.0.0/8"}, exam: func(e *exam) { e.Client = client }}
+	r := c.examine(t)
+	found = find(r, "proxies")
+	if len(found) != 1 || found[0].Level != Warning || !strings.Contains(found[0].Fix, "TRUSTED_PROXIES=10.0.0.0/8,172.18.0.3") {
+		t.Errorf("found %+v", found)
+	}
+	if found := find(r, "proxy"); len(found) > 0 {
+		t.Errorf("with a named proxy: %+v", found)
+	}
 }
 
 // old is a next hop that stopped at TLS 1.1.

@@ -7,13 +7,15 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"dinkymail/config"
 )
 
 // doors tells for each listener who reaches it, and whom it lets in.
 func (e *exam) doors(context.Context) []Finding {
 	s := e.Settings
 	all := e.trusted()
-	all = append(all, e.smtp("smtp", "SMTP_LISTEN", s.SMTPListen), e.smtp("smtps", "SMTPS_LISTEN", s.SMTPSListen), e.http())
+	all = append(all, e.smtp("smtp", "SMTP_LISTEN", s.SMTPListen), e.smtp("smtps", "SMTPS_LISTEN", s.SMTPSListen), e.http(), e.proxy())
 	kept := all[:0]
 	for _, f := range all {
 		if f.What != "" {
@@ -100,17 +102,32 @@ func (e *exam) http() Finding {
 	f.Level = Note
 	f.What = fmt.Sprintf("%s: others than this machine reach it, without TLS unless a proxy adds it. TRUSTED_NETWORKS (%s) may send to anyone",
 		strings.Join(open, " and "), prefixes(h.TrustedNetworks))
-	if n := len(h.Keys); n > 0 {
+	switch n := len(h.Keys); {
+	case h.KeysOnly:
+		f.What = fmt.Sprintf("%s: others than this machine reach it, without TLS unless a proxy adds it. The holders of %s may send to anyone",
+			strings.Join(open, " and "), many(n, "key"))
+	case n > 0:
 		f.What += ", so may the holders of " + many(n, "key")
 	}
 	f.What += fmt.Sprintf("; visitors of %s may write to %s", strings.Join(h.AllowedHosts, ", "), strings.Join(h.FormRecipients, ", "))
 	f.Why = "a key that travels without TLS can be read on the way"
 	f.Fix = e.line("HTTP_LISTEN", "127.0.0.1:20001") + ", with a proxy in front"
-	if len(h.Keys) == 0 && e.trustsOthers() {
+	if len(h.Keys) == 0 && !h.KeysOnly && e.trustsOthers() {
 		f.Level, f.Why = Warning, "without keys, being in a trusted network is all that it takes to send to anyone"
 		f.Fix = "API_KEYS for each program, and " + e.line("TRUSTED_NETWORKS", "127.0.0.0/8,::1/128")
 	}
 	return f
+}
+
+// proxy looks whether strangers could be taken for programs on this machine.
+func (e *exam) proxy() Finding {
+	if !e.Settings.Unproxied() {
+		return Finding{}
+	}
+	return Finding{Check: "proxy", Level: Warning,
+		What: "ALLOWED_HOSTS lets websites send, and TRUSTED_PROXIES names no proxy",
+		Why:  "behind a reverse proxy that adds no header every stranger looks like a program on this machine, which may send to anyone",
+		Fix:  e.line("LOCAL_HTTP", "no") + ", " + e.line("TRUSTED_PROXIES", "the proxy's address") + ", and " + config.ProxyLines}
 }
 
 func (e *exam) trustsOthers() bool {

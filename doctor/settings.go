@@ -10,7 +10,8 @@ import (
 
 // toldElsewhere begins what the settings say and a check of its own says better.
 var toldElsewhere = []string{"The certificate in TLS_CERT_FILE ", "TRUSTED_NETWORKS has ", "HTTP_LISTEN has ",
-	"SMTP_LISTEN has ", "No upstream is configured", "USE_TLS=no: "}
+	"SMTP_LISTEN has ", "No upstream is configured", "USE_TLS=no: ",
+	"ALLOWED_HOSTS lets websites send"}
 
 // settings tells what reading the settings told. Wrong ones leave nothing else to examine.
 func (e *exam) settings(context.Context) []Finding {

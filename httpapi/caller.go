@@ -3,13 +3,13 @@ package httpapi
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/go-chi/httprate"
 
 	"dinkymail/message"
@@ -32,6 +32,8 @@ type caller struct {
 	key     *key       // of an application
 	user    string     // of this machine, at a Unix socket
 	client  netip.Addr // may be invalid
+	counted netip.Addr // whose limit counts: client's, or the proxy's where it is not sure who the client is
+	here    bool       // the request was made on this machine, by a program or in a browser that its user led here
 	address string     // for the log and the record: host:port, the address alone when it came through a proxy, or "unix:UID"
 	why     string     // why it is only a visitor, for the answer when that matters
 }
@@ -100,20 +102,6 @@ func newCallers(cfg Config) *callers {
 	return c
 }
 
-// forwarded makes the client's address known that a trusted proxy names: the rightmost that is not a trusted proxy itself.
-func forwarded(proxies []netip.Prefix) func(http.Handler) http.Handler {
-	var texts []string
-	for _, p := range proxies {
-		if p.IsValid() {
-			texts = append(texts, p.String())
-		}
-	}
-	if len(texts) == 0 {
-		return func(next http.Handler) http.Handler { return next }
-	}
-	return middleware.ClientIPFromXFF(texts...)
-}
-
 // identify finds out who made a request. The error is a key that is not ours: whoever shows a key means to be known by it,
 // and is never taken for somebody else instead.
 func (c *callers) identify(r *http.Request) (caller, error) {
@@ -121,9 +109,12 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 		return who, nil
 	}
 	peer := addrOf(r.RemoteAddr)
-	passed := passedOn(r.Header)
 	var who caller
 	who.client, who.address = clientOf(r)
+	who.counted = who.client
+	if f, ok := r.Context().Value(forwardKey{}).(forward); ok && !f.sure {
+		who.counted = peer
+	}
 	secret, shown, err := shownKey(r.Header)
 	if err != nil {
 		return who, err
@@ -135,19 +126,55 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 		who.rank = application
 		return who, nil
 	}
-	switch {
-	case !contains(c.cfg.TrustedNetworks, peer):
-		who.why = "its address is not in TRUSTED_NETWORKS"
-	case passed != "":
-		who.why = "it came through a proxy (" + passed + ")"
-	case len(r.Header["Origin"]) > 0, fromOtherSite(r.Header):
-		who.why = "it came from a web page"
-	case !c.ourHost(r):
-		who.why = "its Host is not one of ours (MAIL_HOSTNAME, localhost)"
-	default:
-		who.rank = program
+	if who.why = c.elsewhere(r, peer); who.why != "" {
+		return who, nil
 	}
+	who.here = true
+	if mark := browserMark(r.Header); mark != "" {
+		who.why = "it comes from a browser (" + mark + ")"
+		return who, nil
+	}
+	who.rank = program
 	return who, nil
+}
+
+// elsewhere says why a request was not made on this machine, or is not taken for one; "" when it was.
+func (c *callers) elsewhere(r *http.Request, peer netip.Addr) string {
+	switch passed := passedOn(r.Header); {
+	case !contains(c.cfg.TrustedNetworks, peer):
+		return "its address is not in TRUSTED_NETWORKS"
+	case passed != "":
+		return "it came through a proxy (" + passed + ")"
+	case len(r.Header["Origin"]) > 0, fromOtherSite(r.Header):
+		return "it came from a web page"
+	case !c.ourHost(r):
+		return "its Host is not one of ours (MAIL_HOSTNAME, localhost)"
+	case c.cfg.KeysOnly:
+		return "programs need a key while LOCAL_HTTP is no"
+	}
+	return ""
+}
+
+// browserMark names a field by which a browser shows itself; "" when there is none. Behind a proxy that says nothing of itself,
+// that is all which tells a stranger from a program on this machine.
+func browserMark(h http.Header) string {
+	for _, name := range [...]string{"Origin", "Referer", "Cookie", "Upgrade-Insecure-Requests"} {
+		if len(h[name]) > 0 {
+			return name
+		}
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "Sec-") && (name != "Sec-Fetch-Mode" || !isNode(h)) {
+			return name
+		}
+	}
+	return ""
+}
+
+// isNode recognises the fetch of Node.js, which says Sec-Fetch-Mode as browsers do, but nothing else of them.
+func isNode(h http.Header) bool {
+	agent := h.Get("User-Agent")
+	return agent == "node" || strings.HasPrefix(agent, "undici")
 }
 
 // find compares secret with every key in the same time, whichever it is.
@@ -180,19 +207,6 @@ func shownKey(h http.Header) (secret string, shown bool, err error) {
 		}
 	}
 	return given[0], true, nil
-}
-
-// proxyHeaders are the fields that proxies add.
-var proxyHeaders = [...]string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto", "Via"}
-
-// passedOn names the field by which a proxy shows that it passed the request on; "" when there is none.
-func passedOn(h http.Header) string {
-	for _, name := range proxyHeaders {
-		if len(h[name]) > 0 {
-			return name
-		}
-	}
-	return ""
 }
 
 // fromOtherSite reports whether a browser says that a page of another site made the request without being navigated here.
@@ -236,12 +250,31 @@ func (c *callers) sameOrigin(r *http.Request, origin string) bool {
 	return ok && strings.EqualFold(host, r.Host) && c.ourHost(r)
 }
 
-// checkRate counts a visitor's request and refuses it when the client has made too many. IPv6 clients count by their /64,
-// which is what one of them usually has to itself.
-func (c *callers) checkRate(w http.ResponseWriter, r *http.Request, who caller) error {
-	if c.limit == nil || who.rank != visitor || !c.limit.OnLimit(w, r, httprate.CanonicalizeIP(who.client.String())) {
+// overRate refuses a visitor who has sent as much as FORM_RATE_LIMIT allows. It counts nothing.
+func (c *callers) overRate(who caller) error {
+	if c.limit == nil || who.rank != visitor {
 		return nil
 	}
+	if _, n, err := c.limit.Status(rateKey(who)); err != nil || int(math.Round(n)) < c.cfg.FormRate.N {
+		return nil // the counter is in memory and has no errors
+	}
+	return c.tooMany()
+}
+
+// countMail counts what is going to be a visitor's mail, and refuses it when there were too many. What is refused for another
+// reason does not count: whoever sends that would use up the limit of all who share an address with him.
+func (c *callers) countMail(r *http.Request, who caller) error {
+	// The limiter writes no header, so that it needs nothing to write to.
+	if c.limit == nil || who.rank != visitor || !c.limit.OnLimit(nil, r, rateKey(who)) {
+		return nil
+	}
+	return c.tooMany()
+}
+
+// rateKey is what a limit counts by. An IPv6 client counts with its network.
+func rateKey(who caller) string { return network(who.counted).String() }
+
+func (c *callers) tooMany() error {
 	return &refusal{
 		code:    codeRate,
 		message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
@@ -256,8 +289,8 @@ func clientOf(r *http.Request) (netip.Addr, string) {
 		return who.client, who.address
 	}
 	peer := addrOf(r.RemoteAddr)
-	if a := middleware.GetClientIPAddr(r.Context()).Unmap().WithZone(""); a.IsValid() && a != peer {
-		return a, a.String()
+	if f, ok := r.Context().Value(forwardKey{}).(forward); ok && f.client.IsValid() && f.client != peer {
+		return f.client, f.client.String()
 	}
 	return peer, r.RemoteAddr
 }

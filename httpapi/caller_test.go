@@ -157,7 +157,15 @@ func TestVisitorsAreLimited(t *testing.T) {
 			status, _, _ := post(s, `"to":"owner@example.com","from":"me@example.org"`, headers...)
 			return status
 		}
-		for i := range 10 {
+		for range 30 {
+			send("Origin: https://evil.example")
+			post(s, `"to":"anyone@example.net"`)
+			serveOne(s, "POST", "/send", `{"to":"owner@example.com","body":"b"}`)
+			serveOne(s, "POST", "/send", "")
+			serveOne(s, "POST", "/send", "{")
+			serveOne(s, "POST", "/send", plainMail, "X-API-KEY: guess")
+		}
+		for i := range 10 { // what was refused has not counted
 			if got := send(); got != 200 {
 				t.Fatalf("mail %d: %d", i, got)
 			}
@@ -267,5 +275,57 @@ func TestOurHost(t *testing.T) {
 		if got := c.ourHost(r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, here))); got != want {
 			t.Errorf("%q is ours = %v, want %v", host, got, want)
 		}
+	}
+}
+
+// No spelling of a recipient carries a visitor's mail past us to a domain that stands in its local part: other programs read
+// such addresses in ways of their own. An address that is listed itself may look as it likes.
+func TestVisitorRecipientsArePlain(t *testing.T) {
+	cfg := outside(t)
+	cfg.FormRecipients = []string{"@example.org", "@bücher.example", "o'brien@example.org", `"odd name"@example.org`}
+	cfg.DefaultTo = mailbox(t, "o'wner@example.org")
+	q := new(memory)
+	s := New(q, cfg, discard)
+	for _, to := range []string{
+		"victim%third.test@example.org", "third.test!victim@example.org", `\"victim@third.test\"@example.org`,
+		"VICTIM%THIRD.TEST@EXAMPLE.ORG", "a%b%third.test@Example.Org.", `\"third.test!victim\"@example.org`,
+		`\"victim%third.test\"@example.org`, `\"@third.test:victim\"@example.org`, `\"vic\\\\tim\"@example.org`, "|cmd@example.org", "/etc/x@example.org",
+		"~root@example.org", "victim\u200b@example.org", "victim\uff05third.test@example.org", "victim\uff20third.test@example.org",
+		"o\u2019brien@example.org", "j\u00f6rg@example.org", "\u212aevin@example.org", `\"a b\"@example.org`, `\"a,b\"@example.org`,
+		"victim%third.test@bücher.example", "victim%third.test@xn--bcher-kva.example", "<victim%third.test@example.org>",
+		"Us <victim%third.test@example.org>", "us: victim%third.test@example.org;", "a#b@example.org", "a{b}@example.org", "a&b@example.org",
+	} {
+		for _, fields := range []string{`"to":"` + to + `"`, `"to":["ok@example.org","` + to + `"]`,
+			`"to":"ok@example.org","cc":"` + to + `"`, `"to":"ok@example.org","bcc":["` + to + `"]`} {
+			if status, code, text := post(s, fields); status < 400 || status > 403 || code != string(codeRecipient) && code != string(codeAddress) {
+				t.Errorf("%s: %d %s: %s", fields, status, code, text)
+			}
+		}
+	}
+	if q.count() != 0 {
+		t.Fatalf("%d mails were sent", q.count())
+	}
+	for _, to := range []string{"a.b+tag=x_y-z@example.org", "info@xn--bcher-kva.example", "info@bücher.example", "O'Brien@example.org",
+		"o'wner@example.org", `\"odd name\"@example.org`, "INFO@EXAMPLE.ORG"} {
+		if status, _, text := post(s, `"to":"`+to+`"`); status != 200 {
+			t.Errorf("%s: %d %s", to, status, text)
+		}
+	}
+}
+
+// A domain in a key's list, or our own for programs, covers no sender that another program reads as one of another domain.
+func TestSendersOfADomainAreOfThatDomain(t *testing.T) {
+	for from, want := range map[string]int{
+		"boss%third.test@example.org": 403, "third.test!boss@example.org": 403, `\"boss@third.test\"@example.org`: 403,
+		`\"@third.test:boss\"@example.org`: 403, "o'brien@example.org": 200, "bounce+ada=example.net@example.org": 200, "j\u00f6rg@example.org": 200,
+	} {
+		for _, headers := range [][]string{nil, {"X-API-KEY: own-secret", "Peer: 192.0.2.7:99"}} {
+			if status, _, text := post(New(new(memory), config(t), discard), `"to":"a@example.net","from":"`+from+`"`, headers...); status != want {
+				t.Errorf("%s %v: %d, want %d: %s", from, headers, status, want, text)
+			}
+		}
+	}
+	if status, _, text := post(New(new(memory), config(t), discard), `"to":"a@example.net","from":"a%b@example.org"`, "X-API-KEY: any-secret"); status != 200 {
+		t.Errorf("a key for all: %d %s", status, text)
 	}
 }

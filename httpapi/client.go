@@ -58,6 +58,8 @@ type Health struct {
 			Held   bool   `json:"held"`
 			Reason string `json:"reason"`
 		} `json:"lanes"`
+		HTTP             []string `json:"http"`             // the addresses of the API
+		UntrustedProxies []string `json:"untrustedProxies"` // who passed requests on without being in TRUSTED_PROXIES
 	} `json:"detail"` // empty for visitors
 }
 

@@ -17,7 +17,7 @@ import (
 
 // controlRoutes are the whole API and the operator's part.
 func (s *Server) controlRoutes() http.Handler {
-	r := s.router(as(operator))
+	r := s.router(slashless, as(operator), s.watch)
 	s.mail(r)
 	r.Post(listPath, s.serve(s.list))
 	r.Post(actionPath, s.serve(s.act))
@@ -41,7 +41,7 @@ func (s *Server) controlRoutes() http.Handler {
 
 // submitRoutes are the one route of the submit socket.
 func (s *Server) submitRoutes() http.Handler {
-	r := s.router(as(localUser))
+	r := s.router(slashless, as(localUser), s.watch)
 	r.Post(submitPath, s.serve(s.takeRaw))
 	return r
 }

@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/cors"
+	"golang.org/x/net/http/httpguts"
 )
 
 // The addresses whose errors have a shape of their own.
@@ -14,12 +16,15 @@ const (
 	emailPath = "/api/v1/email/send"
 )
 
-// headersRead are the request headers that a page of an allowed origin may set: those the API reads, and those that fetch
-// libraries add.
+// headersRead are the request headers that the API itself reads of a page, and those that most fetch libraries add.
 var headersRead = []string{"Content-Type", "Authorization", "X-API-KEY", "Accept", "X-Requested-With"}
 
+// headersAsked is how many further headers a preflight may ask for.
+const headersAsked = 50
+
 // cross mounts h where pages of other origins may call it. An allowed origin gets its preflight answered, a foreign one gets
-// 403 and h never runs: rs/cors alone only keeps the answer from the page.
+// 403 and h never runs: rs/cors alone only keeps the answer from the page. A page may set any header, which its libraries do
+// (traceparent, baggage, X-CSRF-Token): no header gives it a right but a key, and whoever shows its Origin is no program.
 func (s *Server) cross(r chi.Router, pattern, method string, h handler) {
 	methods := []string{method}
 	if method == http.MethodGet {
@@ -37,7 +42,7 @@ func (s *Server) cross(r chi.Router, pattern, method string, h handler) {
 		if preflight {
 			if header := w.Header(); header.Get("Access-Control-Allow-Origin") != "" {
 				header.Set("Access-Control-Allow-Methods", allow)
-				header.Set("Access-Control-Allow-Headers", strings.Join(headersRead, ", "))
+				header.Set("Access-Control-Allow-Headers", strings.Join(allowedHeaders(r.Header), ", "))
 			}
 			w.WriteHeader(http.StatusNoContent)
 			return nil
@@ -50,11 +55,26 @@ func (s *Server) cross(r chi.Router, pattern, method string, h handler) {
 			return s.callers.checkOrigin(r) == nil, nil
 		},
 		AllowedMethods:     methods,
-		AllowedHeaders:     headersRead,
+		AllowedHeaders:     []string{"*"}, // whatever is asked for: allowedHeaders writes them
 		ExposedHeaders:     []string{"Retry-After"},
 		MaxAge:             600,
 		OptionsPassthrough: true,
 	}).Handler(guarded))
+}
+
+// allowedHeaders are the headers that a preflight of an allowed origin is told it may set: "*" itself would not cover Authorization.
+func allowedHeaders(h http.Header) []string {
+	all := slices.Clone(headersRead)
+	for _, line := range h["Access-Control-Request-Headers"] {
+		for name := range strings.SplitSeq(line, ",") {
+			name = strings.TrimSpace(name)
+			same := func(known string) bool { return strings.EqualFold(known, name) }
+			if httpguts.ValidHeaderFieldName(name) && !slices.ContainsFunc(all, same) && len(all) < len(headersRead)+headersAsked {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
 }
 
 // unknown answers where there is nothing.
@@ -80,4 +100,20 @@ func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request) error {
 	}
 	what := allow[0]
 	return &refusal{code: codeMethod, message: "Only " + what + " method is allowed", allow: strings.Join(allow, ", ")}
+}
+
+// slashless takes the slashes off the end of a path: many clients put one there, and no address of ours has one.
+func slashless(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := len(r.URL.Path); n > 1 && r.URL.Path[n-1] == '/' && strings.HasSuffix(r.URL.EscapedPath(), "/") {
+			u := *r.URL
+			for len(u.Path) > 1 && strings.HasSuffix(u.EscapedPath(), "/") {
+				u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
+			}
+			short := *r
+			short.URL = &u
+			r = &short
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"fmt"
 	"mime/multipart"
 	"net/textproto"
 	"net/url"
@@ -154,7 +155,7 @@ func TestFormRefusals(t *testing.T) {
 	}
 	s := New(new(memory), cfg, discard)
 	for i := range 4 {
-		w := serveOne(s, "POST", "/send", "message=m", append(browser[:len(browser):len(browser)], form)...)
+		w := serveOne(s, "POST", "/send", fmt.Sprint("message=m", i), append(browser[:len(browser):len(browser)], form)...)
 		if (w.Code == 429) != (i == 3) || i == 3 && (w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "in a moment")) {
 			t.Errorf("request %d: %d %s", i, w.Code, w.Body)
 		}

@@ -54,6 +54,9 @@ type detail struct {
 	Bytes   int64  `json:"bytes"`
 	Damaged int    `json:"damaged"`
 	Lanes   []lane `json:"lanes"`
+	// HTTP are the addresses of the API, and UntrustedProxies who passed requests on without being in TRUSTED_PROXIES.
+	HTTP             []string `json:"http,omitempty"`
+	UntrustedProxies []string `json:"untrustedProxies,omitempty"`
 }
 
 type lane struct {
@@ -71,6 +74,9 @@ var heldReasons = map[string]string{
 	"not configured": "no upstream configured",
 	"paused":         "the operator has paused delivery; mail is kept",
 }
+
+// turnedFor is how long health tells that somebody was turned away.
+const turnedFor = time.Minute
 
 // showHealth is GET /health and GET /api/health.
 func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
@@ -92,6 +98,7 @@ func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
 	}
 	if who.rank != visitor {
 		report.Detail = detailOf(status, s.cfg.Version)
+		report.Detail.HTTP, report.Detail.UntrustedProxies = s.cfg.Listening, s.proxies.all()
 		if sick != nil {
 			report.Details = sick.Error()
 		}
@@ -119,6 +126,9 @@ func (s *Server) report(status queue.Status, sick error) healthReport {
 				report.Reason = "mail is kept and waits"
 			}
 		}
+	}
+	if report.Status == "ok" && time.Since(time.Unix(0, s.turned.Load())) < turnedFor {
+		report.Status, report.Reason = "degraded", "visitors are turned away, because all their connections are taken"
 	}
 	if s.cfg.Development {
 		report.Status, report.Reason, report.Checks.Delivery = "ok", "", "captured"

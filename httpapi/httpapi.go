@@ -8,22 +8,23 @@
 // only write to the owner of the appliance: to FormRecipients, from DefaultFrom, a few times a minute. A page of a foreign
 // origin is refused before its request is read; hiding the answer, which is all that CORS does, would not stop the mail. A
 // name that somebody else points at this machine (DNS rebinding) does not make a caller a program on this machine, and
-// neither does a reverse proxy that runs on it. What an upstream server said is never shown to a visitor. The operator's part
+// neither does a reverse proxy that runs on it, as long as it or the browser before it shows itself. What an upstream server said is never shown to a visitor. The operator's part
 // exists on the control socket alone, and whoever may open that socket may do everything; the submit socket only takes mail in,
 // from whom the kernel says it is. On TCP neither is there. The zero Config trusts nobody and lets nobody send.
 //
 // # Limits
 //
 // Every request has a time, a header size and a body size within which it must stay, and all bodies together stay within
-// Config.MaxBuffered. Connections are limited in all and per client. A panic costs its own request only. Over a Unix socket an
+// Config.MaxBuffered. Connections are limited in all and per client, requests per client behind a proxy; the last places are for
+// programs on this machine. A body that nobody needs is not waited for. A panic costs its own request only. Over a Unix socket an
 // answer may take as long as it likes; there the limits are connections per user, a header of 1 MiB, which is room for the
 // recipients of some 15,000 addresses, and the bodies named in the handlers.
 //
 // # Who runs where
 //
 // Serve blocks; net/http runs a goroutine per connection, and one more copies a large mail into the queue while it is being
-// composed. When Serve has returned, none of them is left. Handlers share no state but the rate limiter, the log's noise
-// limiter, the health memory, the room for bodies, the newest forms and the counters, each safe by itself.
+// composed. When Serve has returned, none of them is left. Handlers share no state but the rate limiter, the requests in flight
+// by client, what the log was told of, the health memory, the room for bodies, the newest forms and the counters, each safe by itself.
 package httpapi
 
 import (
@@ -32,6 +33,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -85,14 +87,17 @@ type Config struct {
 
 	// FormRecipients are the addresses, or "@domain", that visitors may write to. Empty: DefaultTo and "@" + Domain.
 	FormRecipients []string
-	FormRate       Rate     // visitors' requests to send, per client address; zero N: no limit
+	FormRate       Rate     // visitors' mails, per client address; zero N: no limit
 	AllowedHosts   []string // origins that may call, see ParseOrigins; empty: none but ourselves
 	Hosts          []string // further host names that are ours
 
 	TrustedNetworks []netip.Prefix // peers that may be programs on this machine
-	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
+	KeysOnly        bool           // LOCAL_HTTP=no: on TCP, being on this machine gives no rights
+	TrustedProxies  []netip.Prefix // peers that are believed whom they name as the client
 	Keys            []Key
 
+	// Listening are the addresses that Serve listens on, for whoever asks over the control socket.
+	Listening []string
 	// Machine is this machine's own name, which a sender over a Unix socket without a domain belongs to.
 	Machine string
 	// Log writes the kept log lines that name a message; nil: none are kept.
@@ -108,8 +113,8 @@ type Config struct {
 	MaxBody                 int64         // HTTP_MAX_BODY, bytes of one request body: 35 MiB
 	MaxBuffered             int64         // bytes of memory for all request bodies at one time: 256 MiB, and never less than one takes
 	MaxHeaderBytes          int           // 16 KiB
-	MaxConnections          int           // 1000, a tenth of them for TrustedNetworks and TrustedProxies alone
-	MaxConnectionsPerClient int           // 100; TrustedNetworks and TrustedProxies have no such limit
+	MaxConnections          int           // 1000, a tenth of them for programs of TrustedNetworks alone
+	MaxConnectionsPerClient int           // 100; of clients behind a proxy as many requests. TrustedNetworks and TrustedProxies have no such limit
 	HeaderTimeout           time.Duration // for the request line and header: 10 s
 	ReadTimeout             time.Duration // for a whole request: 2 min
 	WriteTimeout            time.Duration // from the end of the header to the end of the answer: 4 min
@@ -145,7 +150,11 @@ type Server struct {
 	callers    *callers
 	health     health
 	noise      noise
+	foreign    foreign
 	bodies     bodies
+	proxies    proxies
+	crowd      crowd
+	turned     atomic.Int64 // see limitedListener
 	repeats    repeats
 	metrics    *metrics
 	handler    http.Handler
@@ -175,15 +184,15 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Control() http.Handler { return s.control }
 
 func (s *Server) routes() http.Handler {
-	r := s.router(forwarded(s.cfg.TrustedProxies))
+	r := s.router(slashless, s.forwarded, s.watch, s.admit)
 	s.mail(r)
 	return r
 }
 
 // router has no routes yet and tells what it does not know.
-func (s *Server) router(first func(http.Handler) http.Handler) chi.Router {
+func (s *Server) router(before ...func(http.Handler) http.Handler) chi.Router {
 	r := chi.NewRouter()
-	r.Use(first, s.watch)
+	r.Use(before...)
 	r.NotFound(s.serve(s.unknown))
 	r.MethodNotAllowed(s.serve(s.wrongMethod))
 	return r

@@ -174,14 +174,20 @@ func start(t testing.TB, q Queue, cfg Config) string {
 
 func startLogged(t testing.TB, q Queue, cfg Config) (string, *logged) {
 	t.Helper()
+	log := new(logged)
+	s := New(q, cfg, slog.New(slog.NewJSONHandler(log, nil)))
+	return serveUntilEnd(t, s), log
+}
+
+// serveUntilEnd serves s on loopback until the test ends and returns its base URL.
+func serveUntilEnd(t testing.TB, s *Server) string {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := new(logged)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	s := New(q, cfg, slog.New(slog.NewJSONHandler(log, nil)))
 	go func() { done <- s.Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
@@ -190,7 +196,7 @@ func startLogged(t testing.TB, q Queue, cfg Config) (string, *logged) {
 			t.Errorf("Serve = %v, want nil", err)
 		}
 	})
-	return "http://" + ln.Addr().String(), log
+	return "http://" + ln.Addr().String()
 }
 
 // logged is a log that a test can read.

@@ -1,10 +1,14 @@
 package httpapi
 
 import (
+	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // The three forms of ALLOWED_HOSTS, and what each does not cover.
@@ -157,4 +161,77 @@ func TestForeignOriginIsRefusedFirst(t *testing.T) {
 	if !strings.Contains(text, "ALLOWED_HOSTS") {
 		t.Error(text)
 	}
+}
+
+// What fetch libraries and tracing scripts add is allowed to a page that may call, and to no other; a slash at the end changes
+// nothing, neither for the preflight nor for the request.
+func TestPreflightsOfRealPages(t *testing.T) {
+	base := start(t, new(memory), config(t))
+	const asked = "authorization,baggage,cache-control,content-type,idempotency-key,pragma,sentry-trace,traceparent,tracestate," +
+		"x-api-key,x-csrf-token,x-requested-with,x-something-new"
+	for path, method := range map[string]string{
+		"/send": "POST", "/send/": "POST", "/send//": "POST", "/api/v1/email/send/": "POST", "/api/v1/email/status/x/": "GET",
+		"/api/health": "GET", "/api/health/": "GET",
+	} {
+		resp, _ := ask(t, "OPTIONS", base+path, "", "Origin: https://example.org", "Access-Control-Request-Method: "+method,
+			"Access-Control-Request-Headers: "+asked)
+		h := resp.Header
+		if resp.StatusCode != 204 || h.Get("Access-Control-Allow-Origin") != "https://example.org" {
+			t.Errorf("%s = %d %v", path, resp.StatusCode, h)
+		}
+		for name := range strings.SplitSeq(asked, ",") {
+			if !strings.Contains(", "+strings.ToLower(h.Get("Access-Control-Allow-Headers"))+",", " "+name+",") {
+				t.Errorf("%s does not allow %s: %v", path, name, h)
+			}
+		}
+		resp, _ = ask(t, "OPTIONS", base+path, "", "Origin: https://evil.example", "Access-Control-Request-Method: "+method,
+			"Access-Control-Request-Headers: "+asked)
+		if h := resp.Header; resp.StatusCode != 403 || h.Get("Access-Control-Allow-Origin") != "" || h.Get("Access-Control-Allow-Headers") != "" {
+			t.Errorf("%s for a foreign page = %d %v", path, resp.StatusCode, h)
+		}
+	}
+	for _, path := range []string{"/send/", "/api/v1/email/send/", "/send///"} {
+		resp, text := ask(t, "POST", base+path, `{"to":"owner@example.com","subject":"s","body":"b"}`,
+			"Origin: https://example.org")
+		if resp.StatusCode != 200 || resp.Header.Get("Access-Control-Allow-Origin") != "https://example.org" {
+			t.Errorf("%s = %d %v %s", path, resp.StatusCode, resp.Header, text)
+		}
+	}
+	if resp, _ := ask(t, "GET", base+"/health/", ""); resp.StatusCode != 200 {
+		t.Errorf("/health/ = %d", resp.StatusCode)
+	}
+	if resp, text := ask(t, "POST", base+"/api/v1/email/send/", "{}"); resp.StatusCode != 400 || !strings.HasPrefix(text, `{"error":true`) {
+		t.Errorf("an error of the email API = %d %s", resp.StatusCode, text)
+	}
+}
+
+// The log tells of a refused page once a minute, with the line that would allow it, and of a flood of made-up ones only so many.
+func TestRefusedPagesAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(logged)
+		s := New(new(memory), config(t), slog.New(slog.NewTextHandler(log, nil)))
+		refuse := func(origin string) {
+			serveOne(s, "OPTIONS", "/send", "", "Origin: "+origin, "Access-Control-Request-Method: POST")
+		}
+		for range 3 {
+			refuse("https://Shop.example:8443")
+			serveOne(s, "POST", "/send", "{}", "Origin: https://shop.example:8443")
+			refuse("null")
+		}
+		text := log.String()
+		if strings.Count(text, "\n") != 2 || !strings.Contains(text, "ALLOWED_HOSTS=example.org,shop.example") || !strings.Contains(text, "origin=null") {
+			t.Errorf("the log says %s", text)
+		}
+		time.Sleep(foreignEvery)
+		refuse("https://shop.example:8443")
+		if got := strings.Count(log.String(), "\n"); got != 3 {
+			t.Errorf("a minute later there are %d lines", got)
+		}
+		for i := range 3 * foreignKept {
+			refuse(fmt.Sprintf("https://x%d.example", i))
+		}
+		if got := strings.Count(log.String(), "\n"); got > 3+foreignKept || len(s.foreign.told) > foreignKept {
+			t.Errorf("a flood makes %d lines", got)
+		}
+	})
 }

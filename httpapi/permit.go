@@ -53,10 +53,8 @@ func (s *Server) permitVisitor(d *message.Draft, from *message.Mailbox, q *reque
 	all := 0
 	for _, boxes := range [...][]message.Mailbox{d.To, d.Cc, d.Bcc} {
 		for _, b := range boxes {
-			if !s.callers.form.Has(b.Address) {
-				return refuse(codeRecipient,
-					fmt.Sprintf("A visitor may not write to %s: only to the addresses in FORM_RECIPIENTS. "+
-						"The caller counts as a visitor because it shows no key from API_KEYS and %s.", b.Address, who.why))
+			if err := s.callers.mayWrite(b.Address, who); err != nil {
+				return err
 			}
 			all++
 		}
@@ -73,6 +71,20 @@ func (s *Server) permitVisitor(d *message.Draft, from *message.Mailbox, q *reque
 		d.ReplyTo = []message.Mailbox{*from}
 	}
 	return nil
+}
+
+// mayWrite checks that a visitor may write to an address. A domain of FORM_RECIPIENTS covers plain local parts only: the servers
+// behind us read others in ways of their own, and the mail would go to a stranger.
+func (c *callers) mayWrite(to message.Address, who caller) error {
+	switch {
+	case c.form.addresses[fold(to)], c.form.Has(to) && (plain(to.Local) || fold(to) == fold(c.cfg.DefaultTo.Address)):
+		return nil
+	case c.form.Has(to):
+		return refuse(codeRecipient, fmt.Sprintf("A visitor may not write to %s: before the @ there is something other than "+
+			"letters, digits and . _ + = -. Name this very address in FORM_RECIPIENTS to allow it.", to))
+	}
+	return refuse(codeRecipient, fmt.Sprintf("A visitor may not write to %s: only to the addresses in FORM_RECIPIENTS. "+
+		"The caller counts as a visitor because it shows no key from API_KEYS and %s.", to, who.why))
 }
 
 // tlsOf is how the Received field names a connection's encryption.

@@ -71,7 +71,7 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request) (got receipt, err 
 	if err != nil {
 		return got, err
 	}
-	if err := s.callers.checkRate(w, r, who); err != nil {
+	if err := s.callers.overRate(who); err != nil {
 		return got, err
 	}
 	body, release, err := s.readBody(w, r)
@@ -144,6 +144,9 @@ func (s *Server) queueUp(r *http.Request, q *request, who caller) (identity, err
 	id := queue.NewID()
 	draft, err := s.draft(q, who, id)
 	if err != nil {
+		return identity{}, err
+	}
+	if err := s.callers.countMail(r, who); err != nil {
 		return identity{}, err
 	}
 	if err := s.submit(r, who, id, draft, q); err != nil {

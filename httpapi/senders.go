@@ -9,7 +9,7 @@ import (
 )
 
 // Senders is a set of addresses that a caller may use: as the sender for a key, as recipients for visitors. The zero value
-// has none. Local parts are compared without regard to case, as every large provider does.
+// has none. Local parts are compared without regard to the case of ASCII letters, as every large provider does.
 type Senders struct {
 	all       bool
 	addresses map[string]bool
@@ -46,16 +46,40 @@ func ParseSenders(entries []string) (Senders, error) {
 	return s, errors.Join(bad...)
 }
 
-// Has reports whether a is in the set. The null address never is.
+// Has reports whether a is in the set. The null address never is. A domain covers no local part in which a program behind us
+// may find another address.
 func (s *Senders) Has(a message.Address) bool {
 	if a.IsNull() {
 		return false
 	}
-	return s.all || s.domains[strings.ToLower(a.Domain)] || s.addresses[fold(a)]
+	return s.all || s.domains[strings.ToLower(a.Domain)] && !routed(a.Local) || s.addresses[fold(a)]
 }
 
-// fold is the form in which addresses are compared.
-func fold(a message.Address) string { return strings.ToLower(a.Local + "@" + a.Domain) }
+// routed reports whether some mail server may read a local part as a route to another domain: user%domain, domain!user,
+// "user@domain" and @relay:user@domain were the ways to write one before DNS, and Postfix still follows them by default.
+func routed(local string) bool {
+	return strings.ContainsFunc(local, func(r rune) bool {
+		return r <= ' ' || strings.ContainsRune("%!@:;,\"\\<>()[]", r)
+	})
+}
+
+// plain reports whether a local part has only letters, digits and . _ + = - of ASCII. Every program reads it as we do.
+func plain(local string) bool {
+	return local != "" && !strings.ContainsFunc(local, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._+=-", r)
+	})
+}
+
+// fold is the form in which addresses are compared. Letters beyond ASCII stay: some of them have an ASCII letter as their small
+// form, and are another mailbox all the same.
+func fold(a message.Address) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, a.Local+"@"+a.Domain)
+}
 
 // ownSenders is what a program on this machine may send as: the sender by default and addresses at our own domain.
 func ownSenders(cfg Config) Senders {

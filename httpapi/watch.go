@@ -17,16 +17,20 @@ import (
 	"dinkymail/queue"
 )
 
-// recorder remembers what was answered.
+// recorder remembers what was answered. Before an answer begins it takes what is left of the request's body.
 type recorder struct {
 	http.ResponseWriter
-	status int
+	status  int
+	body    trackedBody
+	skipped int64 // bytes of the body that were read because nobody needed them
+	closing bool  // the connection ends with this answer, because the body does not
 }
 
 // WriteHeader remembers the final status and passes it on.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
+		w.drain()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -35,6 +39,7 @@ func (w *recorder) WriteHeader(status int) {
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
+		w.drain()
 	}
 	return w.ResponseWriter.Write(b)
 }
@@ -47,11 +52,14 @@ func (s *Server) watch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w}
+		rec.track(r)
 		defer func() {
 			if v := recover(); v != nil {
 				s.rescue(rec, r, v)
 			}
 			took := time.Since(start)
+			c, _ := r.Context().Value(connKey{}).(*limitedConn)
+			rec.linger(c)
 			s.metrics.count(routeOf(r), rec.status, took)
 			if s.log.Enabled(r.Context(), slog.LevelDebug) {
 				_, client := clientOf(r)
@@ -61,6 +69,9 @@ func (s *Server) watch(next http.Handler) http.Handler {
 			}
 		}()
 		next.ServeHTTP(rec, r)
+		if rec.status == 0 {
+			rec.drain()
+		}
 	})
 }
 
@@ -101,6 +112,9 @@ func (n *noise) init() { n.limit = rate.NewLimiter(5, 50) }
 func (s *Server) logRefusal(r *http.Request, p *refusal) {
 	level := slog.LevelInfo
 	switch p.code {
+	case codeOrigin:
+		s.logForeign(r)
+		return
 	case codeInternal:
 		level = slog.LevelError
 	case codeFull, codeUnavailable, codeBusy:

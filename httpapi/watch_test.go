@@ -174,7 +174,7 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 		status       int
 		allow        string
 	}{
-		{"GET", "/nothing", 404, ""}, {"BREW", "/nothing", 404, ""}, {"POST", "/send/", 404, ""}, {"GET", "/captured", 404,
+		{"GET", "/nothing", 404, ""}, {"BREW", "/nothing", 404, ""}, {"POST", "/send/", 400, ""}, {"POST", "/sends/", 404, ""}, {"GET", "/captured", 404,
 			""},
 		{"GET", "/captured/x/raw", 404, ""}, {"POST", "/api/v2", 404, ""},
 		{"POST", "/health", 405, "GET, HEAD"}, {"DELETE", "/metrics", 405, "GET, HEAD"}, {"BREW", "/health", 405,
