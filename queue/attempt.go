@@ -60,6 +60,7 @@ func (q *Queue) attempt(ctx context.Context, m Message) *attempt {
 	if ctx.Err() != nil {
 		a.cutOff()
 	}
+	a.compare()
 	return a
 }
 
@@ -95,8 +96,8 @@ func (a *attempt) fail(r Result) {
 // cutOff marks what a cut off attempt left open as not tried.
 func (a *attempt) cutOff() {
 	for i := range a.results {
-		if a.results[i].Outcome == Deferred {
-			a.results[i].Pause = PauseUnreachable
+		if r := &a.results[i]; r.Outcome == Deferred {
+			r.Pause, r.Doubt = PauseUnreachable, NoDoubt
 		}
 	}
 }
@@ -111,6 +112,34 @@ func (a *attempt) fruitless() bool {
 	return len(a.results) > 0
 }
 
+// compare settles what is in doubt about some recipients where others of the same message were answered. A recipient who was taken
+// shows that the reply about another is about him alone; but a limit may have been reached after the last who was taken, and fails
+// nobody. Where it shows nothing, the recipient is tried again by himself.
+func (a *attempt) compare() {
+	last, answered := -1, false // the last recipient who was taken, and whether any reply is beyond doubt
+	for i := range a.results {
+		if a.results[i].Outcome == Delivered {
+			last = i
+		}
+		answered = answered || a.results[i].Pause == NoPause
+	}
+	for i := range a.results {
+		r := &a.results[i]
+		if !answered || r.Doubt == NoDoubt {
+			continue
+		}
+		if last < 0 || i > last && r.Pause != PauseCredentials {
+			r.Doubt = DoubtDefers
+		}
+		r.own()
+	}
+}
+
+// doubtful reports whether another message has to show whose a reply is.
+func (a *attempt) doubtful() bool {
+	return slices.ContainsFunc(a.results, func(r Result) bool { return r.Doubt != NoDoubt })
+}
+
 // hear fills in what the attempt says of its lane.
 func (a *attempt) hear(h *hearing) {
 	for i := range a.results {
@@ -119,6 +148,7 @@ func (a *attempt) hear(h *hearing) {
 		case r.Pause == NoPause:
 			h.passed = true
 			h.good = h.good || r.Outcome != Deferred
+			h.taken = h.taken || r.Outcome == Delivered
 		case h.pause == NoPause:
 			h.pause, h.text = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": ")
 		}

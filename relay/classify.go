@@ -45,6 +45,9 @@ func classify(f *fault, remote string) queue.Result {
 		res.Text = f.reply.text
 		words := strings.ToLower(f.reply.text)
 		res.Outcome, res.Pause = judge(f.stage, f.reply, words)
+		if res.Pause != queue.NoPause && transaction(f.stage) {
+			res.Doubt, res.Said = doubt(f.reply), clean(f.hide(res.Text), maxText)
+		}
 		res.Text = advise(res, words)
 	}
 	res.Text = clean(f.hide(res.Text), maxText)
@@ -87,12 +90,26 @@ func judge(stage string, r reply, words string) (queue.Outcome, queue.Pause) {
 		return queue.Deferred, queue.PauseQuota
 	case !transaction(stage), r.code == 421 && stage == stageMail:
 		return queue.Deferred, queue.PauseUnreachable
-	case r.code/100 == 4, r.code == 503, strings.HasPrefix(r.status, "4"):
-		// 503 is our own or their confusion about the order of commands, and 5xx with 4.x.x is two answers: delay is the safe one.
+	case passing(r):
 		return queue.Deferred, queue.NoPause
 	default:
 		return queue.Failed, queue.NoPause
 	}
+}
+
+// passing reports whether a refusal is worth another try. 503 is our own or their confusion about the order of commands, and 5xx
+// with 4.x.x is two answers: delay is the safe one.
+func passing(r reply) bool {
+	return r.code/100 == 4 || r.code == 503 || strings.HasPrefix(r.status, "4")
+}
+
+// doubt says what a reply about our account, login or limit is if it turns out to be about the message alone. Whoever is asked
+// for a message can mean its sender, its recipient or its text by such words.
+func doubt(r reply) queue.Doubt {
+	if passing(r) {
+		return queue.DoubtDefers
+	}
+	return queue.DoubtFails
 }
 
 // aboutCredentials recognises that our account is refused, or that one is asked for (RFC 4954, 4 and 6).

@@ -1,0 +1,315 @@
+package queue
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"dinkymail/message"
+)
+
+// How replies are dealt with that speak of our account, login or limit and may be about one message alone.
+const (
+	maxDoubted  = 64               // messages that wait for a verdict; of more, the oldest is simply tried again
+	maxAtLarge  = 4                // of those, while the lane flows because the like of them were found to be the cause
+	lookAt      = 64               // waiting messages looked at to find one that differs
+	lookEvery   = time.Second      // a held lane is looked at for one, at most so often
+	freshFor    = 30 * time.Second // what is older proves nothing of now; shorter than the first wait for a limit
+	knownFor    = 10 * time.Minute // how long a sender or domain is remembered to have been the cause
+	busyMost    = 5                // times that one message is told that the next hop is busy while it takes others
+	maxRecalled = 1000             // messages, and senders and domains, remembered
+)
+
+// contrast is in what a message differs from those in doubt.
+type contrast uint8
+
+const (
+	otherMessage contrast = 1 << iota
+	otherDomain           // of the recipients
+	otherSender           // in the envelope
+)
+
+// doubts are the messages that wait for a verdict. The dispatcher owns them. They stay claimed, so that the store gives out others.
+// All of it is in memory: after a restart they are tried again.
+type doubts struct {
+	list   []*suspect // oldest first, at most maxDoubted
+	same   contrast   // how those differed from them that were told the same
+	probe  contrast   // how the probe differs that is under way
+	looked time.Time  // when one that differs was last looked for
+	good   time.Time  // when a message was last delivered
+	// strikes is how often a message was told that the next hop is busy, or busyMost when others got through after it was refused
+	// and it is asked once more.
+	strikes map[ID]int
+	known   map[string]time.Time // senders, and domains after "@", that were found to be the cause, and when
+}
+
+// suspect is an attempt whose replies may be about the lane, or about its message alone.
+type suspect struct {
+	a     *attempt
+	seq   uint64 // the latest job that was given out when it was heard
+	heard time.Time
+	pause Pause
+	text  string // what was said, and of whom
+}
+
+func newDoubts() doubts { return doubts{strikes: map[ID]int{}, known: map[string]time.Time{}} }
+
+// from and domain are whom a suspect's reply may be about.
+func (s *suspect) from() string { return s.a.m.Envelope.From.String() }
+
+func (s *suspect) domain() string {
+	for i, at := range s.a.tried {
+		if s.a.results[i].Doubt != NoDoubt {
+			return s.a.m.Envelope.To[at].Domain
+		}
+	}
+	return ""
+}
+
+// lenient reports whether a message that was taken at about the same time speaks against it, and not only one begun after its
+// reply: a limit may have been reached in between, and must fail nobody.
+func (s *suspect) lenient() bool {
+	return !slices.ContainsFunc(s.a.results, func(r Result) bool { return r.Doubt == DoubtFails && r.Pause != PauseCredentials })
+}
+
+// sendsTo reports whether a recipient of m is at the domain.
+func (m *Message) sendsTo(domain string) bool {
+	return slices.ContainsFunc(m.Envelope.To, func(to message.Recipient) bool { return strings.EqualFold(to.Domain, domain) })
+}
+
+// promise is how much a probe with m would show: little, with the like of those that were the cause before.
+func (d *doubts) promise(m *Message, now time.Time) contrast {
+	c := d.differs(m)
+	if d.strikes[m.ID] > 0 || d.knows(m.Envelope.From.String(), now) {
+		c &= otherMessage
+	}
+	return c
+}
+
+// differs is how m differs from all in doubt.
+func (d *doubts) differs(m *Message) contrast {
+	if len(d.list) == 0 {
+		return 0
+	}
+	c, from := otherMessage|otherDomain|otherSender, m.Envelope.From.String()
+	for _, s := range d.list {
+		if s.from() == from {
+			c &^= otherSender
+		}
+		if c&otherDomain != 0 && m.sendsTo(s.domain()) {
+			c &^= otherDomain
+		}
+	}
+	return c
+}
+
+func (d *doubts) knows(key string, now time.Time) bool {
+	at, ok := d.known[key]
+	return ok && now.Sub(at) < knownFor
+}
+
+// alike reports whether a suspect's sender or domain was found to be the cause before.
+func (d *doubts) alike(s *suspect, now time.Time) bool {
+	return d.knows(s.from(), now) || d.knows("@"+strings.ToLower(s.domain()), now)
+}
+
+// strike remembers that a message was refused; nothing is lost when that is forgotten.
+func (d *doubts) strike(id ID, n int) {
+	if len(d.strikes) >= maxRecalled {
+		clear(d.strikes)
+	}
+	d.strikes[id] = n
+}
+
+func (d *doubts) note(s *suspect, now time.Time) {
+	if len(d.known) >= maxRecalled {
+		clear(d.known)
+	}
+	d.known[s.from()], d.known["@"+strings.ToLower(s.domain())] = now, now
+}
+
+// drop takes a message out, and returns it; nil when it is not in.
+func (d *doubts) drop(id ID) *suspect {
+	for i, s := range d.list {
+		if s.a.m.ID == id {
+			d.list = slices.Delete(d.list, i, i+1)
+			return s
+		}
+	}
+	return nil
+}
+
+// open reports whether there may be a message of which nothing like it was told the same.
+func (d *doubts) open() bool {
+	return len(d.list) > 0 && d.same != otherMessage|otherDomain|otherSender
+}
+
+// doubt takes in an attempt whose replies may be about its message alone, and weighs them unless they are for the pace to mind. It
+// reports whether the message waits for a verdict; if not it is simply tried again.
+func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
+	s := &suspect{a: e.suspect, seq: d.seq, heard: now, pause: e.heard.pause}
+	s.text = e.heard.text + s.whose()
+	current := e.heard.era == d.lane.era
+	recent := now.Sub(d.doubts.good) <= freshFor
+	if !weigh { // but one message must not be told for ever that the next hop is busy
+		n := d.doubts.strikes[e.id] + 1
+		d.doubts.strike(e.id, n)
+		return n >= busyMost && recent && d.convict(s, now)
+	}
+	if current && e.heard.probe {
+		d.lane.probing = false
+	}
+	d.due = true
+	beside := s.lenient() && !d.doubts.good.Before(s.a.at) // another was taken while it was refused
+	if (beside || d.doubts.strikes[e.id] >= busyMost && recent) && d.convict(s, now) {
+		return true
+	}
+	if len(d.doubts.list) >= maxDoubted {
+		d.tryAgain(d.doubts.list[0])
+	}
+	known := d.doubts.alike(s, now)
+	d.doubts.list = append(d.doubts.list, s)
+	d.q.log.Info("reply in doubt: another message shows whether it is about this one alone",
+		"id", e.id, "kind", e.heard.pause.String(), "text", e.heard.text)
+	switch {
+	case !current:
+	case d.lane.held():
+		d.doubts.same |= d.doubts.probe
+		if d.lane.doubt == NoPause {
+			d.lane.pause(s.pause, s.text, now)
+		}
+	case known && len(d.doubts.list) <= maxAtLarge:
+	default:
+		d.suspect(s, now)
+	}
+	return true
+}
+
+// suspect makes the next attempt a probe. What stands ready for the workers goes back.
+func (d *dispatcher) suspect(s *suspect, now time.Time) {
+	d.spoil(int64(d.lane.era))
+	d.lane.suspect(s.pause, s.text, now)
+	d.due = true
+}
+
+// unanswered reports whether a lane that flows has messages in doubt and nothing else to do that could show whose the replies were.
+func (d *dispatcher) unanswered() bool {
+	return len(d.doubts.list) > 0 && !d.lane.held() && d.begun == 0 && !d.due && !d.q.lanePaused()
+}
+
+// isKnown reports whether what is in doubt is of a sender, or for a domain, that was found to be the cause before.
+func (d *dispatcher) isKnown(e event, now time.Time) bool {
+	return e.suspect != nil && d.doubts.alike(&suspect{a: e.suspect}, now)
+}
+
+// whose says whose reply it was, to stand behind it.
+func (s *suspect) whose() string {
+	to := s.a.m.Envelope.To[s.a.tried[0]].String()
+	if len(s.a.tried) > 1 {
+		to += " and others"
+	}
+	from := s.from()
+	if from == "" {
+		from = "<>"
+	}
+	return " (said of message " + string(s.a.m.ID) + " from " + from + " to " + to + ")"
+}
+
+// taken takes in that a message was delivered: what was said of others before is about them alone.
+func (d *dispatcher) taken(e event, now time.Time) {
+	d.doubts.good = now
+	delete(d.doubts.strikes, e.id)
+	if len(d.doubts.list) == 0 {
+		return
+	}
+	m, err := d.q.store.Get(e.id)
+	if err != nil {
+		return // another one will do
+	}
+	how := d.doubts.differs(&m)
+	for _, s := range slices.Clone(d.doubts.list) {
+		switch after := e.heard.seq > s.seq; {
+		case !after && !s.lenient():
+		case how&^d.doubts.same == 0: // others were told the same, so it was the lane
+			d.tryAgain(s)
+		case now.Sub(s.heard) > freshFor:
+			d.tryAgain(s)
+			d.doubts.strike(s.a.m.ID, busyMost)
+		case !d.convict(s, now):
+			d.tryAgain(s)
+		}
+	}
+	if len(d.doubts.list) == 0 && d.lane.doubt != NoPause && !d.lane.probing {
+		d.lane.open(now)
+	}
+	d.due = true
+}
+
+// convict has what was said of a message written as a result of its own, unless too much waits to be written.
+func (d *dispatcher) convict(s *suspect, now time.Time) bool {
+	if len(d.verdicts) == cap(d.verdicts) {
+		return false
+	}
+	d.doubts.note(s, now)
+	d.doubts.drop(s.a.m.ID)
+	delete(d.doubts.strikes, s.a.m.ID)
+	for i := range s.a.results {
+		if r := &s.a.results[i]; r.Doubt != NoDoubt {
+			r.own()
+		}
+	}
+	d.q.log.Info("reply was about this message alone", "id", s.a.m.ID)
+	d.inflight[s.a.m.ID] = false
+	d.verdicts <- s.a
+	return true
+}
+
+// tryAgain lets a message out of doubt as if nothing had been said of it.
+func (d *dispatcher) tryAgain(s *suspect) {
+	d.doubts.drop(s.a.m.ID)
+	d.q.store.Release(s.a.m.ID)
+	d.due = true
+}
+
+// forgive begins anew: what was said may have been for the sake of settings that changed.
+func (d *dispatcher) forgive(now time.Time) {
+	for len(d.doubts.list) > 0 {
+		d.tryAgain(d.doubts.list[0])
+	}
+	looked := d.doubts.looked
+	d.doubts = newDoubts()
+	d.doubts.looked = looked
+	if d.lane.doubt != NoPause {
+		d.lane.open(now)
+	}
+}
+
+// carryOut has verdicts written. Messages that an operator changed meanwhile are tried again.
+func (c *crew) carryOut(attempts context.Context) {
+	for a := range c.verdicts {
+		if c.q.unchanged(a) {
+			c.hand(attempts, a)
+		} else {
+			c.events <- event{id: a.m.ID, settled: true, release: true}
+		}
+	}
+}
+
+// unchanged takes a message in hand if it is as it was when it was tried.
+func (q *Queue) unchanged(a *attempt) bool {
+	if !q.hands.tryTake(a.m.ID) {
+		return false
+	}
+	edits := q.edits.Load()
+	if edits == a.edits {
+		return true
+	}
+	m, err := q.store.Get(a.m.ID)
+	if err != nil || m.waits() != nil || m.Held != "" || !slices.Equal(m.Results, a.m.Results) {
+		q.hands.let(a.m.ID)
+		return false
+	}
+	a.edits = edits
+	return true
+}
