@@ -74,4 +74,3 @@ func (d *dispatcher) pick(batch []Message, now time.Time) (best int, how contras
 	}
 	return best, how
 }
-

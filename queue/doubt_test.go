@@ -71,7 +71,7 @@ func TestReplyIsTheMailsOwn(t *testing.T) {
 					t.Errorf("%s after %d tries and %d deliveries: %+v", m.State(), m.Tries, len(h.of(id)), m.Results[0])
 				}
 				g.wantLog(0, "lane held")
-				g.wantLog(1, "reply was about this message alone", string(id))
+				g.wantLog(1, "reply is the message's own", string(id))
 			})
 		})
 	}
