@@ -89,6 +89,7 @@ type Queue struct {
 	hands  hands
 	edits  atomic.Uint64 // grows after each change that an operator made to a message
 	pauses pauses
+	losses losses
 	hub    events.Hub[Event]
 }
 
@@ -117,6 +118,7 @@ func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 		q.lane.Store(&LaneStatus{Name: laneName, Held: true, Kind: kindDevelopment, Reason: reasonDevelopment})
 	}
 	q.recallPauses()
+	q.recallLosses()
 	return q
 }
 
@@ -175,6 +177,7 @@ func (q *Queue) Status() Status {
 	l := q.laneNow()
 	l.InFlight = int(q.count.handing.Load())
 	l.Concurrency = q.width.Load().limit
+	lost, latest := q.losses.told()
 	return Status{
 		Store:     q.store.Stats(),
 		Lanes:     []LaneStatus{l},
@@ -184,6 +187,8 @@ func (q *Queue) Status() Status {
 		Failed:    q.count.failed.Load(),
 		Deferred:  q.count.deferred.Load(),
 		Bounces:   q.count.bounces.Load(),
+		Lost:      lost,
+		LostLast:  latest,
 		Paused:    slices.Clone(q.pauses.all()),
 	}
 }
