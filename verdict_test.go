@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	netsmtp "net/smtp"
 	"strings"
 	"testing"
@@ -76,4 +78,64 @@ func TestReplyToEveryMailHoldsTheLane(t *testing.T) {
 	}
 	a.awaitStatus(first, "held")
 	a.awaitStatus(second, "held")
+}
+
+// A notice whose null sender the upstream refuses goes out again from DEFAULT_FROM, once; when that is refused too, DEFAULT_TO and
+// whoever reads the metrics are told.
+func TestNoticeThatTheUpstreamRefuses(t *testing.T) {
+	for _, c := range []struct {
+		refusal string
+		lost    bool
+	}{{"501 5.1.7 bad sender address", false}, {"550 no", true}} {
+		t.Run(c.refusal, func(t *testing.T) {
+			t.Parallel()
+			hop, settings := upstream(t)
+			rules := []smtptest.Rule{
+				{Stage: smtptest.Rcpt, Address: "gone@example.net", Answer: smtptest.Reply("550 5.1.1 no such user")},
+				{Stage: smtptest.Mail, Address: "eve@example.com"},
+				{Stage: smtptest.Mail, Address: "noreply@example.org"},
+				{Stage: smtptest.Mail, Answer: smtptest.Reply(c.refusal)},
+			}
+			if c.lost {
+				rules = append(rules, smtptest.Rule{Stage: smtptest.Rcpt, Address: "eve@example.com", Answer: smtptest.Reply("550 5.1.1 no such user")})
+			}
+			hop.Script(rules...)
+			a := start(t, t.TempDir(), append(settings, "DEFAULT_FROM=noreply@example.org")...)
+			id := a.queue("eve@example.com", "gone@example.net")
+			to, want := "eve@example.com", []string{"Auto-Submitted: auto-replied", "gone@example.net", id}
+			if c.lost {
+				to, want = "ada@example.org", []string{"Auto-Submitted: auto-generated", "eve@example.com: 550 5.1.1 no such user"}
+			}
+			got := hop.Wait(1, soon)[0]
+			if got.From != "noreply@example.org" || got.To[0] != to {
+				t.Errorf("from %s to %s", got.From, got.To)
+			}
+			for _, text := range want {
+				if !strings.Contains(string(got.Data), text) {
+					t.Errorf("no %q in\n%s", text, got.Data)
+				}
+			}
+			a.log.wait(t, "null sender refused: sent again from DEFAULT_FROM")
+			lost := map[bool]string{true: "dinkymail_notices_lost_total 1", false: "dinkymail_notices_lost_total 0"}[c.lost]
+			if metrics := a.metrics(); !strings.Contains(metrics, lost) {
+				t.Errorf("want %s:\n%s", lost, metrics)
+			}
+		})
+	}
+}
+
+// metrics is the text of /metrics.
+func (a *appliance) metrics() string {
+	a.t.Helper()
+	res, err := http.Get("http://" + a.ports["http"] + "/metrics")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return string(text)
 }

@@ -4,7 +4,7 @@ import "time"
 
 // mayLook reports whether a message that differs may be looked for in a lane that is held, before its next probe is due.
 func (d *dispatcher) mayLook(now time.Time) bool {
-	return d.doubts.open() && !d.lane.probing && now.Sub(d.doubts.looked) >= lookEvery
+	return d.doubts.open() && !d.lane.probing && !d.lane.probe.IsZero() && now.Sub(d.doubts.looked) >= lookEvery
 }
 
 // another claims the message for a probe that shows most: from another sender, else to another domain, else any other. It looks at

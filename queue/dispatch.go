@@ -204,9 +204,12 @@ func (d *dispatcher) learn(e event) {
 		switch alone = alone || e.heard.probe; {
 		case e.suspect != nil && (e.heard.pause != PauseBusy || alone):
 			weigh = true
+			d.lane.ended(e.heard)
 		case weigh:
 		case e.heard.pause != PauseBusy || alone:
-			d.lane.hear(e.heard, now)
+			if d.lane.hear(e.heard, now); e.heard.pause != NoPause && d.lane.held() {
+				d.acquit() // it was the lane
+			}
 		}
 		if !d.lane.held() {
 			d.doubts.same = 0

@@ -18,12 +18,9 @@ func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 		d.doubts.strike(e.id, n)
 		return n >= busyMost && recent && d.convict(s, now)
 	}
-	if current && e.heard.probe {
-		d.lane.probing = false
-	}
 	d.due = true
 	beside := s.lenient() && !d.doubts.good.Before(s.a.at) // another was taken while it was refused
-	if (beside || d.doubts.strikes[e.id] >= busyMost && recent) && d.convict(s, now) {
+	if (beside || s.before() || d.doubts.strikes[e.id] >= busyMost && recent) && d.convict(s, now) {
 		return true
 	}
 	if len(d.doubts.list) >= maxDoubted {
@@ -132,11 +129,16 @@ func (d *dispatcher) tryAgain(s *suspect) {
 	d.due = true
 }
 
-// forgive begins anew: what was said may have been for the sake of settings that changed.
-func (d *dispatcher) forgive(now time.Time) {
+// acquit lets all messages out of doubt.
+func (d *dispatcher) acquit() {
 	for len(d.doubts.list) > 0 {
 		d.tryAgain(d.doubts.list[0])
 	}
+}
+
+// forgive begins anew: what was said may have been for the sake of settings that changed.
+func (d *dispatcher) forgive(now time.Time) {
+	d.acquit()
 	looked := d.doubts.looked
 	d.doubts = newDoubts()
 	d.doubts.looked = looked

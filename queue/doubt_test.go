@@ -77,6 +77,64 @@ func TestReplyIsTheMailsOwn(t *testing.T) {
 	}
 }
 
+// What was found to be a message's own is so at its next attempts too, whether others are there or not.
+func TestReplyIsItsOwnAgain(t *testing.T) {
+	h := &hop{answer: bad(noRate)}
+	bubble(t, h, settings(), func(t *testing.T, g *rig) {
+		id := g.send(letter(t, "bad@example.net"))
+		pass(time.Second)
+		g.send(letter(t, "bob@example.net"))
+		pass(10 * time.Second)
+		held := len(g.log.lines("lane held"))
+		pass(2 * time.Hour)
+		if m := g.record(id); m.Tries < 6 || len(g.log.lines("lane held")) != held {
+			t.Errorf("%d tries, the lane was held %d times more", m.Tries, len(g.log.lines("lane held"))-held)
+		}
+	})
+}
+
+// An outage ends all doubt: nobody is probed more often than the lane allows.
+func TestOutageEndsDoubt(t *testing.T) {
+	h := &hop{answer: always(noLogin)}
+	bubble(t, h, settings(), func(t *testing.T, g *rig) {
+		g.send(letter(t, "bob@example.net"))
+		h.set(func(h *hop) { h.answer = always(silent) })
+		pass(5 * time.Minute)
+		before := len(h.seen())
+		for n := range 120 {
+			g.send(fromTo(t, fmt.Sprintf("a%d@example.com", n), fmt.Sprintf("b@%d.example", n)))
+			pass(time.Second)
+		}
+		if n := len(h.seen()) - before; n > 4 {
+			t.Errorf("%d probes within two minutes", n)
+		}
+		h.set(func(h *hop) { h.answer = nil })
+		pass(time.Minute)
+		if n := g.Status().Delivered; n != 121 {
+			t.Errorf("%d delivered", n)
+		}
+	})
+}
+
+// A message that an operator changes while it is the probe does not stop the probing.
+func TestOperatorDuringProbe(t *testing.T) {
+	h := &hop{answer: func(context.Context, queue.Delivery, int) queue.Result {
+		<-time.After(10 * time.Second)
+		return noQuota
+	}}
+	bubble(t, h, settings(), func(t *testing.T, g *rig) {
+		id := g.send(letter(t, "bob@example.net"))
+		pass(75 * time.Second) // in the first probe
+		if err := errors.Join(g.Hold(id, ""), g.Release(id), g.Retry(id)); err != nil {
+			t.Fatal(err)
+		}
+		pass(10 * time.Second)
+		h.set(func(h *hop) { h.answer = nil })
+		pass(20 * time.Minute)
+		g.wantState(id, queue.StateDelivered, "")
+	})
+}
+
 // When the next one is told the same, or there is none, the lane is held, the mail stays uncounted, and the reason says whose reply
 // it was.
 func TestReplyIsTheLanes(t *testing.T) {

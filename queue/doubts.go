@@ -72,6 +72,18 @@ func (s *suspect) lenient() bool {
 	return !slices.ContainsFunc(s.a.results, func(r Result) bool { return r.Doubt == DoubtFails && r.Pause != PauseCredentials })
 }
 
+// before reports whether all that is in doubt was found to be the message's own at an earlier attempt. A limit that fails a message
+// is weighed each time.
+func (s *suspect) before() bool {
+	for i, at := range s.a.tried {
+		r, old := &s.a.results[i], &s.a.m.Results[at]
+		if r.Doubt == DoubtFails || old.Code != r.Code || old.Status != r.Status || old.Stage != r.Stage {
+			return false
+		}
+	}
+	return true
+}
+
 // sendsTo reports whether a recipient of m is at the domain.
 func (m *Message) sendsTo(domain string) bool {
 	return slices.ContainsFunc(m.Envelope.To, func(to message.Recipient) bool { return strings.EqualFold(to.Domain, domain) })

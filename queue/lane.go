@@ -71,14 +71,19 @@ func (l *lane) hear(h hearing, now time.Time) {
 	if h.era != l.era {
 		return
 	}
-	if h.probe {
-		l.probing = false
-	}
+	l.ended(h)
 	switch {
 	case h.pause != NoPause:
 		l.pause(h.pause, h.text, now)
 	case h.passed && l.held():
 		l.open(now)
+	}
+}
+
+// ended takes in that a probe is over.
+func (l *lane) ended(h hearing) {
+	if h.probe && h.era == l.era {
+		l.probing = false
 	}
 }
 
