@@ -48,12 +48,11 @@ func TestReplyAboutOneMailStopsNobody(t *testing.T) {
 			hop, settings := upstream(t)
 			hop.Script(c.rule)
 			a := start(t, t.TempDir(), settings...)
-			id := ""
+			from, to := "eve@example.com", bad
 			if c.rule.Stage == smtptest.Mail {
-				id = a.queue(bad, "bob@example.net")
-			} else {
-				id = a.queue("eve@example.com", bad)
+				from, to = bad, "bob@example.net"
 			}
+			id := a.queue(from, to)
 			a.log.wait(t, "reply in doubt")
 			other := a.queue("ada@example.org", "carol@example.org")
 			a.awaitStatus(other, "delivered")

@@ -140,15 +140,9 @@ func (d *doubts) note(s *suspect, now time.Time) {
 	d.known[s.from()], d.known["@"+strings.ToLower(s.domain())] = now, now
 }
 
-// drop takes a message out, and returns it; nil when it is not in.
-func (d *doubts) drop(id ID) *suspect {
-	for i, s := range d.list {
-		if s.a.m.ID == id {
-			d.list = slices.Delete(d.list, i, i+1)
-			return s
-		}
-	}
-	return nil
+// drop takes a message out, if it is in.
+func (d *doubts) drop(id ID) {
+	d.list = slices.DeleteFunc(d.list, func(s *suspect) bool { return s.a.m.ID == id })
 }
 
 // open reports whether there may be a message of which nothing like it was told the same.
