@@ -48,6 +48,9 @@ func (d *dispatcher) oldest(now time.Time) []Message {
 	m, err := d.q.store.Get(s.a.m.ID)
 	if err != nil || m.waits() != nil || m.Held != "" || m.NextAttempt.After(now) {
 		d.tryAgain(s) // the store knows what is to become of it
+		if len(d.doubts.list) == 0 && d.lane.kind == s.pause.String() {
+			d.lane.open(now) // nothing speaks against it any more
+		}
 		return nil
 	}
 	d.doubts.drop(m.ID)

@@ -152,7 +152,8 @@ func (a *attempt) hear(h *hearing) {
 		case h.pause == NoPause:
 			h.pause, h.text = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": ")
 		}
-		about := r.Pause != NoPause && r.Pause != PauseCredentials
+		// What is said to RCPT is most likely a recipient's.
+		about := r.Pause != NoPause && r.Pause != PauseCredentials && (r.Doubt == NoDoubt || r.Stage != stageRcpt)
 		h.busy = h.busy || r.Pause == PauseBusy || r.Code == 421 || about && r.Code/100 == 4
 	}
 	h.took = a.took

@@ -185,9 +185,6 @@ func (d *dispatcher) learn(e event) {
 	now, weigh := time.Now(), false
 	if e.ended {
 		d.begun--
-		if weigh = d.isKnown(e, now); weigh { // the pace need not mind
-			e.heard.busy = false
-		}
 		busy, alone := d.pace.hear(e.heard, int(d.q.count.handing.Load()), d.due || d.begun >= d.pace.limit, now)
 		if e.heard.good && e.heard.light {
 			d.q.brake.sent(d.pace.typical, d.pace.limit, now)
@@ -205,7 +202,6 @@ func (d *dispatcher) learn(e event) {
 		case e.suspect != nil && (e.heard.pause != PauseBusy || alone):
 			weigh = true
 			d.lane.ended(e.heard)
-		case weigh:
 		case e.heard.pause != PauseBusy || alone:
 			if d.lane.hear(e.heard, now); e.heard.pause != NoPause && d.lane.held() {
 				d.acquit() // it was the lane

@@ -55,11 +55,6 @@ func (d *dispatcher) unanswered() bool {
 	return len(d.doubts.list) > 0 && !d.lane.held() && d.begun == 0 && !d.due && !d.q.lanePaused()
 }
 
-// isKnown reports whether what is in doubt is of a sender, or for a domain, that was found to be the cause before.
-func (d *dispatcher) isKnown(e event, now time.Time) bool {
-	return e.suspect != nil && d.doubts.alike(&suspect{a: e.suspect}, now)
-}
-
 // whose says whose reply it was, to stand behind it.
 func (s *suspect) whose() string {
 	to := s.a.m.Envelope.To[s.a.tried[0]].String()

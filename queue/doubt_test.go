@@ -383,6 +383,12 @@ func TestOperatorAndDoubt(t *testing.T) {
 				if want := map[bool]int{true: 1}[name == "retry" || name == "wake" || name == "pause"]; again != want {
 					t.Errorf("%d more attempts, want %d", again, want)
 				}
+				if name == "hold" || name == "remove" || name == "bounce" {
+					pass(5 * time.Minute)
+					if l := g.Status().Lanes[0]; l.Held {
+						t.Errorf("the lane is held for nobody: %+v", l)
+					}
+				}
 				other := g.send(letter(t, "bob@example.org"))
 				pass(2 * time.Second)
 				g.wantState(other, queue.StateDelivered, "")

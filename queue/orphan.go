@@ -11,8 +11,11 @@ import (
 	"dinkymail/message"
 )
 
-// stageMail is the Result.Stage of a reply about the sender.
-const stageMail = "mail"
+// The Result.Stage of a reply about the sender, and about one recipient.
+const (
+	stageMail = "mail"
+	stageRcpt = "rcpt"
+)
 
 // ownerless reports whether nobody may be sent a notice about m: it is from the null sender, or a notice itself.
 func (m *Message) ownerless() bool { return m.Envelope.From.IsNull() || m.Origin.Door == doorBounce }
