@@ -102,8 +102,8 @@ var (
 // Describe sends every description.
 func (queueCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{descMessages, descBytes, descOldest, descDamaged, descBroken, descSubmitted,
-		descRecipients, descBounces, descLost, descHeld, descInFlight, descWidth, descPaused, descResults, descDelivery, descAttempt, descSync,
-		descFree, descEnds} {
+		descRecipients, descBounces, descHeld, descInFlight, descWidth, descPaused, descResults, descDelivery, descAttempt, descSync,
+		descFree, descEnds, descLost} {
 		out <- d
 	}
 }

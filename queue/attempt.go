@@ -118,10 +118,13 @@ func (a *attempt) fruitless() bool {
 func (a *attempt) compare() {
 	last, answered := -1, false // the last recipient who was taken, and whether any reply is beyond doubt
 	for i := range a.results {
-		if a.results[i].Outcome == Delivered {
+		r := &a.results[i]
+		if r.Pause == NoPause {
+			r.Doubt, r.Said, answered = NoDoubt, "", true
+		}
+		if r.Outcome == Delivered {
 			last = i
 		}
-		answered = answered || a.results[i].Pause == NoPause
 	}
 	for i := range a.results {
 		r := &a.results[i]

@@ -21,7 +21,8 @@
 //     When that is delivered the reply was the first one's own, and is written so without another attempt: 5xx fails it, 4xx
 //     counts. When it is told the same, or there is none, the lane is held and both stay. One that comes then and differs from
 //     all that were told the same is tried at once, at most one a second. A limit that ended meanwhile fails nobody: a reply that
-//     is older than half a minute is asked for anew, and what several were told is nobody's own.
+//     is older than half a minute is asked for anew, and what several were told is nobody's own. All of this is in memory, for
+//     maxDoubted messages at a time; after a restart they are simply tried again.
 //   - Senders take turns: one with 100,000 messages due does not keep one from another sender waiting for longer than a few
 //     attempts take. See Store.Claim for who goes first, and Message.Sender for who is one.
 //   - No more attempts are made at a time than the next hop takes: a few at first, twice as many whenever that many succeeded in
@@ -44,8 +45,7 @@
 // Submit refuses more than Config.MaxRecipients, MaxMessageBytes, MaxMessages and MaxBytes. The last two are compared with what
 // is kept when a message begins to come in, so messages coming in together may pass the limit by their own number.
 // Notices that the queue writes itself pass them always: failed mail has to be able to leave a full queue. A message's history
-// holds MaxHistory attempts, the newest of them with what was said. At most maxDoubted messages wait for a verdict, and lookAt are
-// looked at to find another; they are in memory, and after a restart simply tried again. Finished records stay for Config.HistoryRetention, and MaxCaptured captured messages are kept.
+// holds MaxHistory attempts, the newest of them with what was said. Finished records stay for Config.HistoryRetention, and MaxCaptured captured messages are kept.
 //
 // # Who runs where
 //

@@ -154,7 +154,7 @@ func (t *transact) recipient(i int, r reply, f *fault) {
 	case len(t.taken) > 0 && tooMany(r):
 		t.a.again = append(t.a.again, i)
 		res := classify(f, t.c.remote)
-		res.Outcome, res.Pause, res.Doubt, res.Said = queue.Deferred, queue.NoPause, queue.NoDoubt, ""
+		res.Outcome, res.Pause = queue.Deferred, queue.NoPause
 		t.a.results[i] = res
 	default:
 		t.a.results[i] = classify(f, t.c.remote)
