@@ -9,10 +9,10 @@ import (
 
 // Thresholds say from when on something is a condition. Zero means the default named here.
 type Thresholds struct {
+	Lost        time.Duration // since a notice reached nobody: 24 h
 	Stuck       time.Duration // age of the oldest waiting message: 1 h
 	Unreachable time.Duration // how long nobody may answer upstream: 10 min
 	Expiry      time.Duration // left of a certificate: 14 days
-	Lost        time.Duration // since a notice reached nobody: 24 h
 	FreeShare   float64       // free of the disk: 0.05
 	FreeBytes   int64         // and in any case this much: 256 MiB
 }
@@ -28,8 +28,8 @@ type Facts struct {
 	Certificates map[string]time.Time
 }
 
-// Conditions is what needs a hand. Refused credentials, a used up quota, a failed disk and a notice that reached nobody are so at
-// once; mail that waits, after a time. An upstream that does not answer is Early for a time.
+// Conditions is what needs a hand. Refused credentials, a used up quota and a failed disk are so at once; mail that waits, after a
+// time. An upstream that does not answer is Early for a time.
 func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	t = t.withDefaults()
 	add := func(key, fix string, since time.Time, format string, args ...any) {
@@ -37,6 +37,10 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	}
 	if err := f.Queue.Broken; err != nil {
 		add("store", "Look at the disk; mail that was accepted is kept.", now, "mail is neither taken nor delivered: %v", err)
+	}
+	if last := f.Queue.LostLast; !last.IsZero() && now.Sub(last) < t.Lost {
+		add("notices", "The log names them (double bounce); see that the upstream takes mail from <> and from DEFAULT_FROM.", last,
+			"notices about mail that could not be delivered reached nobody, the last one at %s", last.Format(time.RFC3339))
 	}
 	for _, l := range f.Queue.Lanes {
 		switch {
@@ -52,10 +56,6 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	}
 	if n := f.Queue.Store.Damaged; n > 0 {
 		add("damaged", "What could not be read lies in DATA_DIR/damaged; look at the disk.", now, "%d records of the queue were damaged", n)
-	}
-	if last := f.Queue.LostLast; !last.IsZero() && now.Sub(last) < t.Lost {
-		add("notices", "The log names them (double bounce); see that the upstream takes mail from <> and from DEFAULT_FROM.", last,
-			"notices about mail that could not be delivered reached nobody, the last one at %s", last.Format(time.RFC3339))
 	}
 	if f.Size > 0 && (f.Free < t.FreeBytes || float64(f.Free) < t.FreeShare*float64(f.Size)) {
 		add("disk", "Make room in DATA_DIR; mail is refused when it is full.", now, "the queue's disk has %d MiB left of %d", f.Free>>20, f.Size>>20)
@@ -75,6 +75,9 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 }
 
 func (t Thresholds) withDefaults() Thresholds {
+	if t.Lost <= 0 {
+		t.Lost = 24 * time.Hour
+	}
 	if t.Stuck <= 0 {
 		t.Stuck = time.Hour
 	}
@@ -83,9 +86,6 @@ func (t Thresholds) withDefaults() Thresholds {
 	}
 	if t.Expiry <= 0 {
 		t.Expiry = 14 * 24 * time.Hour
-	}
-	if t.Lost <= 0 {
-		t.Lost = 24 * time.Hour
 	}
 	if t.FreeShare <= 0 {
 		t.FreeShare = 0.05

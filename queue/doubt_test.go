@@ -367,7 +367,6 @@ func TestOperatorAndDoubt(t *testing.T) {
 		"retry":  func(g *rig, id queue.ID) error { return g.Retry(id) },
 		"bounce": func(g *rig, id queue.ID) error { return g.Bounce(id, "") },
 		"wake":   func(g *rig, id queue.ID) error { g.Wake(); return nil },
-		"pause":  func(g *rig, id queue.ID) error { return errors.Join(g.Pause("upstream", ""), g.Resume("upstream")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &hop{answer: bad(noQuota)}
@@ -380,7 +379,7 @@ func TestOperatorAndDoubt(t *testing.T) {
 				}
 				pass(2 * time.Second)
 				m, again := g.record(id), len(h.of(id))-before
-				if want := map[bool]int{true: 1}[name == "retry" || name == "wake" || name == "pause"]; again != want {
+				if want := map[bool]int{true: 1}[name == "retry" || name == "wake"]; again != want {
 					t.Errorf("%d more attempts, want %d", again, want)
 				}
 				if name == "hold" || name == "remove" || name == "bounce" {
