@@ -30,6 +30,7 @@ type losses struct {
 	n    uint64     // that are not told yet
 	all  uint64     // since the start
 	kept lossNote
+	old  bool          // some of before the start are not told yet
 	news chan struct{} // holds one: the janitor has something to tell
 }
 
@@ -51,7 +52,7 @@ func (q *Queue) recallLosses() {
 	if err := json.Unmarshal([]byte(note), &l.kept); err != nil {
 		q.log.Warn("what notices were lost is not known any more", "err", err)
 	}
-	if l.kept.Open {
+	if l.old = l.kept.Open; l.old {
 		poke(l.news)
 	}
 }
@@ -135,7 +136,7 @@ func (q *Queue) tellLosses(ctx context.Context) bool {
 	q.logQueued(ctx, "queued", &m)
 	q.tell(EventQueued, &m, "")
 	q.log.Info("operator told of lost notices", "n", l.n, "rcpt", q.cfg.Notices.String(), "notice", id)
-	l.list, l.n = nil, 0
+	l.list, l.n, l.old = nil, 0, false
 	l.kept.Open, l.kept.Told = false, time.Now().UTC()
 	q.noteLosses(l.kept)
 	poke(q.nudge)
@@ -155,8 +156,8 @@ func (q *Queue) lossMail(id ID) (message.Envelope, io.Reader, error) {
 	if more := l.n - uint64(len(l.list)); more > 0 {
 		fmt.Fprintf(&text, "and %d more\n", more)
 	}
-	if l.n == 0 {
-		text.WriteString("They were lost before the latest restart.\n")
+	if l.old {
+		text.WriteString("Some were lost before the latest restart; the log names them (double bounce).\n")
 	}
 	text.WriteString("\ndinkymail show ID says what each was about, and dinkymail log ID what became of it. " +
 		"If there are more, you are told in an hour.\n")
