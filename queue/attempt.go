@@ -13,9 +13,10 @@ import (
 
 // attempt is one try to hand a message on, and what came of it.
 type attempt struct {
-	m       Message  // as it was claimed
-	tried   []int    // the recipients tried, as indexes into m.Envelope.To
-	results []Result // one per tried
+	m       Message        // as it was claimed
+	tried   []int          // the recipients tried, as indexes into m.Envelope.To
+	results []Result       // one per tried
+	own     map[int]Result // what those of results are, by index, that are in doubt, if they are about this message alone
 	at      time.Time
 	took    time.Duration
 	local   bool   // the next hop was not asked, so this tells nothing of the lane
@@ -55,7 +56,8 @@ func (q *Queue) attempt(ctx context.Context, m Message) *attempt {
 	defer body.Close()
 	q.count.handing.Add(1)
 	defer q.count.handing.Add(-1)
-	q.deliver(ctx, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body, Dialogue: a.said})
+	q.deliver(ctx, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body,
+		Dialogue: a.said, Own: a.mayBeOwn})
 	a.took = time.Since(a.at)
 	if ctx.Err() != nil {
 		a.cutOff()
@@ -97,7 +99,7 @@ func (a *attempt) fail(r Result) {
 func (a *attempt) cutOff() {
 	for i := range a.results {
 		if r := &a.results[i]; r.Outcome == Deferred {
-			r.Pause, r.Doubt = PauseUnreachable, NoDoubt
+			r.Pause = PauseUnreachable
 		}
 	}
 }
@@ -116,31 +118,39 @@ func (a *attempt) fruitless() bool {
 // shows that the reply about another is about him alone; but a limit may have been reached after the last who was taken, and fails
 // nobody. Where it shows nothing, the recipient is tried again by himself.
 func (a *attempt) compare() {
+	if len(a.own) == 0 {
+		return
+	}
 	last, answered := -1, false // the last recipient who was taken, and whether any reply is beyond doubt
 	for i := range a.results {
-		r := &a.results[i]
-		if r.Pause == NoPause {
-			r.Doubt, r.Said, answered = NoDoubt, "", true
-		}
-		if r.Outcome == Delivered {
+		if a.results[i].Outcome == Delivered {
 			last = i
 		}
+		if a.results[i].Pause == NoPause {
+			answered = true
+			delete(a.own, i)
+		}
 	}
-	for i := range a.results {
-		r := &a.results[i]
-		if !answered || r.Doubt == NoDoubt {
-			continue
+	if !answered {
+		return
+	}
+	for i, r := range a.own {
+		if last < 0 || i > last && a.results[i].Pause != PauseCredentials {
+			r.Outcome = Deferred
 		}
-		if last < 0 || i > last && r.Pause != PauseCredentials {
-			r.Doubt = DoubtDefers
-		}
-		r.own()
+		a.results[i] = r
+		delete(a.own, i)
 	}
 }
 
-// doubtful reports whether another message has to show whose a reply is.
-func (a *attempt) doubtful() bool {
-	return slices.ContainsFunc(a.results, func(r Result) bool { return r.Doubt != NoDoubt })
+// mayBeOwn notes what a result is if it is about this message alone.
+func (a *attempt) mayBeOwn(i int, r Result) {
+	if a.own == nil {
+		a.own = make(map[int]Result, 1)
+	}
+	if i < len(a.tried) {
+		a.own[i] = r
+	}
 }
 
 // hear fills in what the attempt says of its lane.
@@ -156,7 +166,7 @@ func (a *attempt) hear(h *hearing) {
 			h.pause, h.text = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": ")
 		}
 		// What is said to RCPT is most likely a recipient's.
-		about := r.Pause != NoPause && r.Pause != PauseCredentials && (r.Doubt == NoDoubt || r.Stage != stageRcpt)
+		about := r.Pause != NoPause && r.Pause != PauseCredentials && (len(a.own) == 0 || r.Stage != stageRcpt)
 		h.busy = h.busy || r.Pause == PauseBusy || r.Code == 421 || about && r.Code/100 == 4
 	}
 	h.took = a.took

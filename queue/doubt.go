@@ -106,10 +106,8 @@ func (d *dispatcher) convict(s *suspect, now time.Time) bool {
 	d.doubts.note(s, now)
 	d.doubts.drop(s.a.m.ID)
 	delete(d.doubts.strikes, s.a.m.ID)
-	for i := range s.a.results {
-		if r := &s.a.results[i]; r.Doubt != NoDoubt {
-			r.own()
-		}
+	for i, r := range s.a.own {
+		s.a.results[i] = r
 	}
 	d.q.log.Info("reply is the message's own", "id", s.a.m.ID)
 	d.inflight[s.a.m.ID] = false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,24 +16,52 @@ import (
 
 // What next hops say of our account, login or limit when they may mean one sender, recipient or text.
 var (
-	noLogin = queue.Result{Code: 530, Status: "5.7.0", Text: "log in (advice)", Said: "log in", Remote: "mx.example.net:587",
-		Stage: "rcpt", Pause: queue.PauseCredentials, Doubt: queue.DoubtFails}
-	noRate = queue.Result{Code: 450, Text: "rate limit", Said: "rate limit", Remote: "mx.example.net:587", Stage: "rcpt",
-		Pause: queue.PauseQuota, Doubt: queue.DoubtDefers}
-	noQuota = queue.Result{Code: 550, Status: "5.4.5", Text: "daily limit", Said: "daily limit", Remote: "mx.example.net:587",
-		Stage: "body", Pause: queue.PauseQuota, Doubt: queue.DoubtFails}
-	noService = queue.Result{Code: 421, Text: "not now", Said: "not now", Remote: "mx.example.net:587", Stage: "mail",
-		Pause: queue.PauseUnreachable, Doubt: queue.DoubtDefers}
-	tooBusy = queue.Result{Code: 421, Text: "slow down", Said: "slow down", Remote: "mx.example.net:587", Stage: "mail",
-		Pause: queue.PauseBusy, Doubt: queue.DoubtDefers}
+	noLogin = queue.Result{Code: 530, Status: "5.7.0", Text: "log in (advice)", Remote: "mx.example.net:587",
+		Stage: "rcpt", Pause: queue.PauseCredentials}
+	noRate = queue.Result{Code: 450, Text: "rate limit", Remote: "mx.example.net:587", Stage: "rcpt",
+		Pause: queue.PauseQuota}
+	noQuota = queue.Result{Code: 550, Status: "5.4.5", Text: "daily limit", Remote: "mx.example.net:587",
+		Stage: "body", Pause: queue.PauseQuota}
+	noService = queue.Result{Code: 421, Text: "not now", Remote: "mx.example.net:587", Stage: "mail",
+		Pause: queue.PauseUnreachable}
+	tooBusy = queue.Result{Code: 421, Text: "slow down", Remote: "mx.example.net:587", Stage: "mail",
+		Pause: queue.PauseBusy}
 )
+
+// own is what such a reply is if it is about the message alone.
+func own(r queue.Result) queue.Result {
+	r.Text, _, _ = strings.Cut(r.Text, " (")
+	if r.Pause = queue.NoPause; r.Code/100 == 5 {
+		r.Outcome = queue.Failed
+	}
+	return r
+}
+
+// doubt answers r to a recipient, or with i < 0 to all, and says that it may be about the message alone.
+func doubt(d queue.Delivery, i int, r queue.Result) queue.Result {
+	for n := range d.Envelope.To {
+		if i < 0 || n == i {
+			d.Own(n, own(r))
+		}
+	}
+	return r
+}
+
+// inDoubt is whether a reply may be about the message alone.
+func inDoubt(r queue.Result) bool {
+	return r.Pause != queue.NoPause && r.Stage != "" && r.Stage != "connect"
+}
+
+func alwaysDoubt(r queue.Result) func(context.Context, queue.Delivery, int) queue.Result {
+	return func(_ context.Context, d queue.Delivery, _ int) queue.Result { return doubt(d, -1, r) }
+}
 
 // bad answers r to mail from or to anybody called bad, and takes the rest, each after a moment.
 func bad(r queue.Result) func(context.Context, queue.Delivery, int) queue.Result {
 	return func(_ context.Context, d queue.Delivery, _ int) queue.Result {
 		<-time.After(10 * time.Millisecond)
 		if d.Envelope.From.Local == "bad" || d.Envelope.To[0].Local == "bad" {
-			return r
+			return doubt(d, -1, r)
 		}
 		return delivered
 	}
@@ -63,10 +92,10 @@ func TestReplyIsTheMailsOwn(t *testing.T) {
 				}
 				m := g.record(id)
 				want := queue.StateDeferred
-				if r.Doubt == queue.DoubtFails {
+				if r.Code/100 == 5 {
 					want = queue.StateFailed
 				}
-				if m.State() != want || m.Tries != 1 || len(h.of(id)) != 1 || m.Results[0].Text != r.Said ||
+				if m.State() != want || m.Tries != 1 || len(h.of(id)) != 1 || m.Results[0].Text != own(r).Text ||
 					m.Results[0].Code != r.Code || m.Results[0].Pause != queue.NoPause {
 					t.Errorf("%s after %d tries and %d deliveries: %+v", m.State(), m.Tries, len(h.of(id)), m.Results[0])
 				}
@@ -95,7 +124,7 @@ func TestReplyIsItsOwnAgain(t *testing.T) {
 
 // An outage ends all doubt: nobody is probed more often than the lane allows.
 func TestOutageEndsDoubt(t *testing.T) {
-	h := &hop{answer: always(noLogin)}
+	h := &hop{answer: alwaysDoubt(noLogin)}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
 		g.send(letter(t, "bob@example.net"))
 		h.set(func(h *hop) { h.answer = always(silent) })
@@ -118,9 +147,9 @@ func TestOutageEndsDoubt(t *testing.T) {
 
 // A message that an operator changes while it is the probe does not stop the probing.
 func TestOperatorDuringProbe(t *testing.T) {
-	h := &hop{answer: func(context.Context, queue.Delivery, int) queue.Result {
+	h := &hop{answer: func(_ context.Context, d queue.Delivery, _ int) queue.Result {
 		<-time.After(10 * time.Second)
-		return noQuota
+		return doubt(d, -1, noQuota)
 	}}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
 		id := g.send(letter(t, "bob@example.net"))
@@ -141,7 +170,7 @@ func TestReplyIsTheLanes(t *testing.T) {
 	for name, r := range map[string]queue.Result{"530": noLogin, "450": noRate, "550": noQuota, "421": noService} {
 		for others := range 3 {
 			t.Run(fmt.Sprint(name, " ", others), func(t *testing.T) {
-				h := &hop{answer: always(r)}
+				h := &hop{answer: alwaysDoubt(r)}
 				bubble(t, h, settings(), func(t *testing.T, g *rig) {
 					ids := []queue.ID{g.send(letter(t, "bob@example.net"))}
 					for n := range others {
@@ -188,7 +217,7 @@ func TestProbeIsAnother(t *testing.T) {
 				if d.Envelope.From.Local == "eve" || d.Envelope.To[0].Local == "carol" {
 					return delivered
 				}
-				return noLogin
+				return doubt(d, -1, noLogin)
 			}}
 			bubble(t, h, settings(), func(t *testing.T, g *rig) {
 				g.send(fromTo(t, "ada@example.com", "bob@example.net"))
@@ -232,9 +261,9 @@ func TestMailThatComesLaterShowsIt(t *testing.T) {
 // A limit that is over fails nobody who was told of it, whoever gets through first.
 func TestEndOfALimitFailsNobody(t *testing.T) {
 	var over time.Time
-	h := &hop{answer: func(context.Context, queue.Delivery, int) queue.Result {
+	h := &hop{answer: func(_ context.Context, d queue.Delivery, _ int) queue.Result {
 		if time.Now().Before(over) {
-			return noQuota
+			return doubt(d, -1, noQuota)
 		}
 		return delivered
 	}}
@@ -257,7 +286,7 @@ func TestLimitPerMinuteFailsNobody(t *testing.T) {
 	for _, senders := range []int{1, 3} {
 		minute, n := time.Time{}, 0
 		var mu sync.Mutex
-		h := &hop{answer: func(context.Context, queue.Delivery, int) queue.Result {
+		h := &hop{answer: func(_ context.Context, d queue.Delivery, _ int) queue.Result {
 			<-time.After(50 * time.Millisecond)
 			mu.Lock()
 			defer mu.Unlock()
@@ -265,7 +294,7 @@ func TestLimitPerMinuteFailsNobody(t *testing.T) {
 				minute, n = now, 0
 			}
 			if n++; n > 20 {
-				return noQuota
+				return doubt(d, -1, noQuota)
 			}
 			return delivered
 		}}
@@ -340,6 +369,11 @@ func TestRecipientsShowItOfEachOther(t *testing.T) {
 		h := &hop{each: func(d queue.Delivery, _ int) []queue.Result {
 			if d.Envelope.From.IsNull() {
 				return []queue.Result{delivered}
+			}
+			for i, r := range c.results {
+				if inDoubt(r) {
+					doubt(d, i, r)
+				}
 			}
 			return slices.Clone(c.results)
 		}}

@@ -59,7 +59,7 @@ func (s *suspect) from() string { return s.a.m.Envelope.From.String() }
 
 func (s *suspect) domain() string {
 	for i, at := range s.a.tried {
-		if s.a.results[i].Doubt != NoDoubt {
+		if _, ok := s.a.own[i]; ok {
 			return s.a.m.Envelope.To[at].Domain
 		}
 	}
@@ -69,15 +69,20 @@ func (s *suspect) domain() string {
 // lenient reports whether a message that was taken at about the same time speaks against it, and not only one begun after its
 // reply: a limit may have been reached in between, and must fail nobody.
 func (s *suspect) lenient() bool {
-	return !slices.ContainsFunc(s.a.results, func(r Result) bool { return r.Doubt == DoubtFails && r.Pause != PauseCredentials })
+	for i, r := range s.a.own {
+		if r.Outcome == Failed && s.a.results[i].Pause != PauseCredentials {
+			return false
+		}
+	}
+	return true
 }
 
 // before reports whether all that is in doubt was found to be the message's own at an earlier attempt. A limit that fails a message
 // is weighed each time.
 func (s *suspect) before() bool {
-	for i, at := range s.a.tried {
-		r, old := &s.a.results[i], &s.a.m.Results[at]
-		if r.Doubt == DoubtFails || old.Code != r.Code || old.Status != r.Status || old.Stage != r.Stage {
+	for i, r := range s.a.own {
+		old := &s.a.m.Results[s.a.tried[i]]
+		if r.Outcome == Failed || old.Code != r.Code || old.Status != r.Status || old.Stage != r.Stage {
 			return false
 		}
 	}

@@ -81,8 +81,6 @@ type Result struct {
 	Remote  string // the next hop, host:port; empty when nothing was reached
 	Stage   string // the command that was answered: connect, greeting, ehlo, starttls, auth, mail, rcpt, data, body
 	Pause   Pause  // set when this says something of the lane and nothing of the message
-	Doubt   Doubt  // set with Pause when it may be about this message alone after all, which another one will show
-	Said    string // with Doubt: Text without what was added for the sake of the lane
 	NoDSN   bool   // delivered to a next hop without the DSN extension, so nobody further on will report (RFC 3461, 5.2.2)
 }
 
@@ -113,25 +111,6 @@ func (p Pause) String() string {
 	default:
 		return ""
 	}
-}
-
-// Doubt says what a Result with a Pause is if it turns out to be about its message alone: a reply to MAIL, RCPT, DATA or the end
-// of a message that speaks of our account, login or limit may be about one sender, one recipient or one text.
-type Doubt uint8
-
-// NoDoubt is about the lane for certain. Of the others a Result is Deferred, or Failed, when another message gets through.
-const (
-	NoDoubt Doubt = iota
-	DoubtDefers
-	DoubtFails
-)
-
-// own makes r a result of its message alone.
-func (r *Result) own() {
-	if r.Doubt == DoubtFails {
-		r.Outcome = Failed
-	}
-	r.Text, r.Said, r.Pause, r.Doubt = r.Said, "", NoPause, NoDoubt
 }
 
 // Attempt is one try to hand a message to the next hop: what each of the recipients tried was answered. Recipients that

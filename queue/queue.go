@@ -16,7 +16,7 @@
 //   - A result that cannot be written stops delivery until it is: nothing is sent in a loop because a disk is full.
 //   - Trouble of the way itself (nobody answers, credentials refused, quota used up) spends no message's attempts: the lane is
 //     held, one probe at a time goes out, and everything flows the moment one gets through.
-//   - A reply about a message that speaks of our account, login or limit (Result.Doubt) may be about it alone. The message waits,
+//   - A reply about a message that speaks of our account, login or limit (Delivery.Own) may be about it alone. The message waits,
 //     and nothing counts. The next attempt is of another one: from another sender if one waits, else to another domain, else any.
 //     When that is delivered the reply was the first one's own, and is written so without another attempt: 5xx fails it, 4xx
 //     counts. When it is told the same, or there is none, the lane is held and both stay. One that comes then and differs from

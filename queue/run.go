@@ -124,7 +124,7 @@ func (c *crew) try(ctx, attempts context.Context, j job) {
 		e.settled = true
 	case a.fruitless():
 		e.settled, e.release = true, true
-		if a.edits = edits; a.doubtful() && attempts.Err() == nil {
+		if a.edits = edits; len(a.own) > 0 && attempts.Err() == nil {
 			e.suspect = a
 		}
 	}

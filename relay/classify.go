@@ -45,9 +45,6 @@ func classify(f *fault, remote string) queue.Result {
 		res.Text = f.reply.text
 		words := strings.ToLower(f.reply.text)
 		res.Outcome, res.Pause = judge(f.stage, f.reply, words)
-		if res.Pause != queue.NoPause && transaction(f.stage) {
-			res.Doubt, res.Said = doubt(f.reply), clean(f.hide(res.Text), maxText)
-		}
 		res.Text = advise(res, words)
 	}
 	res.Text = clean(f.hide(res.Text), maxText)
@@ -103,13 +100,20 @@ func passing(r reply) bool {
 	return r.code/100 == 4 || r.code == 503 || strings.HasPrefix(r.status, "4")
 }
 
-// doubt says what a reply about our account, login or limit is if it turns out to be about the message alone. Whoever is asked
-// for a message can mean its sender, its recipient or its text by such words.
-func doubt(r reply) queue.Doubt {
-	if passing(r) {
-		return queue.DoubtDefers
+// own is what a result about the lane is if it turns out to be about its message alone; false when it cannot be. Whoever is asked
+// for a message can mean its sender, its recipient or its text by words about our account, login or limit.
+func own(res queue.Result) (queue.Result, bool) {
+	if res.Pause == queue.NoPause || res.Code == 0 || !transaction(res.Stage) {
+		return queue.Result{}, false
 	}
-	return queue.DoubtFails
+	if advised := res.Pause == queue.PauseCredentials || res.Pause == queue.PauseQuota; advised {
+		res.Text = res.Text[:max(strings.LastIndex(res.Text, " ("), 0)] // see advise
+	}
+	res.Pause = queue.NoPause
+	if !passing(reply{code: res.Code, status: res.Status}) {
+		res.Outcome = queue.Failed
+	}
+	return res, true
 }
 
 // aboutCredentials recognises that our account is refused, or that one is asked for (RFC 4954, 4 and 6).

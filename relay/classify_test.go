@@ -107,9 +107,9 @@ func TestClassify(t *testing.T) {
 		if got := res.Outcome.String() + " " + res.Pause.String(); got != tt.want || !strings.Contains(res.Text, tt.says) {
 			t.Errorf("%s: %s: got %q (%s), want %q saying %q", tt.stage, tt.reply, got, res.Text, tt.want, tt.says)
 		}
-		if inDoubt := res.Pause != queue.NoPause && transaction(tt.stage); (res.Doubt != queue.NoDoubt) != inDoubt ||
-			inDoubt && (res.Said != text || (res.Doubt == queue.DoubtFails) != (code/100 == 5 && code != 503)) {
-			t.Errorf("%s: %s: doubt %d, said %q", tt.stage, tt.reply, res.Doubt, res.Said)
+		if mine, inDoubt := own(res); inDoubt != (res.Pause != queue.NoPause && transaction(tt.stage)) ||
+			inDoubt && (mine.Text != text || mine.Pause != queue.NoPause || (mine.Outcome == queue.Failed) != (code/100 == 5 && code != 503)) {
+			t.Errorf("%s: %s: its own would be %+v", tt.stage, tt.reply, mine)
 		}
 		if res.Code != code || res.Status != status || res.Stage != tt.stage || res.Remote != "hop:25" {
 			t.Errorf("%s: %s: got %+v", tt.stage, tt.reply, res)
