@@ -28,10 +28,9 @@ type Config struct {
 	Hostname string // our name in Received fields and notices; default "localhost"
 	Domain   string // right-hand side of the Message-IDs and of the notices' From; default Hostname
 
-	// Self is the address the appliance itself sends from. Nobody reads bounces there, so they go to Notices instead. Notices whose
-	// null sender the next hop refuses go out from it.
+	// Self is the address the appliance itself sends from. Nobody reads bounces there, so they go to Notices instead.
 	Self message.Address
-	// Notices is who is told when a sender cannot be, and of notices that reach nobody. The zero value: nobody but the log.
+	// Notices is who is told when a sender cannot be. The zero value: nobody but the log.
 	Notices message.Address
 
 	// Rewriter changes whom mail is from and to before it is kept; nil: nobody.
