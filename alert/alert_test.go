@@ -235,6 +235,8 @@ func TestConditions(t *testing.T) {
 		"development":        {Facts{Queue: lane("development", time.Hour)}, ""},
 		"stuck":              {Facts{Queue: queue.Status{Store: queue.Stats{Waiting: 1}}, Oldest: now.Add(-2 * time.Hour)}, "stuck"},
 		"damaged":            {Facts{Queue: queue.Status{Store: queue.Stats{Damaged: 1}}}, "damaged"},
+		"a lost notice":      {Facts{Queue: queue.Status{LostLast: now.Add(-time.Hour)}}, "notices"},
+		"lost long ago":      {Facts{Queue: queue.Status{LostLast: now.Add(-25 * time.Hour)}}, ""},
 		"broken":             {Facts{Queue: queue.Status{Broken: errors.New("EIO")}}, "store"},
 		"little left":        {Facts{Free: 100 << 20, Size: 1 << 30}, "disk"},
 		"a small share left": {Facts{Free: 1 << 30, Size: 100 << 30}, "disk"},

@@ -9,6 +9,7 @@ import (
 
 // Thresholds say from when on something is a condition. Zero means the default named here.
 type Thresholds struct {
+	Lost        time.Duration // since a notice reached nobody: 24 h
 	Stuck       time.Duration // age of the oldest waiting message: 1 h
 	Unreachable time.Duration // how long nobody may answer upstream: 10 min
 	Paused      time.Duration // how long an operator may pause something: 1 h
@@ -37,6 +38,10 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	}
 	if err := f.Queue.Broken; err != nil {
 		add("store", "Look at the disk; mail that was accepted is kept.", now, "mail is neither taken nor delivered: %v", err)
+	}
+	if last := f.Queue.LostLast; !last.IsZero() && now.Sub(last) < t.Lost {
+		add("notices", "The log names them (double bounce); see that the upstream takes mail from <> and from DEFAULT_FROM.", last,
+			"notices about mail that could not be delivered reached nobody, the last one at %s", last.Format(time.RFC3339))
 	}
 	for _, l := range f.Queue.Lanes {
 		switch {
@@ -88,6 +93,9 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 }
 
 func (t Thresholds) withDefaults() Thresholds {
+	if t.Lost <= 0 {
+		t.Lost = 24 * time.Hour
+	}
 	if t.Stuck <= 0 {
 		t.Stuck = time.Hour
 	}

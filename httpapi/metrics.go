@@ -85,6 +85,7 @@ var (
 	descRecipients = describe("recipients_total", "Outcomes of attempts since the start, one for each recipient tried.",
 		"outcome")
 	descBounces  = describe("bounces_total", "Bounces written since the start.")
+	descLost     = describe("notices_lost_total", "Bounces, and other mail from the null sender, that reached nobody since the start.")
 	descHeld     = describe("lane_held", "1 while the lane waits for its next hop.", "lane")
 	descInFlight = describe("lane_in_flight", "Messages that are being handed over.", "lane")
 	descWidth    = describe("lane_concurrency", "Messages that may be handed over at a time, as the next hop was found to take them.", "lane")
@@ -102,7 +103,7 @@ var (
 func (queueCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{descMessages, descBytes, descOldest, descDamaged, descBroken, descSubmitted,
 		descRecipients, descBounces, descHeld, descInFlight, descWidth, descPaused, descResults, descDelivery, descAttempt, descSync,
-		descFree, descEnds} {
+		descFree, descEnds, descLost} {
 		out <- d
 	}
 }
@@ -130,6 +131,7 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	counter(descRecipients, s.Failed, "failed")
 	counter(descRecipients, s.Deferred, "deferred")
 	counter(descBounces, s.Bounces)
+	counter(descLost, s.Lost)
 	for _, l := range s.Lanes {
 		gauge(descHeld, flag(l.Held), l.Name)
 		gauge(descInFlight, float64(l.InFlight), l.Name)

@@ -13,9 +13,10 @@ import (
 
 // attempt is one try to hand a message on, and what came of it.
 type attempt struct {
-	m       Message  // as it was claimed
-	tried   []int    // the recipients tried, as indexes into m.Envelope.To
-	results []Result // one per tried
+	m       Message        // as it was claimed
+	tried   []int          // the recipients tried, as indexes into m.Envelope.To
+	results []Result       // one per tried
+	own     map[int]Result // what those of results are, by index, that are in doubt, if they are about this message alone
 	at      time.Time
 	took    time.Duration
 	local   bool   // the next hop was not asked, so this tells nothing of the lane
@@ -55,11 +56,13 @@ func (q *Queue) attempt(ctx context.Context, m Message) *attempt {
 	defer body.Close()
 	q.count.handing.Add(1)
 	defer q.count.handing.Add(-1)
-	q.deliver(ctx, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body, Dialogue: a.said})
+	q.deliver(ctx, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body,
+		Dialogue: a.said, Own: a.mayBeOwn})
 	a.took = time.Since(a.at)
 	if ctx.Err() != nil {
 		a.cutOff()
 	}
+	a.compare()
 	return a
 }
 
@@ -95,8 +98,8 @@ func (a *attempt) fail(r Result) {
 // cutOff marks what a cut off attempt left open as not tried.
 func (a *attempt) cutOff() {
 	for i := range a.results {
-		if a.results[i].Outcome == Deferred {
-			a.results[i].Pause = PauseUnreachable
+		if r := &a.results[i]; r.Outcome == Deferred {
+			r.Pause = PauseUnreachable
 		}
 	}
 }
@@ -111,6 +114,45 @@ func (a *attempt) fruitless() bool {
 	return len(a.results) > 0
 }
 
+// compare settles what is in doubt about some recipients where others of the same message were answered. A recipient who was taken
+// shows that the reply about another is about him alone; but a limit may have been reached after the last who was taken, and fails
+// nobody. Where it shows nothing, the recipient is tried again by himself.
+func (a *attempt) compare() {
+	if len(a.own) == 0 {
+		return
+	}
+	last, answered := -1, false // the last recipient who was taken, and whether any reply is beyond doubt
+	for i := range a.results {
+		if a.results[i].Outcome == Delivered {
+			last = i
+		}
+		if a.results[i].Pause == NoPause {
+			answered = true
+			delete(a.own, i)
+		}
+	}
+	if !answered {
+		return
+	}
+	for i, r := range a.own {
+		if last < 0 || i > last && a.results[i].Pause != PauseCredentials {
+			r.Outcome = Deferred
+		}
+		a.results[i] = r
+		delete(a.own, i)
+	}
+}
+
+// mayBeOwn notes what a result is if it is about this message alone.
+func (a *attempt) mayBeOwn(i int, r Result) {
+	if a.own == nil {
+		a.own = make(map[int]Result, 1)
+	}
+	if i < len(a.tried) {
+		a.own[i] = r
+	}
+}
+
 // hear fills in what the attempt says of its lane.
 func (a *attempt) hear(h *hearing) {
 	for i := range a.results {
@@ -119,10 +161,12 @@ func (a *attempt) hear(h *hearing) {
 		case r.Pause == NoPause:
 			h.passed = true
 			h.good = h.good || r.Outcome != Deferred
+			h.taken = h.taken || r.Outcome == Delivered
 		case h.pause == NoPause:
 			h.pause, h.text = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": ")
 		}
-		about := r.Pause != NoPause && r.Pause != PauseCredentials
+		// What is said to RCPT is most likely a recipient's.
+		about := r.Pause != NoPause && r.Pause != PauseCredentials && (len(a.own) == 0 || r.Stage != stageRcpt)
 		h.busy = h.busy || r.Pause == PauseBusy || r.Code == 421 || about && r.Code/100 == 4
 	}
 	h.took = a.took

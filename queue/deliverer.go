@@ -27,4 +27,9 @@ type Delivery struct {
 	// Dialogue is called at most once, with what was said, when something was not delivered. It may be nil. Passwords are left
 	// out, the message's own lines too.
 	Dialogue func(lines string)
+	// Own is called before Deliver returns for each result with a Pause, by its index, that may be about this message alone after
+	// all: a reply to MAIL, RCPT, DATA or the end of the message that speaks of our account, login or limit may mean its sender,
+	// its recipient or its text. r is what the result is then, without Pause, and without advice about the account. Whether it is
+	// so another message shows. It may be nil.
+	Own func(i int, r Result)
 }

@@ -22,11 +22,13 @@ type dispatcher struct {
 	rest     time.Time   // no claims before
 	deaf     bool        // the last claim went wrong
 	benched  ID          // the last probe; still claimed, so that the next one is another message
+	doubts   doubts
+	seq      uint64 // jobs given out
 	timer    *time.Timer
 }
 
 func newDispatcher(c *crew) *dispatcher {
-	d := &dispatcher{crew: c, inflight: make(map[ID]bool), due: true, timer: time.NewTimer(time.Hour)}
+	d := &dispatcher{crew: c, inflight: make(map[ID]bool), due: true, doubts: newDoubts(), timer: time.NewTimer(time.Hour)}
 	d.pace = newPace(c.q.cfg.Workers, &c.q.width)
 	d.lane = lane{
 		name: laneName,
@@ -57,6 +59,7 @@ func (d *dispatcher) run(ctx context.Context) {
 		case a := <-d.asks:
 			a.granted <- d.grant(a.m)
 		case <-d.q.wake:
+			d.forgive(time.Now())
 			d.lane.wake(time.Now())
 			d.due = true
 		case <-d.q.probe:
@@ -81,17 +84,28 @@ func (d *dispatcher) windUp(abandon func()) {
 			abandon()
 		}
 	}
+	close(d.verdicts)
 }
 
 // dispatch claims what can be begun soon and sets the timer for what cannot.
 func (d *dispatcher) dispatch(now time.Time) {
+	d.fill(now)
+	if d.unanswered() {
+		d.suspect(d.doubts.list[0], now)
+		d.fill(now)
+	}
+	d.setTimer(now)
+}
+
+// fill claims what can be begun soon.
+func (d *dispatcher) fill(now time.Time) {
 	for d.due {
 		room := d.room(now)
 		if room == 0 {
 			break
 		}
 		edits := d.q.edits.Load()
-		batch, err := d.claim(room)
+		batch, err := d.claim(room, now)
 		if err != nil {
 			if !d.deaf { // once, not every second
 				d.q.log.Error("no mail can be fetched from the queue; it is tried again every second", "err", err)
@@ -107,7 +121,6 @@ func (d *dispatcher) dispatch(now time.Time) {
 			d.begin(m, edits)
 		}
 	}
-	d.setTimer(now)
 }
 
 // room is how many messages may be claimed now: as many as the pace allows and some ahead, so that no worker waits, or one for a
@@ -119,7 +132,7 @@ func (d *dispatcher) room(now time.Time) int {
 	d.lane.ready(d.q.next.Ready(), now)
 	limit, ahead := d.pace.limit, d.pace.ahead()
 	switch {
-	case d.lane.held() && d.lane.mayProbe(now) && d.begun < cap(d.jobs):
+	case d.lane.held() && (d.lane.mayProbe(now) || d.mayLook(now)) && d.begun < cap(d.jobs):
 		return 1
 	case d.lane.held(), d.begun > limit+ahead/2: // claims in batches, not one by one
 		return 0
@@ -129,7 +142,11 @@ func (d *dispatcher) room(now time.Time) int {
 }
 
 // claim takes messages from the store. The benched one is among them only when there is no other.
-func (d *dispatcher) claim(room int) ([]Message, error) {
+func (d *dispatcher) claim(room int, now time.Time) ([]Message, error) {
+	if d.lane.held() && len(d.doubts.list) > 0 {
+		return d.another(now)
+	}
+	d.doubts.probe = 0
 	batch, err := d.q.store.Claim(room, lease)
 	if err == nil && len(batch) == 0 && d.benched != "" {
 		d.unbench()
@@ -154,31 +171,46 @@ func (d *dispatcher) begin(m Message, edits uint64) {
 		d.inflight[m.ID] = true
 		return
 	}
+	d.doubts.drop(m.ID) // an operator, or the end of the lease, gave it back
 	d.inflight[m.ID] = false
 	d.begun++
 	probe := d.lane.held()
 	d.lane.probing = probe
-	d.jobs <- job{m: m, era: d.lane.era, probe: probe, edits: edits}
+	d.seq++
+	d.jobs <- job{m: m, era: d.lane.era, seq: d.seq, probe: probe, edits: edits}
 }
 
 // learn takes in what became of a message.
 func (d *dispatcher) learn(e event) {
+	now, weigh := time.Now(), false
 	if e.ended {
 		d.begun--
-		now := time.Now()
 		busy, alone := d.pace.hear(e.heard, int(d.q.count.handing.Load()), d.due || d.begun >= d.pace.limit, now)
 		if e.heard.good && e.heard.light {
 			d.q.brake.sent(d.pace.typical, d.pace.limit, now)
 		}
-		if alone && e.heard.pause != NoPause { // or else the lane goes on, and so do its jobs
+		if alone && e.heard.pause != NoPause && e.suspect == nil { // or else the lane goes on, and so do its jobs
 			d.spoil(int64(e.heard.era))
 		}
 		if busy && e.heard.pause == PauseBusy {
 			d.rest = later(d.rest, now.Add(busyPause))
 		}
-		if e.heard.pause != PauseBusy || e.heard.probe || alone {
-			d.lane.hear(e.heard, now)
+		if e.heard.taken {
+			d.taken(e, now)
 		}
+		switch alone = alone || e.heard.probe; {
+		case e.suspect != nil && (e.heard.pause != PauseBusy || alone):
+			weigh = true
+			d.lane.ended(e.heard)
+		case e.heard.pause != PauseBusy || alone:
+			if d.lane.hear(e.heard, now); e.heard.pause != NoPause && d.lane.held() {
+				d.acquit() // it was the lane
+			}
+		}
+		if !d.lane.held() {
+			d.doubts.same = 0
+		}
+		d.due = d.due || d.lane.doubt != NoPause
 	}
 	if !e.settled {
 		return
@@ -186,6 +218,7 @@ func (d *dispatcher) learn(e event) {
 	again := d.inflight[e.id]
 	delete(d.inflight, e.id)
 	switch {
+	case e.suspect != nil && !again && d.doubt(e, weigh, now):
 	case e.release && e.heard.probe && d.benched == "":
 		d.benched = e.id
 		d.due = true
@@ -212,6 +245,7 @@ func (d *dispatcher) grant(m []Message) []Message {
 	var free []Message
 	for i := range m {
 		if _, busy := d.inflight[m[i].ID]; !busy && d.lane.held() {
+			d.doubts.drop(m[i].ID)
 			d.inflight[m[i].ID] = false
 			free = append(free, m[i])
 		}
@@ -225,6 +259,9 @@ func (d *dispatcher) setTimer(now time.Time) {
 	if !d.due {
 		at, ok = d.q.store.NextDue()
 	}
+	if !ok && d.lane.held() && len(d.doubts.list) > 0 { // those are claimed
+		at, ok = now, true
+	}
 	switch {
 	case !ok, d.q.cfg.Capture, d.q.lanePaused(): // the end of a pause is an event
 		return
@@ -236,6 +273,9 @@ func (d *dispatcher) setTimer(now time.Time) {
 		return // the probe's end is an event
 	case d.lane.held():
 		at = later(at, d.lane.probe)
+		if look := later(now, d.doubts.looked.Add(lookEvery)); d.due && d.doubts.open() && look.Before(at) {
+			at = look
+		}
 	case d.due:
 		return // for want of a free worker, or for a sick disk: both end with an event
 	}

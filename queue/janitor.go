@@ -17,6 +17,8 @@ func (c *crew) keepOrder(ctx, attempts context.Context) {
 	defer sweep.Stop()
 	defer forget.Stop()
 	c.q.forget(ctx)
+	losses := time.NewTimer(time.Hour)
+	defer losses.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,6 +27,12 @@ func (c *crew) keepOrder(ctx, attempts context.Context) {
 			c.sweep(ctx, attempts)
 		case <-forget.C:
 			c.q.forget(ctx)
+		case <-c.q.losses.news:
+			losses.Reset(c.q.losses.due())
+		case <-losses.C:
+			if !c.q.tellLosses(ctx) {
+				losses.Reset(sweepEvery)
+			}
 		}
 	}
 }

@@ -35,6 +35,7 @@ type lane struct {
 	probe   time.Time     // when the next one may go; zero: none will
 	probing bool          // one is under way
 	asked   time.Time     // when an operator last wanted one
+	doubt   Pause         // what it is held for without a word until another message shows whose reply it was; NoPause otherwise
 	// era grows when the lane is held, opened or woken. What an attempt learned counts only within the era it began in: a
 	// timeout that began before the lane was mended does not hold it again.
 	era int
@@ -43,6 +44,7 @@ type lane struct {
 // hearing is what an attempt learned about its lane.
 type hearing struct {
 	era    int
+	seq    uint64 // the job's
 	probe  bool
 	passed bool   // the next hop said something about the message
 	pause  Pause  // it said something about the lane
@@ -51,6 +53,7 @@ type hearing struct {
 	cuts  int  // how often the pace had been lowered when it began
 	busy  bool // the next hop wants less at a time
 	good  bool // a recipient was settled
+	taken bool // a recipient was delivered to
 	light bool // it was a message of the usual kind
 	took  time.Duration
 }
@@ -68,9 +71,7 @@ func (l *lane) hear(h hearing, now time.Time) {
 	if h.era != l.era {
 		return
 	}
-	if h.probe {
-		l.probing = false
-	}
+	l.ended(h)
 	switch {
 	case h.pause != NoPause:
 		l.pause(h.pause, h.text, now)
@@ -79,10 +80,17 @@ func (l *lane) hear(h hearing, now time.Time) {
 	}
 }
 
+// ended takes in that a probe is over.
+func (l *lane) ended(h hearing) {
+	if h.probe && h.era == l.era {
+		l.probing = false
+	}
+}
+
 // pause holds the lane, or sets the next probe of one that is held.
 func (l *lane) pause(p Pause, text string, now time.Time) {
 	first, most := p.waits()
-	if p.String() != l.kind {
+	if p.String() != l.kind || l.doubt != NoPause {
 		l.wait = 0
 		l.hold(p.String(), p.explain(text), now)
 	} else {
@@ -99,7 +107,7 @@ func (l *lane) hold(kind, reason string, now time.Time) {
 	if !l.held() {
 		l.since = now
 	}
-	l.kind, l.reason, l.probing = kind, reason, false
+	l.kind, l.reason, l.probing, l.doubt = kind, reason, false, NoPause
 	l.probe = time.Time{}
 	l.era++
 	if kind != kindDevelopment { // the start says that already
@@ -109,12 +117,31 @@ func (l *lane) hold(kind, reason string, now time.Time) {
 	l.publish()
 }
 
+// suspect makes the next attempt a probe, at once and without a word: a reply spoke of the lane and may be about one message.
+func (l *lane) suspect(p Pause, text string, now time.Time) {
+	l.kind, l.reason, l.since, l.wait, l.probe, l.probing, l.doubt = p.String(), p.explain(text), now, 0, now, false, p
+	l.era++
+}
+
+// confirm holds the lane that was suspected, since nothing speaks for it.
+func (l *lane) confirm(now time.Time) {
+	first, _ := l.doubt.waits()
+	l.hold(l.kind, l.reason, now)
+	l.wait, l.probe = first, now.Add(first)
+	l.publish()
+}
+
 // open lets everything flow.
 func (l *lane) open(now time.Time) {
-	l.log.Info("lane flows again", "lane", l.name, "kind", l.kind, "held", now.Sub(l.since).Round(time.Millisecond))
-	l.kind, l.reason, l.since, l.wait, l.probe, l.probing = "", "", time.Time{}, 0, time.Time{}, false
+	silent := l.doubt != NoPause
+	if !silent {
+		l.log.Info("lane flows again", "lane", l.name, "kind", l.kind, "held", now.Sub(l.since).Round(time.Millisecond))
+	}
+	l.kind, l.reason, l.since, l.wait, l.probe, l.probing, l.doubt = "", "", time.Time{}, 0, time.Time{}, false, NoPause
 	l.era++
-	l.tell(EventLaneFlows, "")
+	if !silent {
+		l.tell(EventLaneFlows, "")
+	}
 	l.publish()
 }
 
@@ -147,6 +174,9 @@ func (l *lane) ready(err error, now time.Time) {
 }
 
 func (l *lane) publish() {
+	if l.doubt != NoPause { // for as long as one attempt takes
+		return
+	}
 	l.show(LaneStatus{Name: l.name, Held: l.held(), Kind: l.kind, Reason: l.reason, Since: l.since, NextProbe: l.probe})
 }
 

@@ -19,7 +19,7 @@ func (q *Queue) notify(ctx context.Context, a *attempt) {
 	for i, at := range a.tried {
 		r, wants := &a.results[i], a.m.Envelope.To[at].Notify
 		switch {
-		case r.Outcome == Failed && (wants.OnFailure() || a.m.Envelope.From.IsNull()): // the operator hears of those
+		case r.Outcome == Failed && (wants.OnFailure() || a.m.ownerless()): // the operator hears of those
 			failed = append(failed, i)
 		case r.Outcome == Failed:
 			silenced++
@@ -30,7 +30,9 @@ func (q *Queue) notify(ctx context.Context, a *attempt) {
 	if silenced > 0 {
 		q.log.Info("no bounce: the sender wants none", "id", a.m.ID, "rcpts", silenced)
 	}
-	if len(failed) > 0 {
+	if len(failed) > 0 && a.m.ownerless() {
+		q.orphaned(ctx, a, failed)
+	} else if len(failed) > 0 {
 		if err := q.report(ctx, a, failed, message.ActionFailed); err != nil {
 			q.log.Error("bounce cannot be stored: the failed recipients stay in the queue until it can", "id", a.m.ID, "err", err)
 			for _, i := range failed {
@@ -85,17 +87,16 @@ func (q *Queue) compose(r message.BounceReport, id ID) (message.Envelope, io.Rea
 	return message.Bounce(r)
 }
 
-// doorBounce is the Origin.Door of notices.
-const doorBounce = "bounce"
+const (
+	doorBounce = "bounce"               // the Origin.Door of notices
+	mailerName = "Mail Delivery System" // whom they are from, in their header
+)
 
 // reader is who is told what becomes of m: its sender, or Config.Notices where that is ourselves; false when nobody can be.
 func (q *Queue) reader(m *Message, rcpts int) (message.Address, bool) {
 	from := m.Envelope.From
 	switch {
-	case m.Origin.Door == doorBounce:
-		q.log.Warn("double bounce: a notice cannot be delivered and is dropped", "id", m.ID, "rcpts", rcpts)
-	case from.IsNull(): // RFC 5321, 4.5.5: no bounce for a bounce
-		q.log.Warn("mail from the null sender failed; nobody is told", "id", m.ID, "rcpts", rcpts)
+	case m.ownerless(): // RFC 5321, 4.5.5: no bounce for a bounce
 	case !q.ours(from):
 		return from, true
 	case !q.cfg.Notices.IsNull():
@@ -129,7 +130,7 @@ func (q *Queue) describe(a *attempt, about []int, action string) message.BounceR
 	m := &a.m
 	r := message.BounceReport{
 		From: message.Mailbox{
-			Name:    "Mail Delivery System",
+			Name:    mailerName,
 			Address: message.Address{Local: "MAILER-DAEMON", Domain: q.cfg.Domain},
 		},
 		Hostname:      q.cfg.Hostname,

@@ -10,10 +10,19 @@
 //     and each one for itself: a refused address never fails another, and only deferred ones are tried again.
 //   - The only window for a repeat is a crash between the next hop's answer and our write of it. Window says how many messages
 //     that can concern at most: the attempts in flight and the results not written yet (Config.Workers + MaxUnwritten).
-//   - The notice of a failure is on disk before the message is finished. There is no bounce for a bounce.
+//   - The notice of a failure is on disk before the message is finished. There is no bounce for a bounce. A notice, or other mail
+//     from the null sender, whose sender the next hop refuses goes out again from Config.Self, once. What reaches nobody all the
+//     same is told to Config.Notices, in one mail an hour at most, and counted in Status.Lost; such a mail makes no other.
 //   - A result that cannot be written stops delivery until it is: nothing is sent in a loop because a disk is full.
 //   - Trouble of the way itself (nobody answers, credentials refused, quota used up) spends no message's attempts: the lane is
 //     held, one probe at a time goes out, and everything flows the moment one gets through.
+//   - A reply about a message that speaks of our account, login or limit (Delivery.Own) may be about it alone. The message waits,
+//     and nothing counts. The next attempt is of another one: from another sender if one waits, else to another domain, else any.
+//     When that is delivered the reply was the first one's own, and is written so without another attempt: 5xx fails it, 4xx
+//     counts. When it is told the same, or there is none, the lane is held and both stay. One that comes then and differs from
+//     all that were told the same is tried at once, at most one a second. A limit that ended meanwhile fails nobody: a reply that
+//     is older than half a minute is asked for anew, and what several were told is nobody's own. All of this is in memory, for
+//     maxDoubted messages at a time; after a restart they are simply tried again.
 //   - Senders take turns: one with 100,000 messages due does not keep one from another sender waiting for longer than a few
 //     attempts take. See Store.Claim for who goes first, and Message.Sender for who is one.
 //   - No more attempts are made at a time than the next hop takes: a few at first, twice as many whenever that many succeeded in
@@ -45,7 +54,8 @@
 // Config.Workers workers make attempts, of which those work that the pace allows. Each result is
 // written by a settler, a goroutine of its own (at most MaxUnwritten), so that a worker goes on with the next message while the
 // store gathers results into one commit. One janitor looks every minute for mail that outlived its lifetime on a held lane, and
-// every hour for records nobody needs any more, and for what has been in the trash long enough. An operator's verbs run in the
+// every hour for records nobody needs any more, and for what has been in the trash long enough, and tells what notices were lost.
+// One goroutine has the verdicts on messages in doubt written. An operator's verbs run in the
 // goroutine that calls them. They meet attempts at two places: a worker looks again at what was changed since it was claimed, and
 // changes of recipients wait for an attempt to end, as an attempt waits for them. All of them end before Run returns. Every other method may be called from any
 // goroutine, whether Run runs or not.
@@ -89,6 +99,7 @@ type Queue struct {
 	hands  hands
 	edits  atomic.Uint64 // grows after each change that an operator made to a message
 	pauses pauses
+	losses losses
 	hub    events.Hub[Event]
 }
 
@@ -117,6 +128,7 @@ func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 		q.lane.Store(&LaneStatus{Name: laneName, Held: true, Kind: kindDevelopment, Reason: reasonDevelopment})
 	}
 	q.recallPauses()
+	q.recallLosses()
 	return q
 }
 
@@ -175,6 +187,7 @@ func (q *Queue) Status() Status {
 	l := q.laneNow()
 	l.InFlight = int(q.count.handing.Load())
 	l.Concurrency = q.width.Load().limit
+	lost, latest := q.losses.told()
 	return Status{
 		Store:     q.store.Stats(),
 		Lanes:     []LaneStatus{l},
@@ -184,6 +197,8 @@ func (q *Queue) Status() Status {
 		Failed:    q.count.failed.Load(),
 		Deferred:  q.count.deferred.Load(),
 		Bounces:   q.count.bounces.Load(),
+		Lost:      lost,
+		LostLast:  latest,
 		Paused:    slices.Clone(q.pauses.all()),
 	}
 }

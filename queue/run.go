@@ -25,6 +25,7 @@ func (q *Queue) Run(ctx context.Context) error {
 		hands.Go(func() { c.work(ctx, attempts, n) })
 	}
 	hands.Go(func() { c.keepOrder(ctx, attempts) })
+	hands.Go(func() { c.carryOut(attempts) })
 	d := newDispatcher(c)
 	d.run(ctx)
 	d.windUp(abandon)
@@ -36,9 +37,10 @@ func (q *Queue) Run(ctx context.Context) error {
 // crew is what the goroutines of one Run share.
 type crew struct {
 	q        *Queue
-	jobs     chan job   // dispatcher to workers; never full
-	events   chan event // workers and settlers to dispatcher
-	asks     chan ask   // janitor to dispatcher
+	jobs     chan job      // dispatcher to workers; never full
+	verdicts chan *attempt // dispatcher to carryOut
+	events   chan event    // workers and settlers to dispatcher
+	asks     chan ask      // janitor to dispatcher
 	settlers sync.WaitGroup
 	// spoiled is the latest era of the lane in which an attempt heard that the lane should pause. Jobs of that era that nobody
 	// has begun yet go back.
@@ -49,6 +51,7 @@ type crew struct {
 type job struct {
 	m     Message
 	era   int
+	seq   uint64 // how many were given out before
 	probe bool
 	edits uint64 // Queue.edits when it was claimed
 }
@@ -60,6 +63,7 @@ type event struct {
 	settled bool // nothing more of it will be written
 	release bool // its record was left as it was
 	heard   hearing
+	suspect *attempt // what was said may be about this message alone; nothing of it is written yet
 }
 
 // ask is the janitor's wish to settle messages that are in nobody's hands. The answer is those it may have; they are in flight
@@ -71,10 +75,11 @@ type ask struct {
 
 func newCrew(q *Queue) *crew {
 	return &crew{
-		q:      q,
-		jobs:   make(chan job, 2*q.cfg.Workers),
-		events: make(chan event, q.cfg.Workers+2*MaxUnwritten),
-		asks:   make(chan ask),
+		q:        q,
+		jobs:     make(chan job, 2*q.cfg.Workers),
+		events:   make(chan event, q.cfg.Workers+2*MaxUnwritten),
+		verdicts: make(chan *attempt, 2*maxDoubted),
+		asks:     make(chan ask),
 	}
 }
 
@@ -98,7 +103,7 @@ func (c *crew) work(ctx, attempts context.Context, n int) {
 
 // try makes one attempt, or gives it back when the time for it is over.
 func (c *crew) try(ctx, attempts context.Context, j job) {
-	e := event{id: j.m.ID, ended: true, heard: hearing{era: j.era, probe: j.probe, cuts: c.q.width.Load().cuts}}
+	e := event{id: j.m.ID, ended: true, heard: hearing{era: j.era, seq: j.seq, probe: j.probe, cuts: c.q.width.Load().cuts}}
 	stale := !j.probe && int64(j.era) <= c.spoiled.Load()
 	if stale || ctx.Err() != nil || c.q.sick.on.Load() || c.q.lanePaused() {
 		e.settled, e.release = true, true
@@ -119,11 +124,14 @@ func (c *crew) try(ctx, attempts context.Context, j job) {
 		e.settled = true
 	case a.fruitless():
 		e.settled, e.release = true, true
+		if a.edits = edits; len(a.own) > 0 && attempts.Err() == nil {
+			e.suspect = a
+		}
 	}
 	if a != nil && !a.local && attempts.Err() == nil {
 		a.hear(&e.heard)
 	}
-	if e.heard.pause != NoPause && e.heard.pause != PauseBusy {
+	if e.heard.pause != NoPause && e.heard.pause != PauseBusy && e.suspect == nil {
 		c.spoil(int64(j.era))
 	}
 	if e.settled {

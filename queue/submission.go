@@ -34,7 +34,10 @@ type Status struct {
 	// Counters since start.
 	Submitted, Delivered, Failed, Deferred uint64 // messages accepted from doors; recipients by outcome of an attempt
 	Bounces                                uint64 // notices queued
-	Paused                                 []PauseStatus
+	Lost                                   uint64 // notices, and other mail from the null sender, that reached nobody
+	// LostLast is when that happened last, restarts included; zero when it did not.
+	LostLast time.Time
+	Paused   []PauseStatus
 }
 
 // LaneStatus is the state of the way to one next hop.

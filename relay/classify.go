@@ -105,12 +105,33 @@ func judge(stage string, r reply, words string) (queue.Outcome, queue.Pause) {
 		return queue.Deferred, queue.PauseQuota
 	case !transaction(stage), r.code == 421 && stage == stageMail:
 		return queue.Deferred, queue.PauseUnreachable
-	case r.code/100 == 4, r.code == 503, strings.HasPrefix(r.status, "4"):
-		// 503 is our own or their confusion about the order of commands, and 5xx with 4.x.x is two answers: delay is the safe one.
+	case passing(r):
 		return queue.Deferred, queue.NoPause
 	default:
 		return queue.Failed, queue.NoPause
 	}
+}
+
+// passing reports whether a refusal is worth another try. 503 is our own or their confusion about the order of commands, and 5xx
+// with 4.x.x is two answers: delay is the safe one.
+func passing(r reply) bool {
+	return r.code/100 == 4 || r.code == 503 || strings.HasPrefix(r.status, "4")
+}
+
+// own is what a result about the lane is if it turns out to be about its message alone; false when it cannot be. Whoever is asked
+// for a message can mean its sender, its recipient or its text by words about our account, login or limit.
+func own(res queue.Result) (queue.Result, bool) {
+	if res.Pause == queue.NoPause || res.Code == 0 || !transaction(res.Stage) {
+		return queue.Result{}, false
+	}
+	if advised := res.Pause == queue.PauseCredentials || res.Pause == queue.PauseQuota; advised {
+		res.Text = res.Text[:max(strings.LastIndex(res.Text, " ("), 0)] // see advise
+	}
+	res.Pause = queue.NoPause
+	if !passing(reply{code: res.Code, status: res.Status}) {
+		res.Outcome = queue.Failed
+	}
+	return res, true
 }
 
 // aboutCredentials recognises that our account is refused, or that one is asked for (RFC 4954, 4 and 6).

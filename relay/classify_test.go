@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"dinkymail/queue"
 )
 
 // Every reply means the right thing for the recipient and for the lane, by code, enhanced status code, stage and words.
@@ -104,6 +106,10 @@ func TestClassify(t *testing.T) {
 		res := classify(&fault{stage: tt.stage, reply: reply{code, status, text}}, "hop:25")
 		if got := res.Outcome.String() + " " + res.Pause.String(); got != tt.want || !strings.Contains(res.Text, tt.says) {
 			t.Errorf("%s: %s: got %q (%s), want %q saying %q", tt.stage, tt.reply, got, res.Text, tt.want, tt.says)
+		}
+		if mine, inDoubt := own(res); inDoubt != (res.Pause != queue.NoPause && transaction(tt.stage)) ||
+			inDoubt && (mine.Text != text || mine.Pause != queue.NoPause || (mine.Outcome == queue.Failed) != (code/100 == 5 && code != 503)) {
+			t.Errorf("%s: %s: its own would be %+v", tt.stage, tt.reply, mine)
 		}
 		if res.Code != code || res.Status != status || res.Stage != tt.stage || res.Remote != "hop:25" {
 			t.Errorf("%s: %s: got %+v", tt.stage, tt.reply, res)

@@ -10,7 +10,7 @@
 //   - A recipient is delivered only when the next hop said 2xx to the end of the message, and failed only when it said 5xx to
 //     something that concerns this message. All else defers: silence, nonsense, a broken connection.
 //   - What concerns the whole lane sets Pause and is no attempt: nobody answers, the certificate is wrong, the account or its
-//     quota is refused. The Text says what to do.
+//     quota is refused. The Text says what to do. From MAIL on it may be about this message alone: Delivery.Own is told.
 //   - A 4xx that asks for fewer connections or a slower pace is queue.PauseBusy, by which the queue makes fewer attempts at a time.
 //   - No password and no mail leaves without TLS while UseTLS is set, and none to a certificate that does not verify while
 //     VerifyTLS is. With UseTLS unset there is no TLS at all, as was asked for, but on port 465 it is always there.
@@ -115,6 +115,11 @@ func (r *Relay) Deliver(ctx context.Context, d queue.Delivery) []queue.Result {
 	a.make(ctx)
 	if a.talk != "" && d.Dialogue != nil {
 		d.Dialogue(a.talk)
+	}
+	for i, res := range a.results {
+		if res, ok := own(res); ok && d.Own != nil {
+			d.Own(i, res)
+		}
 	}
 	return a.results
 }
