@@ -36,7 +36,7 @@ func TestSpentConnection(t *testing.T) {
 	} {
 		for _, ext := range [][]string{{"PIPELINING"}, {}} {
 			for _, stage := range []smtptest.Stage{smtptest.Mail, smtptest.Rcpt, smtptest.Data, smtptest.Body} {
-				if stage == smtptest.Body && !hasHadNumber(strings.ToLower(text)) || strings.HasPrefix(text, "221") && stage != smtptest.Mail ||
+				if stage == smtptest.Body && !sessionOver(strings.ToLower(text)) || strings.HasPrefix(text, "221") && stage != smtptest.Mail ||
 					strings.Contains(text, "recipients") && stage == smtptest.Data { // halves are tried
 					continue
 				}
@@ -97,6 +97,7 @@ func TestMessagesPerConnectionAreLearned(t *testing.T) {
 	if got := count(hop.Commands(), "MAIL"); got != 13 || hop.Connections() != 4 {
 		t.Errorf("%d MAIL over %d connections, want 13 over 4", got, hop.Connections())
 	}
+	r.Use(to(hop, Config{})) // the same one
 	r.pool.messages.since = r.pool.messages.since.Add(-2 * relearn)
 	if got := r.pool.perConnection(time.Now()); got != 12 {
 		t.Errorf("after two hours %d messages per connection, want 12", got)
@@ -374,6 +375,21 @@ func TestBadBodyOfManyTransactions(t *testing.T) {
 		}
 		if got := outcomes(deliver(t, start(t, to(hop, Config{Recipients: 1})), d)); got != want || count(hop.Commands(), "MAIL") != 1 {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// Words for a connection that has had its number are told from those for an account that has.
+func TestHasHadNumber(t *testing.T) {
+	for words, want := range map[string]bool{
+		"too many messages in this session": true, "maximum messages per connection reached": true, "too many messages sent": true,
+		"message limit for this connection exceeded, come back tomorrow": true, "too many messages today": false,
+		"too many messages, per connection limit reached": true,
+		"you have sent too many messages, rate limited": false, "too many connections": false, "connection limit exceeded": false,
+		"daily limit exceeded": false, "no such user": false, "": false,
+	} {
+		if got := hasHadNumber(words); got != want {
+			t.Errorf("%q: got %v", words, got)
 		}
 	}
 }

@@ -81,6 +81,7 @@ func (r *Relay) Use(cfg Config) {
 	fresh := newPool(cfg.withDefaults(), r.log)
 	r.mu.Lock()
 	old := r.pool
+	fresh.inherit(old)
 	r.pool = fresh
 	r.mu.Unlock()
 	old.close()
