@@ -385,7 +385,7 @@ func TestHasHadNumber(t *testing.T) {
 		"too many messages in this session": true, "maximum messages per connection reached": true, "too many messages sent": true,
 		"message limit for this connection exceeded, come back tomorrow": true, "too many messages today": false,
 		"too many messages, per connection limit reached": true,
-		"you have sent too many messages, rate limited": false, "too many connections": false, "connection limit exceeded": false,
+		"you have sent too many messages, rate limited":   false, "too many connections": false, "connection limit exceeded": false,
 		"daily limit exceeded": false, "no such user": false, "": false,
 	} {
 		if got := hasHadNumber(words); got != want {
