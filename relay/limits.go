@@ -132,7 +132,7 @@ func aboutConnections(words string) bool {
 
 // hasIdled recognises that a connection was without mail for too long.
 func hasIdled(r reply, words string) bool {
-	return strings.HasSuffix(r.status, ".4.2") || containsAny(words, idleWords)
+	return r.code/100 == 4 && (strings.HasSuffix(r.status, ".4.2") || containsAny(words, idleWords))
 }
 
 // tooMany recognises that a transaction has more recipients than the next hop takes in one. What is

@@ -216,7 +216,7 @@ func (t *transact) recipient(i int, crowded bool, f *fault) {
 	if !crowded {
 		return
 	}
-	if len(t.again) == 0 {
+	if len(t.again) == 0 && tooMany(f.reply) { // a bare 452 may be anything
 		t.a.pool.fewer(len(t.taken))
 	}
 	t.again = append(t.again, i)
