@@ -117,28 +117,44 @@ func TestUnreachableAddress(t *testing.T) {
 	}
 }
 
-// An address that accepts and then does not carry mail is asked last from then on, and asked again
-// when the other fails.
+// An address that greets and then does not carry mail is asked last from then on: at once while
+// nothing of the mail was answered, and else with the next attempt. It is asked again when the other
+// one fails.
 func TestAddressThatFailsLater(t *testing.T) {
-	bad, good, cfg := twins(t, "127.0.0.2", smtptest.Config{})
-	bad.Script(smtptest.Rule{Stage: smtptest.Mail, Times: 1, Answer: smtptest.Disconnect()})
-	cfg.PerConnection = 1
-	r := start(t, cfg)
-	first, _ := r.pool.find(t.Context())
-	if first[0].String() != bad.Addr() { // the resolver's order is its own
-		bad, good = good, bad
-		good.Script()
-		bad.Script(smtptest.Rule{Stage: smtptest.Mail, Times: 1, Answer: smtptest.Disconnect()})
-	}
-	check(t, one(t, r), queue.Deferred, queue.NoPause)
-	check(t, one(t, r), queue.Delivered, queue.NoPause)
-	if bad.Count() != 0 || good.Count() != 1 {
-		t.Errorf("%d and %d messages, want 0 and 1", bad.Count(), good.Count())
-	}
-	good.Stop()
-	check(t, one(t, r), queue.Delivered, queue.NoPause)
-	if bad.Count() != 1 {
-		t.Errorf("%d messages, want 1", bad.Count())
+	for name, tt := range map[string]struct {
+		stage  smtptest.Stage
+		answer smtptest.Answer
+		first  queue.Outcome
+	}{
+		"hangs up at MAIL": {smtptest.Mail, smtptest.Disconnect(), queue.Delivered},
+		"421 at MAIL":      {smtptest.Mail, smtptest.Reply("421 4.3.2 closing"), queue.Delivered},
+		"hangs up at DATA": {smtptest.Data, smtptest.Disconnect(), queue.Deferred},
+		"silent at DATA":   {smtptest.Data, smtptest.Silence(), queue.Deferred},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad, good, cfg := twins(t, "127.0.0.2", smtptest.Config{})
+			cfg.PerConnection, cfg.DataTimeout = 1, hasty.DataTimeout
+			r := start(t, cfg)
+			if first, _ := r.pool.find(t.Context()); first[0].String() != bad.Addr() { // the resolver's order is its own
+				bad, good = good, bad
+			}
+			bad.Script(smtptest.Rule{Stage: tt.stage, Times: 1, Answer: tt.answer})
+			check(t, one(t, r), tt.first, queue.NoPause)
+			check(t, one(t, r), queue.Delivered, queue.NoPause)
+			want := 1
+			if tt.first == queue.Delivered {
+				want = 2
+			}
+			if bad.Count() != 0 || good.Count() != want {
+				t.Errorf("%d and %d messages, want 0 and %d", bad.Count(), good.Count(), want)
+			}
+			good.Stop()
+			check(t, one(t, r), queue.Delivered, queue.NoPause)
+			if bad.Count() != 1 {
+				t.Errorf("%d messages, want 1", bad.Count())
+			}
+		})
 	}
 }
 

@@ -140,6 +140,9 @@ func (a *attempt) make(ctx context.Context) {
 		case f == nil:
 		case f.renew:
 			a.renewed = true
+			if c.used == 1 && !a.hand.answered { // it was fresh
+				p.shun(c.at, f)
+			}
 		default:
 			if f.unanswered() && !f.gone && !f.ours() {
 				p.shun(c.at, f)

@@ -53,8 +53,9 @@ func (t *transact) run() *fault {
 }
 
 // stale sees whether the connection alone ended, before anything of the message was sent: one that
-// was used before had died, or was closed, before anything of this transaction was answered; or the
-// next hop lost patience with recipients that it had found too many.
+// was used before had died, or was closed, before anything of this transaction was answered; the
+// next hop has other addresses and this one gets no further; or it lost patience with recipients that
+// it had found too many.
 func (t *transact) stale(f *fault) *fault {
 	if f.renew || t.a.renewed || !f.hangup() {
 		return f
@@ -68,6 +69,8 @@ func (t *transact) stale(f *fault) *fault {
 		if t.c.idled >= leastIdle {
 			t.a.lesson = lesson{idle: t.c.idled}
 		}
+	case !t.answered:
+		f.renew = t.a.pool.hasOthers()
 	}
 	return f
 }
