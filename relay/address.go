@@ -106,6 +106,13 @@ func (p *pool) shun(at netip.AddrPort, why *fault) {
 	p.shunned[at] = s
 }
 
+// hasOthers reports whether the next hop had more than one address lately.
+func (p *pool) hasOthers() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.choice
+}
+
 // dialer is how addresses are connected to.
 func (p *pool) dialer() func(context.Context, string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: p.cfg.ConnectTimeout}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"strings"
 	"time"
 )
@@ -57,6 +58,18 @@ func (p *pool) lower(l *lowered, name string, most, limit int64) {
 	p.log.Info("upstream limit learned", "remote", p.cfg.address(), "limit", name, "n", limit)
 }
 
+// inherit takes over what was learned of the same next hop.
+func (p *pool) inherit(old *pool) {
+	if p.cfg.address() != old.cfg.address() {
+		return
+	}
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	p.messages, p.idleFor, p.recipients = old.messages, old.idleFor, old.recipients
+	p.choice, p.shunned = old.choice, maps.Clone(old.shunned)
+	p.usual.Store(old.usual.Load())
+}
+
 // worn reports whether a connection that took messages before has had its number.
 func (p *pool) worn(c *conn) bool {
 	p.mu.Lock()
@@ -101,17 +114,25 @@ var (
 	overTimeWords = []string{"hour", "minute", "day", "daily", "month", " rate", "quota", "recipients from"}
 )
 
-// hasHadNumber recognises that a connection is to carry no more mail, though another one may.
+// sessionOver recognises that a connection is to carry no more mail, though another one may.
+func sessionOver(words string) bool {
+	return containsAny(words, sessionWords) && containsAny(words, enoughWords) && !aboutConnections(words)
+}
+
+// hasHadNumber does so too where the connection is not named.
 func hasHadNumber(words string) bool {
-	if containsAny(words, paceWords) {
-		return false
-	}
-	return containsAny(words, spentWords) || containsAny(words, sessionWords) && containsAny(words, enoughWords)
+	return sessionOver(words) ||
+		containsAny(words, spentWords) && !containsAny(words, overTimeWords) && !aboutConnections(words)
+}
+
+// aboutConnections recognises that there are too many connections, rather than messages over one.
+func aboutConnections(words string) bool {
+	return containsAny(words, paceWords) && !strings.Contains(words, "messages")
 }
 
 // hasIdled recognises that a connection was without mail for too long.
 func hasIdled(r reply, words string) bool {
-	return strings.HasSuffix(r.status, ".4.2") || containsAny(words, idleWords)
+	return r.code/100 == 4 && (strings.HasSuffix(r.status, ".4.2") || containsAny(words, idleWords))
 }
 
 // tooMany recognises that a transaction has more recipients than the next hop takes in one. What is
@@ -141,7 +162,7 @@ func (t *transact) spent(stage string, r reply) bool {
 	case r.code < 400:
 		return false
 	case early && (r.code == 421 || number || idled || tooMany(r)):
-	case !early && r.code != 421 && number:
+	case !early && r.code != 421 && sessionOver(words):
 	default:
 		return false
 	}

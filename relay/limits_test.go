@@ -26,6 +26,7 @@ func (r *Relay) idled(d time.Duration) {
 // out over a fresh one in the same attempt. On a fresh connection the same words are what they are,
 // and no third one is opened.
 func TestSpentConnection(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{
 		"421 4.4.2 idle for too long", "421 closing", "451 4.4.2 Timeout - closing connection", "451 4.7.0 Timeout waiting for client input",
 		"452 4.3.2 too many messages in this session", "451 too many messages in this connection", "550 5.7.1 Too many messages in session",
@@ -35,7 +36,7 @@ func TestSpentConnection(t *testing.T) {
 	} {
 		for _, ext := range [][]string{{"PIPELINING"}, {}} {
 			for _, stage := range []smtptest.Stage{smtptest.Mail, smtptest.Rcpt, smtptest.Data, smtptest.Body} {
-				if stage == smtptest.Body && !hasHadNumber(strings.ToLower(text)) || strings.HasPrefix(text, "221") && stage != smtptest.Mail ||
+				if stage == smtptest.Body && !sessionOver(strings.ToLower(text)) || strings.HasPrefix(text, "221") && stage != smtptest.Mail ||
 					strings.Contains(text, "recipients") && stage == smtptest.Data { // halves are tried
 					continue
 				}
@@ -96,6 +97,7 @@ func TestMessagesPerConnectionAreLearned(t *testing.T) {
 	if got := count(hop.Commands(), "MAIL"); got != 13 || hop.Connections() != 4 {
 		t.Errorf("%d MAIL over %d connections, want 13 over 4", got, hop.Connections())
 	}
+	r.Use(to(hop, Config{})) // the same one
 	r.pool.messages.since = r.pool.messages.since.Add(-2 * relearn)
 	if got := r.pool.perConnection(time.Now()); got != 12 {
 		t.Errorf("after two hours %d messages per connection, want 12", got)
@@ -136,6 +138,7 @@ func TestIdleTimeIsLearned(t *testing.T) {
 // A connection that idled and answers no more, as after a firewall forgot it, is given up long
 // before the timeout of a command; a fresh one is waited for.
 func TestForgottenConnection(t *testing.T) {
+	t.Parallel()
 	hop := smtptest.New(t, smtptest.Config{})
 	hop.Script(smtptest.Rule{Stage: smtptest.Mail, Conn: 1, Nth: 2, Answer: smtptest.Silence()},
 		smtptest.Rule{Stage: smtptest.Mail, Conn: 2, Answer: smtptest.Answer{}.After(200 * time.Millisecond)})
@@ -173,6 +176,7 @@ func crowd(n int) (all []string) {
 // A mail with more recipients than go in one transaction goes in several over one connection, each
 // with the whole body.
 func TestTransactionsAreBounded(t *testing.T) {
+	t.Parallel()
 	body := letter + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10_000)
 	for recipients, want := range map[int]int{0: 3, 100: 2, 122: 1, 7: 18} {
 		hop := smtptest.New(t, smtptest.Config{})
@@ -344,6 +348,7 @@ func TestRefusalsOfTransactions(t *testing.T) {
 // When the reply to one transaction is lost, those before it are delivered, its own may be, and
 // those behind it are told apart.
 func TestLostReplyInTheMidst(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]smtptest.Answer{"taken": smtptest.Taken(), "partial": smtptest.Raw("25").ThenDisconnect(),
 		"garbage": smtptest.Garbage().ThenDisconnect(), "silence": smtptest.Silence()} {
 		hop := smtptest.New(t, smtptest.Config{})
@@ -370,6 +375,21 @@ func TestBadBodyOfManyTransactions(t *testing.T) {
 		}
 		if got := outcomes(deliver(t, start(t, to(hop, Config{Recipients: 1})), d)); got != want || count(hop.Commands(), "MAIL") != 1 {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// Words for a connection that has had its number are told from those for an account that has.
+func TestHasHadNumber(t *testing.T) {
+	for words, want := range map[string]bool{
+		"too many messages in this session": true, "maximum messages per connection reached": true, "too many messages sent": true,
+		"message limit for this connection exceeded, come back tomorrow": true, "too many messages today": false,
+		"too many messages, per connection limit reached": true,
+		"you have sent too many messages, rate limited":   false, "too many connections": false, "connection limit exceeded": false,
+		"daily limit exceeded": false, "no such user": false, "": false,
+	} {
+		if got := hasHadNumber(words); got != want {
+			t.Errorf("%q: got %v", words, got)
 		}
 	}
 }

@@ -76,6 +76,7 @@ func TestResetRefused(t *testing.T) {
 
 // A connection that died while it idled costs no attempt, whichever way it died.
 func TestStaleConnection(t *testing.T) {
+	t.Parallel()
 	for name, kill := range map[string]func(hop *smtptest.Server){
 		"closed":    func(hop *smtptest.Server) { hop.DropConnections() },
 		"restarted": func(hop *smtptest.Server) { hop.Stop(); hop.Start() },
@@ -166,6 +167,7 @@ func TestUse(t *testing.T) {
 
 // When its context ends, an attempt ends soon, is deferred, and says nothing of the lane.
 func TestContextEnds(t *testing.T) {
+	t.Parallel()
 	stopping := errors.New("stopping")
 	for _, stage := range []smtptest.Stage{smtptest.Greeting, smtptest.Ehlo, smtptest.Mail, smtptest.Rcpt, smtptest.Data, smtptest.Body} {
 		t.Run(string(stage), func(t *testing.T) {

@@ -81,6 +81,7 @@ func (r *Relay) Use(cfg Config) {
 	fresh := newPool(cfg.withDefaults(), r.log)
 	r.mu.Lock()
 	old := r.pool
+	fresh.inherit(old)
 	r.pool = fresh
 	r.mu.Unlock()
 	old.close()
@@ -144,6 +145,9 @@ func (a *attempt) make(ctx context.Context) {
 		case f == nil:
 		case f.renew:
 			a.renewed = true
+			if c.used == 1 && !a.hand.answered { // it was fresh
+				p.shun(c.at, f)
+			}
 		default:
 			if f.unanswered() && !f.gone && !f.ours() {
 				p.shun(c.at, f)

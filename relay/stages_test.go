@@ -10,6 +10,7 @@ import (
 
 // Whatever a next hop does at whatever stage, the recipient gets the right outcome and nothing is delivered that was not.
 func TestEveryStageEveryMishap(t *testing.T) {
+	t.Parallel()
 	const (
 		lane     = "deferred unreachable"
 		login    = "deferred credentials"
@@ -89,6 +90,7 @@ func TestEveryStageEveryMishap(t *testing.T) {
 // that the connection ends, the mail goes out over a fresh one; in no case is it there twice, or
 // said to be there when it is not.
 func TestEveryMishapOnUsedConnection(t *testing.T) {
+	t.Parallel()
 	const again, deferred, failed = "delivered ", "deferred ", "failed "
 	mishaps := []struct {
 		name   string
@@ -168,6 +170,7 @@ func TestReplyWithoutLineEnd(t *testing.T) {
 
 // A next hop that answers in the midst of the message is heard when it says no, and not when it says yes.
 func TestAnswerBeforeTheEndOfTheMessage(t *testing.T) {
+	t.Parallel()
 	big := letter + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 400_000)
 	for _, tt := range []struct {
 		name   string

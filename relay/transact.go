@@ -53,8 +53,9 @@ func (t *transact) run() *fault {
 }
 
 // stale sees whether the connection alone ended, before anything of the message was sent: one that
-// was used before had died, or was closed, before anything of this transaction was answered; or the
-// next hop lost patience with recipients that it had found too many.
+// was used before had died, or was closed, before anything of this transaction was answered; the
+// next hop has other addresses and this one gets no further; or it lost patience with recipients that
+// it had found too many.
 func (t *transact) stale(f *fault) *fault {
 	if f.renew || t.a.renewed || !f.hangup() {
 		return f
@@ -68,6 +69,8 @@ func (t *transact) stale(f *fault) *fault {
 		if t.c.idled >= leastIdle {
 			t.a.lesson = lesson{idle: t.c.idled}
 		}
+	case !t.answered:
+		f.renew = t.a.pool.hasOthers()
 	}
 	return f
 }
@@ -216,7 +219,7 @@ func (t *transact) recipient(i int, crowded bool, f *fault) {
 	if !crowded {
 		return
 	}
-	if len(t.again) == 0 {
+	if len(t.again) == 0 && tooMany(f.reply) { // a bare 452 may be anything
 		t.a.pool.fewer(len(t.taken))
 	}
 	t.again = append(t.again, i)
