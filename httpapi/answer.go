@@ -28,8 +28,8 @@ type shaped struct {
 
 func (e *shaped) Unwrap() error { return e.error }
 
-// isShownAsPage reports whether the answer to a request that failed is for people: a browser posted a form that was one, or sent a
-// form with GET by mistake.
+// isShownAsPage reports whether the answer to a request that failed is for people: a browser posted
+// a form that was one, or sent a form with GET by mistake.
 func isShownAsPage(r *http.Request, err error) bool {
 	if e, ok := errors.AsType[*shaped](err); ok {
 		return e.page
@@ -41,8 +41,9 @@ func isShownAsPage(r *http.Request, err error) bool {
 	return (r.Method == http.MethodGet || kind == formURL || kind == formParts || kind == formText) && wantsFormPage(r)
 }
 
-// wantsFormPage reports whether who posted a form is to see a page. A browser that leaves its page for the answer says that it
-// takes HTML; scripts on a page take anything, and say JSON when they mean it. Who says nothing at all is a plain client.
+// wantsFormPage reports whether who posted a form is to see a page. A browser that leaves its page
+// for the answer says that it takes HTML; scripts on a page take anything, and say JSON when they
+// mean it. Who says nothing at all is a plain client.
 func wantsFormPage(r *http.Request) bool {
 	accept := strings.ToLower(strings.Join(r.Header["Accept"], ","))
 	page, program := strings.Index(accept, "text/html"), strings.Index(accept, "json")
@@ -80,8 +81,8 @@ func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *refusal)
 // maxLocation bounds the address of a page, in bytes.
 const maxLocation = 2000
 
-// destination is the address of a page of an allowed origin; relative ones are below the page with the form. It is empty for any
-// other address, so that nobody is led elsewhere by us.
+// destination is the address of a page of an allowed origin; relative ones are below the page with
+// the form. It is empty for any other address, so that nobody is led elsewhere by us.
 func (s *Server) destination(r *http.Request, address string) string {
 	if address == "" || len(address) > maxLocation {
 		return ""

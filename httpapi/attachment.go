@@ -27,7 +27,8 @@ type attachment struct {
 // maxUnread is how many unknown fields of an attachment are named.
 const maxUnread = 10
 
-// attachmentSpellings are the names of an attachment's fields, squashed, as this service and others call them.
+// attachmentSpellings are the names of an attachment's fields, squashed, as this service and others
+// call them.
 var attachmentSpellings = map[string]func(*attachment) *string{
 	"filename": (*attachment).filename, "name": (*attachment).filename,
 	"content":     func(a *attachment) *string { return &a.Content },
@@ -103,8 +104,8 @@ func (a *attachment) decode(name string, value []byte) error {
 	return malformed(fmt.Sprintf("the field %q of an attachment is given twice.", cut(line(name), maxOtherName)))
 }
 
-// goesWithoutSaying reports whether a field says what is so anyway: the content is base64, and a content_id that the HTML mentions
-// is shown there.
+// goesWithoutSaying reports whether a field says what is so anyway: the content is base64, and a
+// content_id that the HTML mentions is shown there.
 func (a *attachment) goesWithoutSaying(name string, value []byte) bool {
 	switch name {
 	case "encoding":
@@ -179,7 +180,8 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 	return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
 }
 
-// nothing are the words that a content becomes when a program that has none makes a string of it. Some would pass for base64.
+// nothing are the words that a content becomes when a program that has none makes a string of it.
+// Some would pass for base64.
 var nothing = map[string]bool{"null": true, "undefined": true, "None": true, "nil": true, "NULL": true}
 
 // absent says why there is no content; empty when there is.

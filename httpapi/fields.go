@@ -41,7 +41,8 @@ const (
 	forAttachments = "files go into \"attachments\", an array of objects with \"filename\" and \"content\" in base64"
 )
 
-// altering are the names, squashed, that are none of a request and whose loss would change what is delivered, when or to whom.
+// altering are the names, squashed, that are none of a request and whose loss would change what is
+// delivered, when or to whom.
 var altering = map[string]string{
 	"schedule": forSchedule, "scheduled": forSchedule, "scheduledat": forSchedule, "scheduleat": forSchedule,
 	"scheduledfor": forSchedule, "schedulefor": forSchedule, "scheduledtime": forSchedule, "scheduletime": forSchedule,
@@ -58,7 +59,7 @@ var altering = map[string]string{
 	"ccrecipient": forCc, "ccrecipients": forCc, "carboncopy": forCc,
 
 	"attachment": forAttachments, "attachements": forAttachments, "attachement": forAttachments, "attachmets": forAttachments,
-	"attachmnets": forAttachments, "attachmens": forAttachments, "attachents": forAttachments, "attachemnts": forAttachments,
+	"attachmnets": forAttachments, "attachmens": forAttachments, "attachents": forAttachments, "attachemnts": forAttachments, //nolint:misspell // as people write them
 	"attachmments": forAttachments, "atachments": forAttachments, "attatchments": forAttachments, "attatchment": forAttachments,
 	"attachs": forAttachments, "attach": forAttachments, "attached": forAttachments, "attachedfile": forAttachments,
 	"attachedfiles": forAttachments, "attachmentlist": forAttachments, "attachmentslist": forAttachments,
@@ -81,8 +82,8 @@ func fieldNamed(name string) int {
 	return -1
 }
 
-// squash is a name in small letters and without what its spellings differ in. An underscore at its beginning stays: by that
-// form builders mark fields that are for the machine.
+// squash is a name in small letters and without what its spellings differ in. An underscore at its
+// beginning stays: by that form builders mark fields that are for the machine.
 func squash(name string) string {
 	if len(name) > maxWord {
 		return ""

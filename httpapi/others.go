@@ -16,8 +16,9 @@ const (
 	maxOtherName  = 100      // bytes of a name
 )
 
-// others are the fields of a request that are none of ours, in their order. More is how many were too many to keep, and altering
-// the first name whose loss would change what is delivered. The first message, email and name, which forms have, are there whole.
+// others are the fields of a request that are none of ours, in their order. More is how many were
+// too many to keep, and altering the first name whose loss would change what is delivered. The
+// first message, email and name, which forms have, are there whole.
 type others struct {
 	list                 []other
 	forPeople            int // how many of list are not for machines
@@ -115,7 +116,8 @@ func (q *request) warnings() []string {
 	return all
 }
 
-// refuse is the answer to a program that gave a field whose loss would change what is delivered; nil when there was none.
+// refuse is the answer to a program that gave a field whose loss would change what is delivered;
+// nil when there was none.
 func (o *others) refuse() error {
 	if o.altering == "" {
 		return nil
@@ -124,8 +126,8 @@ func (o *others) refuse() error {
 		altering[squash(o.altering)]))
 }
 
-// shown are the fields that the owner of a form sees, within all bounds, and how many are left out. What is meant for machines
-// is not among either.
+// shown are the fields that the owner of a form sees, within all bounds, and how many are left out.
+// What is meant for machines is not among either.
 func (o *others) shown() (list []other, left int) {
 	room := maxOtherBytes
 	left = o.more
@@ -145,7 +147,8 @@ func (o *others) shown() (list []other, left int) {
 	return list, left
 }
 
-// forMachines reports whether a field is a token of a captcha or a framework, or marked as no content.
+// forMachines reports whether a field is a token of a captcha or a framework, or marked as no
+// content.
 func forMachines(name string) bool {
 	name = strings.ToLower(name)
 	if strings.HasPrefix(name, "_") || name == "" {
@@ -159,7 +162,8 @@ func forMachines(name string) bool {
 	return false
 }
 
-// textOf is a JSON value as people read it: a string without its quotes, an array of plain values with commas, others as they are.
+// textOf is a JSON value as people read it: a string without its quotes, an array of plain values
+// with commas, others as they are.
 func textOf(value []byte) string {
 	var text string
 	var list []json.RawMessage

@@ -34,8 +34,9 @@ func contactPage(action string) http.HandlerFunc {
 	}
 }
 
-// A form without a script, posted by a browser in each of its three encodings, is one mail also when the button is clicked twice. The
-// browser is led back to the website, or thanked; what is wrong is shown in a page, from which the browser goes back to the form.
+// A form without a script, posted by a browser in each of its three encodings, is one mail also
+// when the button is clicked twice. The browser is led back to the website, or thanked; what is
+// wrong is shown in a page, from which the browser goes back to the form.
 func TestBrowserPostsForms(t *testing.T) {
 	chromium(t)
 	a := appliance(t, map[string]string{
@@ -83,7 +84,9 @@ func TestBrowserPostsForms(t *testing.T) {
 // checkFormMail looks at the newest captured mail, which must be the one with this number.
 func checkFormMail(t *testing.T, base string, number int, enctype, next string) {
 	t.Helper()
-	var list struct{ Messages []struct{ ID, To, Subject string } }
+	var list struct {
+		Messages []struct{ ID, To, Subject string }
+	}
 	if err := json.Unmarshal([]byte(body(t, base+"/captured")), &list); err != nil {
 		t.Fatal(err)
 	}
