@@ -17,7 +17,27 @@ type formPage struct {
 	Warnings []string
 	Reason   string
 	Code     Code
-	Later    bool // the same may succeed later
+	Advice   string
+}
+
+// What the page that refuses a form advises.
+const (
+	adviseChange = "Go back with your browser, where what you wrote is still there, change it and send it again."
+	adviseLater  = "Nothing is wrong with what you wrote. Go back with your browser in a moment and send it again."
+	adviseOwner  = "Nothing is wrong with what you wrote: the website has to be mended. Please tell whoever runs it. " +
+		"Go back with your browser to find your text."
+)
+
+// advice is what a person who was refused a form can do.
+func (p *refusal) advice() string {
+	switch p.code {
+	case codeOrigin, codeRecipient, codeField, codeKey, codeMethod, codeMissingTo, codeMissingFrom, codeSender, codeEncoding:
+		return adviseOwner
+	}
+	if p.retry > 0 || p.status() >= http.StatusInternalServerError {
+		return adviseLater
+	}
+	return adviseChange
 }
 
 // shaped is an error whose answer has a shape that does not follow from the header alone.
@@ -74,7 +94,7 @@ func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *refusal)
 	w.Header().Add("Vary", "Accept")
 	reason := strings.TrimPrefix(strings.TrimPrefix(p.message, badFormat), notSent)
 	return showPage(w, p.status(), "refused", formPage{
-		Back: s.destination(r, r.Referer()), Reason: upper(reason), Code: p.code, Later: p.retry > 0 || p.status() >= 500,
+		Back: s.destination(r, r.Referer()), Reason: upper(reason), Code: p.code, Advice: p.advice(),
 	})
 }
 

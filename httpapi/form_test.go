@@ -147,7 +147,8 @@ func TestFormRefusals(t *testing.T) {
 				}
 				return
 			}
-			if !strings.HasPrefix(text, "<!doctype html>") || !strings.Contains(text, "was not sent") || !strings.Contains(text, c.page) || !strings.Contains(text, "Go back") {
+			if !strings.HasPrefix(text, "<!doctype html>") || !strings.Contains(text, "was not sent") || !strings.Contains(text, c.page) || !strings.Contains(text, "Go back") ||
+				strings.Contains(text, "whoever runs it") != (c.status == 403) {
 				t.Errorf("page = %s", text)
 			}
 		})

@@ -144,6 +144,9 @@ func (s *Server) draft(q *request, who caller, id queue.ID) (message.Draft, erro
 	} else if d.Text == "" {
 		d.Text = q.Text
 	}
+	if d.HTML != "" && blank(d.Text) {
+		d.Text = "" // it is made from the HTML then
+	}
 	from, err := q.addresses(&d)
 	if err != nil {
 		return d, err
