@@ -41,6 +41,7 @@ var floorplan = map[string]storey{
 	"cli/exim":          roof,
 	"queue/boltstore":   room,
 	"queue/queuetest":   room,
+	"internal/disk":     ground,
 	"internal/dnstest":  ground,
 	"internal/events":   ground,
 	"internal/smtptest": ground,

@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		program.Name, args = filepath.Base(args[0]), args[1:]
 	}
 	program.Offline = func(_ context.Context, s *config.Settings) (http.Handler, func() error, error) {
-		return offline(s, newLog(stderr, &config.Settings{LogLevel: slog.LevelError}))
+		return offline(s, newLog(stderr, &config.Settings{}, slog.LevelError))
 	}
 	program.Serve = func(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error)) error {
 		return serve(ctx, s, reload, stderr)
@@ -63,7 +63,8 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		return err
 	}
 	defer doors.close()
-	log, kept := openLog(stderr, s)
+	var level slog.LevelVar
+	log, kept := openLog(stderr, s, &level)
 	defer func() { err = errors.Join(err, kept.Close()) }()
 	store, err := boltstore.Open(s.DataDir, boltstore.Config{}, log)
 	if err != nil {
@@ -77,17 +78,27 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		return err
 	}
 
-	s.HTTP.Version = cli.Version(version)
 	next := relay.New(s.Relay, log)
 	s.Queue.Rewriter = aliases.NewLive(s.Aliases, log)
 	q := queue.New(store, next, s.Queue, log)
-	submission := smtp.New(q, s.SMTP, log)
+	settings := &reloads{read: reload, now: s, log: log, hangup: hangup}
+	s.HTTP.Settings = settings
 	operations(s, q, next, kept)
-	api := httpapi.New(q, s.HTTP, log)
+	submission, api, drop := smtp.New(q, s.SMTP, log), httpapi.New(q, s.HTTP, log), maildrop.New(q, s.Maildrop, log)
+	watch := alerts(settings.current, q, log)
+	settings.use = func(fresh *config.Settings) {
+		level.Set(fresh.LogLevel)
+		fresh.Queue.Rewriter = aliases.NewLive(fresh.Aliases, log)
+		fresh.HTTP.Settings = settings
+		operations(fresh, q, next, kept)
+		next.Use(fresh.Relay)
+		q.Wake()
+		drop.Use(fresh.Maildrop)
+		watch.Use(fresh.Alert.Webhook)
+	}
 
 	announce(log, s, doors)
-	work := []task{q.Run, maildrop.New(q, s.Maildrop, log).Run, alerts(s, q, log).Run, kept.Run,
-		rereads{s, reload, next, q, log, hangup}.run}
+	work := []task{q.Run, drop.Run, watch.Run, kept.Run, settings.run}
 	for _, ln := range doors.smtp {
 		work = append(work, func(ctx context.Context) error { return submission.Serve(ctx, ln) })
 	}

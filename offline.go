@@ -34,7 +34,7 @@ func offline(s *config.Settings, log *slog.Logger) (http.Handler, func() error, 
 	if err != nil {
 		return nil, nil, &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("open the queue in DATA_DIR=%s: %w", s.DataDir, err)}
 	}
-	_, kept := openLog(io.Discard, s)
+	_, kept := openLog(io.Discard, s, new(slog.LevelVar))
 	next := relay.New(s.Relay, log)
 	q := queue.New(store, next, s.Queue, log)
 	end := func() error { return errors.Join(next.Close(), store.Close(), kept.Close()) }

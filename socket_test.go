@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -148,7 +149,7 @@ func TestControlSocket(t *testing.T) {
 // testPaused checks that a pause of the intake shuts every door for the time being, and lasts until it is ended.
 func testPaused(t *testing.T, a *appliance, c *httpapi.Client) {
 	t.Helper()
-	if err := c.Pause(t.Context(), queue.Intake, "moving house"); err != nil {
+	if err := c.Pause(t.Context(), queue.Intake, "moving house", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if status, answer := a.call("POST", "/send", `{"to":"bob@example.net","subject":"s","body":"b"}`); status != 503 || answer["code"] != "paused" {
@@ -198,14 +199,14 @@ func TestOffline(t *testing.T) {
 	id := queue.ID(a.send("wait for me"))
 	a.awaitStatus(string(id), "held")
 	s := &config.Settings{DataDir: filepath.Join(dir, "data"), LogKeep: 1 << 20}
-	_, _, err := offline(s, newLog(a.log, s))
+	_, _, err := offline(s, newLog(a.log, s, slog.LevelInfo))
 	var exit *cli.Exit
 	if !errors.As(err, &exit) || exit.Code != cli.ExitUnavailable || !strings.Contains(err.Error(), "does not answer at its socket "+a.ports["control"]) {
 		t.Errorf("while it runs: %v", err)
 	}
 	a.end()
 
-	handler, end, err := offline(s, newLog(a.log, s))
+	handler, end, err := offline(s, newLog(a.log, s, slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func TestOffline(t *testing.T) {
 	}
 
 	s.DataDir = filepath.Join(t.TempDir(), "data")
-	if _, _, err := offline(s, newLog(a.log, s)); err == nil || !strings.Contains(err.Error(), "no queue is kept in DATA_DIR="+s.DataDir) {
+	if _, _, err := offline(s, newLog(a.log, s, slog.LevelInfo)); err == nil || !strings.Contains(err.Error(), "no queue is kept in DATA_DIR="+s.DataDir) {
 		t.Errorf("without a queue: %v", err)
 	}
 	if _, err := os.Stat(s.DataDir); !errors.Is(err, fs.ErrNotExist) {

@@ -9,31 +9,34 @@ import (
 
 	"dinkymail/alert"
 	"dinkymail/backup"
+	"dinkymail/cli"
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/disk"
 	"dinkymail/internal/logfile"
 	"dinkymail/queue"
 	"dinkymail/relay"
 )
 
 // openLog is the log: to w, and as much of its end as LOG_KEEP says to DATA_DIR/log. Where that cannot be kept, the log says so
-// and the appliance goes on; kept is nil then.
-func openLog(w io.Writer, s *config.Settings) (log *slog.Logger, kept *logfile.File) {
+// and the appliance goes on; kept is nil then. It begins at a level that may be another later.
+func openLog(w io.Writer, s *config.Settings, level *slog.LevelVar) (log *slog.Logger, kept *logfile.File) {
+	level.Set(s.LogLevel)
 	if s.LogKeep == 0 {
-		return newLog(w, s), nil
+		return newLog(w, s, level), nil
 	}
 	kept, err := logfile.Open(filepath.Join(s.DataDir, "log"), s.LogKeep)
 	if err != nil {
-		log = newLog(w, s)
+		log = newLog(w, s, level)
 		log.Warn("no log is kept for dinkymail log", "err", err)
 		return log, nil
 	}
-	return newLog(io.MultiWriter(w, kept), s), kept
+	return newLog(io.MultiWriter(w, kept), s, level), kept
 }
 
-// newLog writes to w as LOG_FORMAT and LOG_LEVEL say.
-func newLog(w io.Writer, s *config.Settings) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.LogLevel}
+// newLog writes to w as LOG_FORMAT says, from level on.
+func newLog(w io.Writer, s *config.Settings, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if s.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
@@ -42,6 +45,7 @@ func newLog(w io.Writer, s *config.Settings) *slog.Logger {
 
 // operations gives the API what it can only pass on: the kept log, backups, and what the machine is like.
 func operations(s *config.Settings, q *queue.Queue, next *relay.Relay, kept *logfile.File) {
+	s.HTTP.Version = cli.Version(version)
 	if kept != nil {
 		s.HTTP.Log = kept.Search
 	}
@@ -49,7 +53,7 @@ func operations(s *config.Settings, q *queue.Queue, next *relay.Relay, kept *log
 		return backup.Write(ctx, q, backup.Origin{Host: s.Hostname, Version: s.HTTP.Version}, w)
 	}
 	s.HTTP.Vitals = func() httpapi.Vitals {
-		free, size := diskRoom(s.DataDir)
+		free, size := disk.Room(s.DataDir)
 		return httpapi.Vitals{Free: free, Size: size, Certificates: certificates(s, next)}
 	}
 }
@@ -69,12 +73,14 @@ func certificates(s *config.Settings, next *relay.Relay) map[string]time.Time {
 }
 
 // alerts looks after the appliance and tells ALERT_WEBHOOK.
-func alerts(s *config.Settings, q *queue.Queue, log *slog.Logger) *alert.Alerts {
-	s.Alert.File = filepath.Join(s.DataDir, "alerts.json")
-	return alert.New(s.Alert, func(now time.Time) []alert.Condition {
+func alerts(now func() *config.Settings, q *queue.Queue, log *slog.Logger) *alert.Alerts {
+	cfg := now().Alert
+	cfg.File = filepath.Join(now().DataDir, "alerts.json")
+	return alert.New(cfg, func(at time.Time) []alert.Condition {
+		s := now()
 		v, st := s.HTTP.Vitals(), q.Status()
 		return alert.Conditions(alert.Facts{Queue: st, Oldest: oldest(q, st.Store, s.Stuck), Free: v.Free, Size: v.Size, Certificates: v.Certificates},
-			alert.Thresholds{Stuck: s.Stuck}, now)
+			alert.Thresholds{Stuck: s.Stuck}, at)
 	}, log)
 }
 

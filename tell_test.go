@@ -115,11 +115,11 @@ func TestBackupAndRestore(t *testing.T) {
 	file := filepath.Join(other, "backup.tar")
 	a := start(t, dir, settings...)
 	c := a.control()
-	if err := c.Pause(t.Context(), "upstream", "wait"); err != nil {
+	if err := c.Pause(t.Context(), "upstream", "wait", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	id := a.send("Hello")
-	if status, out := dinkymail(dir, settings, "backup", file); status != 0 || !strings.Contains(out, "1 messages, 1 of them waiting") {
+	if status, out := dinkymail(dir, settings, "backup", file); status != 0 || !strings.Contains(out, "1 message, 1 of them waiting") {
 		t.Fatalf("backup: status %d\n%s", status, out)
 	}
 	if status, out := dinkymail(dir, settings, "backup", file); status != 73 {

@@ -9,7 +9,8 @@
 // # Limits
 //
 // Conditions are looked at every Config.Every. One that comes and goes in between is not seen, and one that must last before it
-// is told (see Conditions) is not told when it does not. A post may take 15 seconds; answers are not read beyond 64 KiB.
+// is told (see Conditions) is not told when it does not. A post may take 15 seconds; answers are not read beyond 64 KiB, and a
+// redirect is not followed: it could lead to what only this machine reaches.
 //
 // # Who runs where
 //
@@ -26,6 +27,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,7 +43,7 @@ type Condition struct {
 
 // Config says where alerts go.
 type Config struct {
-	Webhook  string        // see ParseWebhook; empty: nowhere, and Run only waits
+	Webhook  string        // see ParseWebhook; empty: nowhere
 	Hostname string        // the appliance's name in the text
 	File     string        // remembers what was told; empty: nothing does
 	Every    time.Duration // between two looks; zero means 5 s
@@ -50,7 +52,7 @@ type Config struct {
 // Alerts posts what look finds. Make it with New.
 type Alerts struct {
 	cfg    Config
-	hook   Webhook
+	hook   atomic.Pointer[Webhook]
 	look   func(now time.Time) []Condition
 	log    *slog.Logger
 	client http.Client
@@ -68,24 +70,37 @@ func New(cfg Config, look func(now time.Time) []Condition, log *slog.Logger) *Al
 	if cfg.Every <= 0 {
 		cfg.Every = 5 * time.Second
 	}
-	hook, _ := ParseWebhook(cfg.Webhook) // config refused a bad one
-	return &Alerts{cfg: cfg, hook: hook, look: look, log: log, told: map[string]Condition{},
-		client: http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}}}
+	a := &Alerts{cfg: cfg, look: look, log: log, told: map[string]Condition{}, client: newClient()}
+	a.Use(cfg.Webhook)
+	return a
+}
+
+// Use replaces the webhook. What was told to the old one is not told again.
+func (a *Alerts) Use(webhook string) {
+	hook, _ := ParseWebhook(webhook) // config refused a bad one
+	a.hook.Store(&hook)
+}
+
+// newClient posts to one address and to none that this one names.
+func newClient() http.Client {
+	return http.Client{
+		Timeout:       15 * time.Second,
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // Run looks and tells until ctx ends; then it returns nil.
 func (a *Alerts) Run(ctx context.Context) error {
 	defer a.client.CloseIdleConnections()
-	if a.hook.URL == "" {
-		<-ctx.Done()
-		return nil
-	}
 	a.remember()
 	a.began = time.Now()
 	tick := time.NewTicker(a.cfg.Every)
 	defer tick.Stop()
 	for {
-		a.round(ctx)
+		if a.hook.Load().URL != "" {
+			a.round(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -124,7 +139,7 @@ func (a *Alerts) round(ctx context.Context) {
 
 // tell posts a notice and reports whether it arrived.
 func (a *Alerts) tell(ctx context.Context, n Notice) bool {
-	if err := a.hook.Post(ctx, &a.client, n); err != nil {
+	if err := a.hook.Load().Post(ctx, &a.client, n); err != nil {
 		if !a.mute && ctx.Err() == nil {
 			a.log.Warn("alert cannot be posted; it is tried again", "condition", n.Key, "err", err)
 		}
@@ -180,7 +195,7 @@ func Test(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	client := http.Client{Timeout: 15 * time.Second}
+	client := newClient()
 	defer client.CloseIdleConnections()
 	return hook.Post(ctx, &client, Notice{State: Firing, Appliance: cfg.Hostname, Condition: Condition{
 		Key: "test", Text: "this is a test alert", Fix: "nothing; it shows that alerts arrive", Since: time.Now()}})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,41 @@ func hook(t *testing.T, status int) (url string, got func() []post) {
 		mu.Lock()
 		defer mu.Unlock()
 		return posts
+	}
+}
+
+// A redirect is not followed, wherever it leads, and the error says what to do.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	inside, got := hook(t, 200)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		srv := httptest.NewServer(http.RedirectHandler(inside+"/secret", status))
+		err := Test(t.Context(), Config{Webhook: srv.URL})
+		if err == nil || !strings.Contains(err.Error(), "set ALERT_WEBHOOK to the final address") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%d: got %v", status, err)
+		}
+		srv.Close()
+	}
+	if n := len(got()); n > 0 {
+		t.Errorf("%d requests came through", n)
+	}
+}
+
+// A webhook that is set while it runs is told what holds then.
+func TestUseReplacesTheWebhook(t *testing.T) {
+	url, got := hook(t, 200)
+	a := New(Config{Every: time.Millisecond}, func(now time.Time) []Condition {
+		return []Condition{{Key: "disk", Text: "full", Since: now}}
+	}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- a.Run(ctx) }()
+	a.Use(url)
+	for len(got()) == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-done; err != nil || len(got()) != 1 {
+		t.Errorf("got %v after %d posts", err, len(got()))
 	}
 }
 
@@ -194,6 +230,8 @@ func TestConditions(t *testing.T) {
 		"a short outage":     {Facts{Queue: lane("unreachable", time.Minute)}, ""},
 		"a long outage":      {Facts{Queue: lane("unreachable", time.Hour)}, "unreachable"},
 		"paused on purpose":  {Facts{Queue: lane("paused", time.Hour)}, ""},
+		"paused just now":    {Facts{Queue: queue.Status{Paused: []queue.PauseStatus{{What: queue.Intake, Since: now.Add(-time.Minute)}}}}, ""},
+		"paused for long":    {Facts{Queue: queue.Status{Paused: []queue.PauseStatus{{What: "upstream", Since: now.Add(-time.Hour), By: "ada"}}}}, "paused upstream"},
 		"development":        {Facts{Queue: lane("development", time.Hour)}, ""},
 		"stuck":              {Facts{Queue: queue.Status{Store: queue.Stats{Waiting: 1}}, Oldest: now.Add(-2 * time.Hour)}, "stuck"},
 		"damaged":            {Facts{Queue: queue.Status{Store: queue.Stats{Damaged: 1}}}, "damaged"},

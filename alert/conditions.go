@@ -11,6 +11,7 @@ import (
 type Thresholds struct {
 	Stuck       time.Duration // age of the oldest waiting message: 1 h
 	Unreachable time.Duration // how long nobody may answer upstream: 10 min
+	Paused      time.Duration // how long an operator may pause something: 1 h
 	Expiry      time.Duration // left of a certificate: 14 days
 	FreeShare   float64       // free of the disk: 0.05
 	FreeBytes   int64         // and in any case this much: 256 MiB
@@ -28,7 +29,7 @@ type Facts struct {
 }
 
 // Conditions is what needs a hand. Refused credentials, a used up quota and a failed disk are so at once; mail that waits, after a
-// time. An upstream that does not answer is Early for a time.
+// time. An upstream that does not answer, and what an operator paused, is Early for a time.
 func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	t = t.withDefaults()
 	add := func(key, fix string, since time.Time, format string, args ...any) {
@@ -45,9 +46,26 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 			all[len(all)-1].Early = (l.Kind == "unreachable" || l.Kind == "busy") && now.Sub(l.Since) < t.Unreachable
 		}
 	}
+	for _, p := range f.Queue.Paused {
+		what := "taking mail in"
+		if p.What != queue.Intake {
+			what = "delivering on lane " + p.What
+		}
+		if p.By != "" {
+			what += " (by " + p.By + ")"
+		}
+		if p.Reason != "" {
+			what += ": " + p.Reason
+		}
+		add("paused "+p.What, "dinkymail resume "+p.What+" ends it.", p.Since, "paused since %s: %s", p.Since.Format(time.RFC3339), what)
+		all[len(all)-1].Early = now.Sub(p.Since) < t.Paused
+	}
 	if s := f.Queue.Store; !f.Oldest.IsZero() && now.Sub(f.Oldest) >= t.Stuck {
-		add("stuck", "dinkymail queue says why each waits.", f.Oldest.Add(t.Stuck),
-			"%d messages wait, the oldest since %s", s.Waiting-s.Held, f.Oldest.Format(time.RFC3339))
+		what := "1 message waits, since"
+		if n := s.Waiting - s.Held; n != 1 {
+			what = fmt.Sprintf("%d messages wait, the oldest since", n)
+		}
+		add("stuck", "dinkymail queue says why each waits.", f.Oldest.Add(t.Stuck), "%s %s", what, f.Oldest.Format(time.RFC3339))
 	}
 	if n := f.Queue.Store.Damaged; n > 0 {
 		add("damaged", "What could not be read lies in DATA_DIR/damaged; look at the disk.", now, "%d records of the queue were damaged", n)
@@ -60,7 +78,7 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 		if !known || end.IsZero() || end.Sub(now) >= t.Expiry {
 			continue
 		}
-		fix := "Renew TLS_CERT_FILE and send SIGHUP."
+		fix := "Renew TLS_CERT_FILE and run: dinkymail reload"
 		if whose == "upstream" {
 			fix = "Whoever runs the upstream must renew it; mail is held once it has ended."
 		}
@@ -75,6 +93,9 @@ func (t Thresholds) withDefaults() Thresholds {
 	}
 	if t.Unreachable <= 0 {
 		t.Unreachable = 10 * time.Minute
+	}
+	if t.Paused <= 0 {
+		t.Paused = time.Hour
 	}
 	if t.Expiry <= 0 {
 		t.Expiry = 14 * 24 * time.Hour

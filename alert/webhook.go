@@ -80,6 +80,13 @@ func (w Webhook) Post(ctx context.Context, client *http.Client, n Notice) error 
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	if resp.StatusCode/100 == 3 {
+		to := "elsewhere"
+		if u, err := resp.Location(); err == nil && u.Host != "" {
+			to = u.Scheme + "://" + u.Host
+		}
+		return fmt.Errorf("post to %s: it redirects to %s, which is not followed; set ALERT_WEBHOOK to the final address", r.URL.Host, to)
+	}
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("post to %s: answered %s", r.URL.Host, resp.Status)
 	}

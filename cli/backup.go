@@ -107,7 +107,7 @@ func summary(file string, s backup.Summary) backupResult {
 
 // contents is a backup's summary in words.
 func contents(s backup.Summary) string {
-	return fmt.Sprintf("%d messages, %d of them waiting, %s of mail, made %s by Dinkymail %s", s.Messages, s.Waiting,
+	return fmt.Sprintf("%s, %d of them waiting, %s of mail, made %s by Dinkymail %s", count(s.Messages, "message"), s.Waiting,
 		size(s.Bytes), s.Made.Local().Format(time.DateTime), s.Version)
 }
 
@@ -190,7 +190,7 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	dir := p.dataDirs(s)[0]
+	dir := p.dataDirs(s, p.dotenv)[0]
 	if _, err := os.Stat(filepath.Join(dir, "queue.db")); err == nil {
 		return &Exit{ExitCantCreate, fmt.Errorf("DATA_DIR=%s has a queue; stop the appliance and move that directory away first",
 			dir)}

@@ -108,10 +108,12 @@ func (w Program) disguised() bool { return slices.Contains(Guises, w.Name) }
 
 // commands is the whole command line.
 type commands struct {
-	EnvFile string `name:"env-file" placeholder:"FILE" help:"File with settings; it may be missing. The environment wins. Default: .env here or beside the program, or /etc/dinkymail/dinkymail.env."`
+	Printed kong.VersionFlag `name:"version" help:"Print the version."`
+	EnvFile string           `name:"env-file" placeholder:"FILE" help:"File with settings; it may be missing. The environment wins. Default: .env here or beside the program, or /etc/dinkymail/dinkymail.env."`
 
 	Serve   serveCommand   `cmd:"" default:"1" help:"Run the appliance. This is what happens without a command."`
 	Init    initCommand    `cmd:"" help:"Write a commented .env to start from."`
+	Reload  reloadCommand  `cmd:"" help:"Make the running appliance read its settings again, and say what changed."`
 	Config  configCommands `cmd:"" help:"Show or check the settings."`
 	User    userCommands   `cmd:"" help:"Accounts for SMTP clients."`
 	Test    testCommand    `cmd:"" name:"send-test" help:"Send a test mail through the running appliance."`
@@ -158,6 +160,9 @@ func (w Program) Run(ctx context.Context, args []string) int {
 		p := &program{Program: w, dotenv: w.settingsFile("")}
 		return p.play(ctx, w.Name, args)
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	var c commands
 	ended, status := false, 0
 	parser, err := w.parser(ctx, &c, func(code int) { ended, status = true, code })
@@ -169,10 +174,38 @@ func (w Program) Run(ctx context.Context, args []string) int {
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(w.Err, "dinkymail: %s; dinkymail --help lists the commands\n", strings.TrimSuffix(err.Error(), "."))
+		fmt.Fprintf(w.Err, "dinkymail: %s\n", misused(err))
 		return ExitUsage
 	}
 	return report(w.Err, parsed.Run(&program{Program: w, given: c.EnvFile, dotenv: w.settingsFile(c.EnvFile)}))
+}
+
+// misused says what is wrong with a command line and where help is.
+func misused(err error) string {
+	text := strings.Replace(strings.TrimSuffix(err.Error(), "."), ", did you mean", "; did you mean", 1)
+	parse := new(kong.ParseError)
+	if !errors.As(err, &parse) || parse.Context.Selected() == nil {
+		return strings.ReplaceAll(text+"; dinkymail --help lists the commands", "?;", "?")
+	}
+	command := parse.Context.Selected()
+	if words, ok := strings.CutPrefix(text, "expected "); ok && len(command.Children) > 0 {
+		text = "a further word is missing: " + words
+	}
+	help := "; dinkymail " + command.Path() + " --help has an example"
+	for _, argument := range command.Positional {
+		if argument.Required && !argument.Set && strings.Contains(text, argument.Summary()) {
+			return command.Path() + ": " + argument.Summary() + " is missing: " + uncapital(strings.TrimSuffix(argument.Help, ".")) + help
+		}
+	}
+	return command.Path() + ": " + text + help
+}
+
+// uncapital begins a text with a small letter.
+func uncapital(s string) string {
+	if s == "" || len(s) > 1 && s[1] >= 'A' && s[1] <= 'Z' {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
 }
 
 // parser reads the command line into c. exit is called when --help has been printed.
@@ -183,6 +216,7 @@ func (w Program) parser(ctx context.Context, c *commands, exit func(int)) (*kong
 		kong.Writers(w.Out, w.Err),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Exit(exit),
+		kong.Vars{"version": "dinkymail " + w.Version},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 }
 
@@ -219,8 +253,8 @@ type serveCommand struct{}
 func (serveCommand) Help() string {
 	return `Settings come from the environment and from a file: --env-file, else .env here or beside the program, else
 /etc/dinkymail/dinkymail.env. Without any, the appliance starts in development mode: mail is captured and shown under
-http://127.0.0.1:20001/captured, and nothing leaves the machine. SIGTERM stops it, SIGHUP reads certificates and
-upstream settings again.
+http://127.0.0.1:20001/captured, and nothing leaves the machine. SIGTERM stops it, SIGHUP reads settings and certificates
+again, as dinkymail reload does.
 
 Example:
 

@@ -21,6 +21,7 @@ const completeWithin = 2 * time.Second
 
 // Run prints a line for each word that may stand where the last one is: the word, a tab, and what it means. It never complains.
 func (c completeCommand) Run(ctx context.Context, p *program, k *kong.Context) error {
+	p.quiet = true // nothing may disturb the prompt
 	words := c.Words
 	if len(words) > 0 && words[0] == "--" {
 		words = words[1:]

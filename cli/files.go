@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +48,15 @@ func (w Program) settingsFile(given string) string {
 		return systemFile
 	}
 	return here
+}
+
+// otherFiles are those files of settingsFile that belong to an installed appliance, wherever this is run.
+func otherFiles() []string {
+	files := []string{systemFile}
+	if binary, err := resolvedBinary(); err == nil {
+		files = slices.Insert(files, 0, filepath.Join(filepath.Dir(binary), ".env"))
+	}
+	return files
 }
 
 func readable(path string) bool {

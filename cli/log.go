@@ -2,28 +2,36 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+
+	"dinkymail/queue"
 )
 
 type logCommand struct {
-	ID string `arg:"" help:"The message."`
+	ID    string `arg:"" optional:"" help:"The message; without one the newest lines about anything."`
+	Lines int    `short:"n" default:"100" help:"How many of the newest lines, when no message is named; at most 10000."`
 }
 
 // Help is shown by dinkymail log --help.
 func (logCommand) Help() string {
-	return `Prints the log lines that name a message, as far back as the appliance keeps them.
+	return `Prints the log lines that name a message, as far back as the appliance keeps them; without a message the newest lines.
 
-Example:
+Examples:
 
-    dinkymail log 0cagh3h68onkmkga`
+    dinkymail log 0cagh3h68onkmkga
+    dinkymail log -n 20`
 }
 
 // Run prints log lines.
 func (c logCommand) Run(ctx context.Context, p *program) error {
-	id, err := parseID(c.ID)
-	if err != nil {
-		return err
+	var id queue.ID
+	if c.ID != "" {
+		var err error
+		if id, err = parseID(c.ID); err != nil {
+			return err
+		}
 	}
 	client, done, err := p.operator(ctx)
 	if err != nil {
@@ -31,10 +39,19 @@ func (c logCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer done()
 	lines := counted{to: p.Out}
-	if err := client.Log(ctx, string(id), &lines); err != nil {
-		return p.noted(id, err)
+	if id == "" {
+		err = client.NewestLog(ctx, c.Lines, &lines)
+	} else {
+		err = client.Log(ctx, string(id), &lines)
 	}
-	if lines.n == 0 {
+	switch {
+	case err != nil && id == "":
+		return refused(err)
+	case err != nil:
+		return p.noted(id, err)
+	case lines.n == 0 && id == "":
+		return &Exit{ExitNoInput, errors.New("no log line is kept; LOG_KEEP says how much is")}
+	case lines.n == 0:
 		return &Exit{ExitNoInput, fmt.Errorf("%s: no log line that is kept names it; LOG_KEEP says how much is kept", id)}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"dinkymail/config"
@@ -31,7 +32,22 @@ func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, e
 	if url = apiURL(s); url == "" {
 		return nil, err
 	}
+	if absent != nil && !listens(ctx, url) {
+		return nil, &Exit{ExitUnavailable, fmt.Errorf("the appliance does not run: nobody answers at %s (%s), nor at %s; "+
+			"start it with systemctl start dinkymail, or dinkymail serve. If it runs elsewhere, name its settings with --env-file, "+
+			"or its address with --url", absent.socket, cause(absent.err), url)}
+	}
 	return httpapi.NewClient(url, widestKey(s)), nil
+}
+
+// listens tries whether somebody takes connections at a URL.
+func listens(ctx context.Context, url string) bool {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }
 
 // apiURL is where this machine reaches the API; "" when nothing listens.

@@ -49,28 +49,81 @@ func (e *absentError) Error() string {
 		"If it keeps its mail elsewhere, name its settings with --env-file", e.socket, cause(e.err))
 }
 
-// running is the client of the appliance that runs with our settings. The error is of *absentError when there is none.
+// running is the client of the appliance that runs. Its socket is looked for before anything is made of the settings: a mistake in
+// them, or a file of another program that happens to be called .env, takes no command away. The error is of *absentError when
+// nobody answers; the settings are then those of the directory with a queue, if there is one.
 func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Settings, error) {
-	s, err := p.settings()
-	if err != nil {
-		return nil, nil, withSudo(p.dotenv, err, opens(p.dotenv))
-	}
-	var first error
-	for _, dir := range p.dataDirs(s) {
-		path := filepath.Join(dir, controlSocket)
+	var absent, denied, wrong error
+	var of *config.Settings
+	for c := range p.candidates {
+		path := filepath.Join(c.settings.DataDir, controlSocket)
 		err := knock(ctx, path)
 		switch {
 		case err == nil:
-			s.DataDir = dir
-			return httpapi.NewSocketClient(path), s, nil
+			if c.wrong != nil && !p.quiet {
+				fmt.Fprintf(p.Err, "note: the settings in %s have mistakes, which dinkymail config check names; "+
+					"the appliance at %s is asked all the same\n", c.settings.File, path)
+			}
+			return httpapi.NewSocketClient(path), c.settings, nil
 		case errors.Is(err, fs.ErrPermission):
-			return nil, s, &Exit{ExitNoPermission, fmt.Errorf(
-				"only root and the user the appliance runs as may use the control socket %s; run this with sudo (%w)", path, fs.ErrPermission)}
-		case first == nil:
-			first = &absentError{path, err}
+			if denied == nil {
+				denied = &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may use the control socket %s; "+
+					"run this with sudo (%w)", path, fs.ErrPermission)}
+			}
+		case absent == nil || hasQueue(c.settings.DataDir):
+			absent, of, wrong = &absentError{path, err}, c.settings, c.wrong
+		}
+		if hasQueue(c.settings.DataDir) {
+			break // it is this one that was meant
 		}
 	}
-	return nil, s, &Exit{ExitUnavailable, first}
+	switch {
+	case denied != nil:
+		return nil, of, denied
+	case wrong != nil:
+		return nil, nil, withSudo(of.File, wrong, opens(of.File))
+	default:
+		return nil, of, &Exit{ExitUnavailable, absent}
+	}
+}
+
+// candidate is where an appliance may keep its mail: settings, with that directory in them, and what is wrong with them.
+type candidate struct {
+	settings *config.Settings
+	wrong    error
+}
+
+// candidates yields the places where an appliance may keep its mail, the likeliest first: what the settings say, and unless somebody
+// named those, what the other files say that settings are looked for in.
+func (p *program) candidates(yield func(candidate) bool) {
+	files := []string{p.dotenv}
+	if p.given == "" && p.getenv("DINKYMAIL_ENV_FILE") == "" && p.getenv("DATA_DIR") == "" {
+		files = append(files, otherFiles()...)
+	}
+	seen := map[string]bool{}
+	for i, file := range files {
+		if i > 0 && (file == p.dotenv || !readable(file)) {
+			continue
+		}
+		s, err := config.Load(p.Environ, file)
+		if err != nil {
+			err = &Exit{ExitConfig, err}
+		}
+		for _, dir := range p.dataDirs(s, file) {
+			at := *s
+			at.DataDir = dir
+			if !seen[dir] && !yield(candidate{&at, err}) {
+				return
+			}
+			seen[dir] = true
+		}
+	}
+}
+
+// hasQueue reports whether an appliance has kept mail in dir.
+func hasQueue(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "lock"))
+	return err == nil
 }
 
 // withSudo is the error about settings that cannot be used, where opened is what opening their file gave: who may not read it may
@@ -92,14 +145,14 @@ func opens(file string) error {
 	return f.Close()
 }
 
-// dataDirs are the directories in which an appliance with these settings may keep its mail: DATA_DIR, and while that was not set
-// the one of the systemd unit, which is the only one for settings of systemFile.
-func (p *program) dataDirs(s *config.Settings) []string {
+// dataDirs are the directories in which an appliance with the settings of a file may keep its mail: DATA_DIR, and while that was not
+// set the one of the systemd unit, which is the only one for settings of systemFile.
+func (p *program) dataDirs(s *config.Settings, file string) []string {
 	given := func(r config.Row) bool { return r.Name == "DATA_DIR" && r.Source != "default" }
 	switch {
 	case slices.ContainsFunc(s.Effective(), given):
 		return []string{s.DataDir}
-	case p.dotenv == systemFile:
+	case file == systemFile:
 		return []string{systemDataDir}
 	default:
 		return []string{s.DataDir, systemDataDir}
@@ -118,16 +171,10 @@ func knock(ctx context.Context, path string) error {
 
 // offline opens the queue that no appliance has open.
 func (p *program) offline(ctx context.Context, s *config.Settings, absent *absentError) (*httpapi.Client, func(), error) {
-	dirs := p.dataDirs(s)
-	i := slices.IndexFunc(dirs, func(dir string) bool {
-		info, err := os.Stat(dir)
-		return err == nil && info.IsDir()
-	})
-	if i < 0 {
+	if info, err := os.Stat(s.DataDir); err != nil || !info.IsDir() {
 		return nil, nil, &Exit{ExitUnavailable, fmt.Errorf("there is no queue at DATA_DIR=%s, and nobody answers at %s; "+
 			"name the appliance's settings with --env-file, or run this where it was started", s.DataDir, absent.socket)}
 	}
-	s.DataDir = dirs[i]
 	if err := becomeOwner(s.DataDir); err != nil {
 		return nil, nil, &Exit{ExitNoPermission, err}
 	}

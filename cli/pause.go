@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os/user"
 
 	"dinkymail/queue"
 )
@@ -43,6 +44,17 @@ func what(name string) string {
 	}
 }
 
+// asker is who types this, behind sudo too.
+func (p *program) asker() string {
+	if name := p.getenv("SUDO_USER"); name != "" {
+		return name
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
 // Run pauses.
 func (c pauseCommand) Run(ctx context.Context, p *program) error {
 	client, done, err := p.operator(ctx)
@@ -50,7 +62,7 @@ func (c pauseCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer done()
-	if err := client.Pause(ctx, c.What, c.Reason); err != nil {
+	if err := client.Pause(ctx, c.What, c.Reason, p.asker()); err != nil {
 		return refused(err)
 	}
 	if c.JSON {

@@ -1,14 +1,18 @@
 package cli
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"dinkymail/config"
+	"dinkymail/httpapi"
 )
 
 type configCommands struct {
@@ -27,38 +31,200 @@ type showCommand struct {
 
 // Help is shown by dinkymail config show --help.
 func (showCommand) Help() string {
-	return "Example:\n\n    dinkymail config\n    dinkymail config --json"
+	return `Shows what the running appliance has, and marks what its settings file says otherwise by now; dinkymail reload makes it heed that.
+While no appliance runs, or with --env-file, what a start would read.
+
+Example:
+
+    dinkymail config
+    dinkymail config --json`
 }
 
 // Run prints the settings; when some are wrong it tells so as well.
-func (c showCommand) Run(p *program) error {
+func (c showCommand) Run(ctx context.Context, p *program) error {
+	if client, _, err := p.running(ctx); err == nil && p.given == "" {
+		defer client.Close()
+		report, err := client.Settings(ctx)
+		if err == nil {
+			return c.ofRunning(p, report)
+		}
+		if code := new(httpapi.Error); !errors.As(err, &code) || code.Status != http.StatusNotFound { // an older version runs
+			return refused(err)
+		}
+	}
 	s, failed := p.settings()
-	rows := s.Effective()
+	var rows []httpapi.Setting
+	for _, r := range s.Effective() {
+		rows = append(rows, r.Setting)
+	}
 	if c.JSON {
-		e := json.NewEncoder(p.Out)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return errors.Join(e.Encode(rows), failed)
+		return errors.Join(p.printJSON(rows), failed)
 	}
-	wide, wider := 0, 0
-	for _, r := range rows {
-		wide, wider = max(wide, len(r.Name)), max(wider, min(60, len([]rune(r.Value))))
-	}
-	for _, r := range rows {
-		value := r.Value
-		if value == "" {
-			value = "–"
-		}
-		if _, err := fmt.Fprintf(p.Out, "%-*s  %-*s  %s\n", wide, r.Name, wider, value, r.Source); err != nil {
-			return err
-		}
+	if err := printSettings(p.Out, rows, nil); err != nil {
+		return err
 	}
 	p.warn(s)
 	return failed
 }
 
-type checkCommand struct {
+// ofRunning prints what the running appliance told.
+func (c showCommand) ofRunning(p *program, report httpapi.SettingsReport) error {
+	if c.JSON {
+		type row struct {
+			httpapi.Setting
+			Pending *httpapi.SettingChange `json:"pending,omitempty"` // what a reload, or a restart, makes of it
+		}
+		rows := []row{}
+		for _, r := range report.Settings {
+			rows = append(rows, row{r, changeOf(report.Changes, r.Name)})
+		}
+		return p.printJSON(rows)
+	}
+	if err := printSettings(p.Out, report.Settings, report.Changes); err != nil {
+		return err
+	}
+	for _, text := range report.Problems {
+		fmt.Fprintln(p.Err, "warning: the settings file has a mistake:", text)
+	}
+	for _, text := range report.Warnings {
+		fmt.Fprintln(p.Err, "warning:", text)
+	}
+	if len(report.Changes) > 0 {
+		fmt.Fprintln(p.Err, "note: the appliance runs, and what is marked with > stands otherwise in its settings: "+
+			"dinkymail reload makes it heed that")
+	}
+	return nil
+}
+
+// printSettings prints a line for each setting, and below it what it would be after a reload.
+func printSettings(w io.Writer, rows []httpapi.Setting, changes []httpapi.SettingChange) error {
+	wide, wider := 0, 0
+	for _, r := range rows {
+		wide, wider = max(wide, len(r.Name)), max(wider, min(60, len([]rune(r.Value))))
+	}
+	line := func(name, value, source string) error {
+		if value == "" {
+			value = "–"
+		}
+		_, err := fmt.Fprintf(w, "%-*s  %-*s  %s\n", wide, name, wider, value, source)
+		return err
+	}
+	for _, r := range rows {
+		if err := line(r.Name, r.Value, r.Source); err != nil {
+			return err
+		}
+		c := changeOf(changes, r.Name)
+		if c == nil {
+			continue
+		}
+		source := c.Source
+		if c.Restart {
+			source += ", takes a restart"
+		}
+		if err := line(">", c.File, source); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func changeOf(changes []httpapi.SettingChange, name string) *httpapi.SettingChange {
+	i := slices.IndexFunc(changes, func(c httpapi.SettingChange) bool { return c.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &changes[i]
+}
+
+type reloadCommand struct {
 	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help is shown by dinkymail reload --help.
+func (reloadCommand) Help() string {
+	return `The running appliance reads its settings and certificates again, as it does on SIGHUP, and says what changed. It applies to mail
+already queued. With a mistake in the settings everything stays as it is, and the exit status is 78.
+
+Example:
+
+    dinkymail reload`
+}
+
+// Run makes the appliance reload.
+func (c reloadCommand) Run(ctx context.Context, p *program) error {
+	client, _, err := p.running(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	report, err := client.Reload(ctx)
+	if err != nil {
+		return refused(err)
+	}
+	if c.JSON {
+		err = p.printJSON(report)
+	} else {
+		err = printReload(p.Out, p.Err, report)
+	}
+	if err == nil && len(report.Problems) > 0 {
+		err = &Exit{Code: ExitConfig}
+	}
+	return err
+}
+
+// printReload says what a reload did.
+func printReload(out, problems io.Writer, report httpapi.SettingsReport) error {
+	for _, text := range report.Warnings {
+		fmt.Fprintln(problems, "warning:", text)
+	}
+	if len(report.Problems) > 0 {
+		for _, text := range report.Problems {
+			fmt.Fprintln(problems, "dinkymail:", text)
+		}
+		_, err := fmt.Fprintln(problems, "dinkymail: the settings have mistakes, so the appliance goes on with those it had")
+		return err
+	}
+	if len(report.Changes) == 0 {
+		_, err := fmt.Fprintf(out, "Nothing has changed in %s%s.\n", report.Path, fromEnvironment(report))
+		return err
+	}
+	for _, c := range report.Changes {
+		when := "now"
+		if c.Restart {
+			when = "at the next start"
+		}
+		if _, err := fmt.Fprintf(out, "%s: %s → %s (%s)\n", c.Name, orNone(c.Running), orNone(c.File), when); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func orNone(value string) string {
+	if value == "" {
+		return "–"
+	}
+	return value
+}
+
+// fromEnvironment says that settings of the environment stay what they are.
+func fromEnvironment(report httpapi.SettingsReport) string {
+	var names []string
+	for _, r := range report.Settings {
+		if r.Source == "environment" {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", and what came with the environment (" + strings.Join(names, ", ") + ") takes a restart: systemctl restart dinkymail, " +
+		"or docker compose up -d"
+}
+
+type checkCommand struct {
+	Strict bool `help:"Warnings are mistakes, too."`
+	JSON   bool `name:"json" help:"Print JSON."`
 }
 
 // checkResult is what config check prints with --json.
@@ -73,25 +239,44 @@ type checkResult struct {
 
 // Help is shown by dinkymail config check --help.
 func (checkCommand) Help() string {
-	return "Exits 0 when the appliance would start with these settings, and 78 otherwise.\n\nExample:\n\n    dinkymail config check"
+	return `Exits 0 when the appliance would start with these settings as the user who asks, and 78 otherwise; with --strict also
+when there is a warning.
+
+Example:
+
+    dinkymail config check
+    sudo -u dinkymail dinkymail config check --strict`
 }
 
 // Run reports every mistake and warning.
 func (c checkCommand) Run(p *program) error {
 	s, err := p.settings()
+	if unwritable := s.TryDataDir(); unwritable != nil {
+		err = &Exit{ExitConfig, errors.Join(err, unwritable)}
+	}
+	if err == nil && c.Strict && len(s.Warnings) > 0 {
+		err = &Exit{Code: ExitConfig}
+	}
 	if c.JSON {
 		return c.print(p, s, err)
 	}
 	p.warn(s)
-	if err != nil {
+	if exit := new(Exit); errors.As(err, &exit) && exit.Err != nil {
 		return err
 	}
 	mode := "production"
 	if s.Development {
 		mode = "development: nothing leaves the machine"
 	}
-	_, err = fmt.Fprintf(p.Out, "The settings are fine (%s; upstream: %s).\n", mode, s.Upstream())
-	return err
+	verdict := "The settings are fine"
+	switch n := len(s.Warnings); {
+	case n == 1:
+		verdict = "The settings work, with one warning"
+	case n > 1:
+		verdict = fmt.Sprintf("The settings work, with %d warnings", n)
+	}
+	_, printed := fmt.Fprintf(p.Out, "%s (%s; upstream: %s).\n", verdict, mode, s.Upstream())
+	return errors.Join(printed, err)
 }
 
 // print tells the same as one object. The mistakes are in it, so that nothing more is said of them.
@@ -104,8 +289,10 @@ func (checkCommand) print(p *program, s *config.Settings, wrong error) error {
 	if wrong == nil {
 		return p.printJSON(r)
 	}
-	for line := range strings.Lines(wrong.Error()) {
-		r.Errors = append(r.Errors, strings.TrimRight(line, "\n"))
+	if exit := new(Exit); errors.As(wrong, &exit) && exit.Err != nil {
+		for line := range strings.Lines(exit.Err.Error()) {
+			r.Errors = append(r.Errors, strings.TrimRight(line, "\n"))
+		}
 	}
 	if err := p.printJSON(r); err != nil {
 		return err

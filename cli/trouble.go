@@ -31,7 +31,11 @@ func (p *program) trouble(st httpapi.Stats) []string {
 	paused := map[string]bool{}
 	for _, w := range st.Paused {
 		paused[w.What] = true
-		line := fmt.Sprintf("Paused since %s: %s", p.clock(w.Since), what(w.What))
+		line := "Paused since " + p.clock(w.Since)
+		if w.By != "" {
+			line += " by " + plain(w.By)
+		}
+		line += ": " + what(w.What)
 		if w.Reason != "" {
 			line += " (" + plain(w.Reason) + ")"
 		}

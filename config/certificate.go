@@ -61,7 +61,7 @@ func (c *Certificate) Complaint(hostname string, at time.Time) string {
 	switch {
 	case at.After(leaf.NotAfter):
 		return "The certificate in TLS_CERT_FILE expired on " + leaf.NotAfter.Format(day) +
-			"; clients will refuse it. Renew it and send SIGHUP."
+			"; clients will refuse it. Renew it and run: dinkymail reload"
 	case at.Before(leaf.NotBefore):
 		return "The certificate in TLS_CERT_FILE is valid only from " + leaf.NotBefore.Format(day) +
 			"; is this machine's clock right?"

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -95,6 +96,8 @@ func (s *Settings) checkUpstream(src *sources) []error {
 	r := &s.Relay
 	if s.placeholders["SMTP_RELAY_HOST"] || s.placeholders["SMTP_RELAY_USERNAME"] || s.placeholders["SMTP_RELAY_PASSWORD"] {
 		r.Host, r.Username, r.Password = "", "", ""
+	} else if s.refused["SMTP_RELAY_HOST"] {
+		return nil // which was said; nothing can be said of the rest
 	} else if r.Host == "" && r.Username != "" && r.Password != "" {
 		r.Host = "smtp.gmail.com"
 	}
@@ -165,7 +168,7 @@ func (s *Settings) readRoots(src *sources) []error {
 		p.Reason, p.Remedy = "has no certificate in PEM", "give a file with -----BEGIN CERTIFICATE----- blocks"
 		return []error{p}
 	}
-	s.Relay.RootCAs = roots
+	s.Relay.RootCAs, s.contents["SMTP_RELAY_CA_FILE"] = roots, data
 	return nil
 }
 
@@ -186,7 +189,7 @@ func (s *Settings) certificate() []error {
 		return []error{err}
 	}
 	s.Certificate = c
-	s.SMTP.TLS = c.TLSConfig()
+	s.SMTP.TLS, s.contents["TLS_CERT_FILE"] = c.TLSConfig(), bytes.Join(c.now.Load().Certificate, nil)
 	if text := c.Complaint(s.Hostname, time.Now()); text != "" {
 		s.Warnings = append(s.Warnings, text)
 	}

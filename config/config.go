@@ -15,6 +15,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"os"
@@ -65,6 +66,7 @@ type Settings struct {
 
 	Maildrop maildrop.Config
 
+	File     string   // the file they came from; it need not be there
 	Notices  []string // facts worth a line at the start
 	Warnings []string // what somebody should look at, though it works
 
@@ -75,15 +77,17 @@ type Settings struct {
 	formRecipients         []string
 	keys                   []httpapi.Key
 	rows                   []Row
-	placeholders           map[string]bool // settings whose value came out of an example file
+	contents               map[string][]byte // of the files that settings name, where another content is another setting
+	placeholders           map[string]bool   // settings whose value came out of an example file
+	refused                map[string]bool   // settings whose value was none
 }
 
 // Row is one effective setting, for showing.
 type Row struct {
-	Name   string `json:"name"`
-	Value  string `json:"value"`  // secrets are masked
-	Source string `json:"source"` // "default", "environment", ".env line 3", "file /run/secrets/x", …
-	Secret bool   `json:"secret,omitempty"`
+	httpapi.Setting
+
+	exact   [sha256.Size]byte // of the value as it was read, secret or not, and of the file it names
+	restart bool
 }
 
 // DevelopmentSMTPListen is what development mode listens on when the standard ports may not be bound and SMTP_LISTEN was not
@@ -102,7 +106,7 @@ func Load(environ []string, dotenv string) (*Settings, error) {
 }
 
 func load(environ []string, dotenv, host string) (*Settings, error) {
-	s := &Settings{placeholders: map[string]bool{}}
+	s := &Settings{placeholders: map[string]bool{}, refused: map[string]bool{}, contents: map[string][]byte{}, File: dotenv}
 	src, problems := readSources(environ, dotenv)
 	var read []value
 	for _, g := range s.groups() {
@@ -142,6 +146,10 @@ func (s *Settings) apply(st Setting, v *value) error {
 	err := st.set(text)
 	var m *mistake
 	if errors.As(err, &m) {
+		s.refused[st.Name] = true
+		if st.Default != "" {
+			_ = st.set(st.Default) // so that nothing is said of a value that nobody gave
+		}
 		return &Problem{Variable: v.name, Value: st.mask(text), Source: v.source, Reason: m.reason, Remedy: m.remedy}
 	}
 	return err
@@ -165,7 +173,8 @@ func (s *Settings) show(read []value) []Row {
 	}
 	rows := make([]Row, 0, len(read))
 	for _, v := range read {
-		r := Row{Name: v.setting.Name, Value: v.setting.mask(v.text), Source: v.source, Secret: v.setting.Secret}
+		r := Row{Setting: httpapi.Setting{Name: v.setting.Name, Value: v.setting.mask(v.text), Source: v.source, Secret: v.setting.Secret},
+			exact: sha256.Sum256(append([]byte(v.text), s.contents[v.setting.Name]...)), restart: v.setting.Restart}
 		if d, ok := derived[r.Name]; ok && (v.source == "default" || r.Name == "DATA_DIR") {
 			r.Value = d
 		}

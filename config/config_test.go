@@ -533,3 +533,22 @@ func TestRefusedValues(t *testing.T) {
 		}
 	}
 }
+
+// SMTP_RELAY_AUTH takes names in any case, and refuses those that are not known with those that
+// are.
+func TestMechanismsSetting(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "PLAIN LOGIN CRAM-MD5", "Login": "LOGIN", "cram_md5, plain,PLAIN": "CRAM-MD5 PLAIN", "login plain": "LOGIN PLAIN",
+	} {
+		if got := strings.Join(with(t, "", ok, "SMTP_RELAY_AUTH="+text).Relay.Mechanisms, " "); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"plain,ntlm": "not known: ntlm; write one or more of plain, login, cram-md5", ",": "names no way to log in",
+	} {
+		if s := with(t, "", ok, "SMTP_RELAY_AUTH="+text); !strings.Contains(s.said(), want) {
+			t.Errorf("%q: got %s, want %s", text, s.said(), want)
+		}
+	}
+}

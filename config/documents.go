@@ -42,6 +42,9 @@ func (st Setting) facts() string {
 	if st.Secret {
 		facts = append(facts, "Or name a file that holds it: "+st.Name+"_FILE.")
 	}
+	if st.Restart {
+		facts = append(facts, "A change takes a restart.")
+	}
 	if len(st.Aliases) > 0 {
 		facts = append(facts, "Still read under its old name: "+strings.Join(st.Aliases, ", ")+".")
 	}
@@ -86,6 +89,10 @@ stands and warns, or names the line and does not start. A password with a single
 **Secrets in files:** every setting marked *secret* can be given as ` + "`NAME_FILE`" + ` instead, the path of a file that holds it (a Docker
 secret, for instance). A newline at the file's end is not part of it.
 
+**A change** takes effect with ` + "`dinkymail reload`" + ` (or SIGHUP), which says what changed; what is marked *restart* at the next start.
+` + "`dinkymail config`" + ` shows the settings the running appliance has, and marks where the file says something else. What came with the
+process's environment cannot change while it runs.
+
 **Text of an example file**, such as ` + "`your-app-password` or `yourdomain.com`" + `, counts as not configured, and the start says so.
 
 This page is generated from the table in ` + "`config/table.go`" + `: UPDATE=1 go test ./config
@@ -118,6 +125,9 @@ func (st Setting) notes() string {
 	var notes string
 	if st.Secret {
 		notes += " *secret*"
+	}
+	if st.Restart {
+		notes += " *restart*"
 	}
 	if len(st.Aliases) > 0 {
 		notes += "<br>old: `" + strings.Join(st.Aliases, "`, `") + "`"

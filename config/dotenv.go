@@ -166,11 +166,14 @@ func (d *dotenv) value(a assignment) (text string, ok bool) {
 	switch all, err := godotenv.Unmarshal("X=" + a.rest); {
 	case strings.Contains(raw, `\$`), inQuotes && strings.Contains(strings.ReplaceAll(raw, `\"`, ""), `\`):
 		d.warn(a, `has a \ that was read as an escape. If it belongs to the value, `+cure+".")
-	case err != nil || all["X"] != text:
+	case err != nil, all["X"] != text, interpolated.MatchString(raw):
 		d.warn(a, "was read as it stands, but docker compose and other readers of .env would change it: "+cure+".")
 	}
 	return text, true
 }
+
+// interpolated is what docker compose replaces in a value, set or not.
+var interpolated = regexp.MustCompile(`\$[A-Za-z_{$]`)
 
 const cure = "put the whole value in 'single quotes'"
 

@@ -13,6 +13,7 @@ import (
 	"dinkymail/alert"
 	"dinkymail/httpapi"
 	"dinkymail/message"
+	"dinkymail/relay"
 )
 
 func text(to *string) func(string) error {
@@ -52,6 +53,27 @@ func credential(to *string) func(string) error {
 			return bad("contains a line break or a NUL character", "write it on one line")
 		}
 		*to = text
+		return nil
+	}
+}
+
+// mechanisms reads a list of names of AUTH mechanisms.
+func mechanisms(to *[]string) func(string) error {
+	known := strings.ToLower(strings.Join(relay.Mechanisms, ", "))
+	return func(text string) error {
+		var names []string
+		for _, name := range strings.FieldsFunc(strings.ToUpper(text), func(r rune) bool { return r == ',' || r == ' ' }) {
+			if name = strings.ReplaceAll(name, "_", "-"); !slices.Contains(relay.Mechanisms, name) {
+				return bad("names a way to log in that is not known: "+strings.ToLower(name), "write one or more of "+known)
+			}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		if names == nil {
+			return bad("names no way to log in", "write one or more of "+known)
+		}
+		*to = names
 		return nil
 	}
 }

@@ -173,6 +173,11 @@ func (s *Settings) warnSources(src *sources, read []value) {
 				"docker run --env-file keeps them. Remove them if you did not mean them.")
 		}
 	}
+	for _, v := range read {
+		if e, ok := src.file[v.name]; ok && v.source == "environment" && e.value != "" && e.value != v.text {
+			s.Warnings = append(s.Warnings, v.name+" ("+e.source+") is not used: the environment has another value, and wins.")
+		}
+	}
 	if info, err := os.Stat(src.path); err == nil && src.hasFile && info.Mode()&0o004 != 0 && slices.ContainsFunc(read,
 		src.secretInFile) {
 		s.Warnings = append(s.Warnings, src.path+" holds a secret, and everybody on this machine can read it. Run: chmod 600 "+src.path)

@@ -20,6 +20,7 @@ type Setting struct {
 	Example string   // what .env.example shows; Default where empty
 	Doc     string   // sentences for the operator
 	Secret  bool     // never shown; has a _FILE form
+	Restart bool     // a change takes effect at the next start alone
 
 	set func(text string) error // nil: not for the appliance itself
 }
@@ -51,7 +52,7 @@ func (s *Settings) mail() Group {
 		{Name: "DEFAULT_TO", Example: "you@example.com",
 			Doc: "Where form mail without a recipient goes, and notices about mail that this appliance itself could not deliver.",
 			set: mailbox(&s.defaultTo)},
-		{Name: "ENVIRONMENT", Derived: "production; development when there is no .env and none of these is set",
+		{Name: "ENVIRONMENT", Restart: true, Derived: "production; development when there is no .env and none of these is set",
 			Example: "production",
 			Doc:     "production, or development: mail is then captured and shown under /captured, and nothing leaves the machine.",
 			set:     environment(&s.Development)},
@@ -71,6 +72,9 @@ func (s *Settings) upstream() Group {
 			Doc: "The account's password. Put it in 'single quotes', then every character stands for itself. " +
 				"Gmail wants an app password; the spaces that Google shows in it may stay.",
 			set: credential(&s.Relay.Password)},
+		{Name: "SMTP_RELAY_AUTH", Default: "plain,login,cram-md5",
+			Doc: "The ways to log in that may be used, comma separated, in the order to try them, of those that the upstream offers.",
+			set: mechanisms(&s.Relay.Mechanisms)},
 		{Name: "USE_TLS", Default: "yes",
 			Doc: "While this is yes, no mail and no password leaves without TLS.", set: yesNo(&s.Relay.UseTLS)},
 		{Name: "TLS_VERIFY", Default: "yes", Doc: "Verify the upstream's certificate and its name.",
@@ -80,6 +84,10 @@ func (s *Settings) upstream() Group {
 			set: text(&s.relayCAFile)},
 		{Name: "SMTP_RELAY_CONNECTIONS", Default: "10", Doc: "How many connections to the upstream may be open at once.",
 			set: integer(&s.Relay.Connections, 1000)},
+		{Name: "SMTP_RELAY_RECIPIENTS", Default: "50",
+			Doc: "How many recipients of a mail go to the upstream in one transaction; the others follow in further ones. " +
+				"An upstream that says it takes fewer gets fewer.",
+			set: integer(&s.Relay.Recipients, 100_000)},
 	}}
 }
 
@@ -109,12 +117,12 @@ func (s *Settings) web() Group {
 func (s *Settings) doors() Group {
 	return Group{"Doors", "Where the appliance listens and whom it trusts. Lists are comma separated; off closes a door.",
 		[]Setting{
-			{Name: "SMTP_LISTEN", Default: "127.0.0.1:587,127.0.0.1:25",
+			{Name: "SMTP_LISTEN", Restart: true, Default: "127.0.0.1:587,127.0.0.1:25",
 				Doc: "SMTP submission, with STARTTLS when there is a certificate. In development mode 2587 and 2525 take over where these need rights.",
 				set: listen(&s.SMTPListen)},
-			{Name: "SMTPS_LISTEN", Example: "0.0.0.0:465",
+			{Name: "SMTPS_LISTEN", Restart: true, Example: "0.0.0.0:465",
 				Doc: "SMTP submission with TLS from the first byte. Needs a certificate.", set: listen(&s.SMTPSListen)},
-			{Name: "HTTP_LISTEN", Default: "127.0.0.1:20001", Doc: "The HTTP API.", set: listen(&s.HTTPListen)},
+			{Name: "HTTP_LISTEN", Restart: true, Default: "127.0.0.1:20001", Doc: "The HTTP API.", set: listen(&s.HTTPListen)},
 			{Name: "TRUSTED_NETWORKS", Default: "127.0.0.0/8,::1/128",
 				Doc: "Networks whose programs may send to anyone without login: addresses or CIDR. Behind Docker's NAT " +
 					"everybody may come from one address: trust a network only when strangers cannot come through it.",
@@ -122,17 +130,22 @@ func (s *Settings) doors() Group {
 			{Name: "TRUSTED_PROXIES", Example: "172.18.0.0/16",
 				Doc: "Reverse proxies whose X-Forwarded-For is believed: addresses or CIDR.",
 				set: networks(&s.HTTP.TrustedProxies)},
-			{Name: "SUBMIT_GROUP", Example: "dinkymail",
+			{Name: "SUBMIT_GROUP", Restart: true, Example: "dinkymail",
 				Doc: "The group whose members may send with the program sendmail, by name or number: www-data for PHP and the users whose " +
 					"cron jobs send mail belong into it. The appliance's own user must be a member, too. Without it only root and that user may.",
 				set: text(&s.Maildrop.Group)},
-			{Name: "SUBMIT_DIR", Default: "submit",
+			{Name: "SUBMIT_DIR", Restart: true, Default: "submit",
 				Doc: "Where sendmail hands mail in, and leaves it while the appliance is down. A relative one counts from DATA_DIR. " +
 					"sendmail finds submit in a DATA_DIR of data beside the binary or of /var/lib/dinkymail by itself; elsewhere those who " +
 					"may not read the settings need DINKYMAIL_SUBMIT_DIR in their environment.",
 				set: text(&s.Maildrop.Dir)},
+			{Name: "SUBMIT_MAX_MESSAGES", Default: "10000",
+				Doc: "How many mails may wait there while the appliance takes none; beyond, sendmail says to try again later.",
+				set: integer(&s.Maildrop.MaxMessages, 1_000_000)},
+			{Name: "SUBMIT_MAX_BYTES", Default: "1GiB", Doc: "How many bytes may wait there, likewise.",
+				set: size(&s.Maildrop.MaxBytes, 1<<20)},
 			{Name: "TLS_CERT_FILE", Example: "/etc/letsencrypt/live/mail.example.com/fullchain.pem",
-				Doc: "Your certificate chain in PEM, read again on SIGHUP.", set: text(&s.certFile)},
+				Doc: "Your certificate chain in PEM, read again at a reload.", set: text(&s.certFile)},
 			{Name: "TLS_KEY_FILE", Example: "/etc/letsencrypt/live/mail.example.com/privkey.pem",
 				Doc: "Its private key in PEM.", set: text(&s.keyFile)},
 		}}
@@ -175,7 +188,7 @@ func (s *Settings) addresses() Group {
 func (s *Settings) queue() Group {
 	return Group{"Queue", "Durations are such as 30s, 10m, 12h, 5d. Sizes are bytes or 25MiB, 10GiB (M and MB mean MiB).",
 		[]Setting{
-			{Name: "DATA_DIR", Default: "data", Derived: "data, or what systemd gives as STATE_DIRECTORY",
+			{Name: "DATA_DIR", Restart: true, Default: "data", Derived: "data, or what systemd gives as STATE_DIRECTORY",
 				Doc: "Where accepted mail is kept. Back it up; never share it between two appliances. A relative one in a file counts from " +
 					"that file's directory.",
 				set: text(&s.DataDir)},
@@ -205,9 +218,9 @@ func (s *Settings) queue() Group {
 
 func (s *Settings) operation() Group {
 	return Group{"Operation", "", []Setting{
-		{Name: "LOG_FORMAT", Default: "text", Doc: "text or json.", set: choice(&s.LogFormat, "text", "json")},
+		{Name: "LOG_FORMAT", Restart: true, Default: "text", Doc: "text or json.", set: choice(&s.LogFormat, "text", "json")},
 		{Name: "LOG_LEVEL", Default: "info", Doc: "debug, info, warn or error.", set: level(&s.LogLevel)},
-		{Name: "LOG_KEEP", Default: "32MiB",
+		{Name: "LOG_KEEP", Restart: true, Default: "32MiB",
 			Doc: "How much of the newest log is kept in DATA_DIR/log besides, for `dinkymail log ID`. 0 keeps none.",
 			set: size(&s.LogKeep, 0)},
 		{Name: "ALERT_WEBHOOK", Secret: true, Example: "https://ntfy.sh/your-topic",

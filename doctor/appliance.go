@@ -90,7 +90,10 @@ func (e *exam) queue(st httpapi.Stats) []Finding {
 }
 
 func paused(p queue.PauseStatus) string {
-	what := p.What + " is paused"
+	what := p.What + " is paused since " + p.Since.Format(time.RFC3339)
+	if p.By != "" {
+		what += " by " + p.By
+	}
 	if p.Reason != "" {
 		what += ": " + p.Reason
 	}

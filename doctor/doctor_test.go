@@ -334,6 +334,9 @@ func TestFindings(t *testing.T) {
 		{"no TLS", clinic{env: map[string]string{"USE_TLS": "no"}}, "tls", OK, "USE_TLS=no", ""},
 		{"wrong name", clinic{hop: smtptest.Config{TLS: authority.Server("smtp.example.org")}}, "tls", Error, "smtp.example.org", "SMTP_RELAY_HOST=smtp.example.org"},
 		{"wrong authority", clinic{hop: smtptest.Config{TLS: authority.Server("hop.example.net")}}, "tls", Error, "authority", "SMTP_RELAY_CA_FILE"},
+		{"no names", clinic{hop: smtptest.Config{TLS: authority.Server()}}, "tls", Error, "names no host", "subject alternative name"},
+		{"old TLS", clinic{hop: smtptest.Config{TLS: old(authority)}}, "tls", Error, "no TLS newer than 1.1", "ask whoever runs the upstream"},
+		{"RSA alone", clinic{hop: smtptest.Config{TLS: rsaAlone(authority)}}, "tls", Error, "RSA key exchange alone", "ask whoever runs the upstream"},
 		{"expired", clinic{hop: smtptest.Config{TLS: &tls.Config{Certificates: []tls.Certificate{authority.Expired("hop.example.net")}}}}, "tls", Error, "expired", "timedatectl"},
 		{"not verified", clinic{env: map[string]string{"TLS_VERIFY": "no"}, hop: smtptest.Config{TLS: authority.Server("hop.example.net")}}, "tls", Warning, "overlooks", "TLS_VERIFY=yes"},
 		{"wrong password", clinic{hop: smtptest.Config{Users: map[string]string{account: "x"}}}, "auth", Error, "535 5.7.8", "SMTP_RELAY_PASSWORD='the password' (now set in "},
@@ -425,7 +428,7 @@ func TestQueue(t *testing.T) {
 		{httpapi.Stats{Waiting: 2, Oldest: &fresh}, OK, "2 messages waiting", ""},
 		{httpapi.Stats{Broken: "disk on fire"}, Error, "disk on fire", "make room"},
 		{httpapi.Stats{Lanes: []httpapi.LaneDetail{{Name: "upstream", Held: true, Reason: "535 no"}}}, Warning, "held: 535 no", "dinkymail queue --lane upstream"},
-		{httpapi.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving"}}}, Warning, "is paused: moving", "dinkymail resume " + queue.Intake},
+		{httpapi.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving", By: "ada"}}}, Warning, "by ada: moving", "dinkymail resume " + queue.Intake},
 		{httpapi.Stats{Damaged: 1}, Warning, "1 record could not be read", "dmesg"},
 		{httpapi.Stats{Waiting: 1, Oldest: &long}, Warning, "the oldest mail waits for 3 hours", "dinkymail queue"},
 		{httpapi.Stats{Waiting: 1, Bytes: 9 << 30}, Warning, "9.0 GiB of the 10 GiB", "QUEUE_MAX_BYTES=20480MiB"},
@@ -556,4 +559,18 @@ func FuzzRecords(f *testing.F) {
 			t.Errorf("got %q", got)
 		}
 	})
+}
+
+// old is a next hop that stopped at TLS 1.1.
+func old(ca *smtptest.CA) *tls.Config {
+	c := ca.Server("hop.example.net")
+	c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	return c
+}
+
+// rsaAlone is a next hop without a key exchange that has forward secrecy.
+func rsaAlone(ca *smtptest.CA) *tls.Config {
+	c := ca.Server("hop.example.net")
+	c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}
+	return c
 }

@@ -170,7 +170,7 @@ func (e *exam) certificate(context.Context) []Finding {
 		return []Finding{f}
 	}
 	f.Why = "SMTP clients that verify will not hand in their mail"
-	f.Fix = "renew it, write it to TLS_CERT_FILE and send SIGHUP (systemctl reload dinkymail)"
+	f.Fix = "renew it, write it to TLS_CERT_FILE and run: dinkymail reload"
 	return []Finding{f}
 }
 

@@ -235,6 +235,8 @@ func (e *exam) remedy(check string, p *relay.Probed) string {
 		return e.line("SMTP_RELAY_PORT", "587") + ", or let this machine's firewall and its provider's pass port " + strconv.Itoa(cfg.Port)
 	case check == "tls" && p.TLS != nil:
 		return e.certificateRemedy(p)
+	case p.Outdated:
+		return "ask whoever runs the upstream for TLS 1.2 or newer with ECDHE; no setting here helps, but another upstream"
 	case check == "tls" && p.Failure.Stage == "connect":
 		return e.line("SMTP_RELAY_PORT", "587")
 	case check == "tls":
@@ -256,7 +258,10 @@ func (e *exam) certificateRemedy(p *relay.Probed) string {
 		return "its owner must renew it; if it is renewed, this machine's clock is wrong (timedatectl set-ntp true)"
 	case p.TLS.NotBefore.After(e.Now()):
 		return "this machine's clock is wrong (timedatectl set-ntp true), or the certificate is"
-	case strings.Contains(p.TLS.Problem, "SMTP_RELAY_HOST") && len(p.TLS.Names) > 0:
+	case len(p.TLS.Names) == 0:
+		return "whoever runs the upstream must make a certificate with its name as subject alternative name; " +
+			"on a network of your own, " + e.line("TLS_VERIFY", "no") + " until then"
+	case strings.Contains(p.TLS.Problem, "SMTP_RELAY_HOST"):
 		return e.line("SMTP_RELAY_HOST", strings.Replace(p.TLS.Names[0], "*.", "mail.", 1))
 	default:
 		return e.line("SMTP_RELAY_CA_FILE", "/path/to/the-authority.pem")

@@ -1,11 +1,14 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 
 	"dinkymail/message"
@@ -26,6 +29,10 @@ func (s *Server) controlRoutes() http.Handler {
 	r.Post(resumePath, s.serve(s.resume))
 	r.Get(logPath, s.serve(s.showLog))
 	r.Post(submitPath, s.serve(s.takeRaw))
+	if s.cfg.Settings != nil {
+		r.Get(settingsPath, s.serve(s.showSettings))
+		r.Post(reloadPath, s.serve(s.reload))
+	}
 	if s.cfg.Backup != nil {
 		r.Get(backupPath, s.serve(s.backup))
 	}
@@ -108,10 +115,19 @@ func (s *Server) pause(w http.ResponseWriter, r *http.Request) error {
 	if q.What == "" {
 		return malformed(`"what" is missing: ` + queue.Intake + ", " + queue.Everything + " or the name of a lane.")
 	}
-	if err := s.queue.Pause(q.What, clean(q.Reason)); err != nil {
+	if err := s.queue.Pause(q.What, clean(q.Reason), s.asker(r, q.By)); err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, done{true})
+}
+
+// asker is the user who asks for something: whom the kernel names, and of root, who may be anybody behind sudo, who it says it is.
+func (s *Server) asker(r *http.Request, said string) string {
+	who, _ := s.callers.identify(r)
+	if said = clean(said); said != "" && (who.user == "root" || who.user == "") {
+		return said
+	}
+	return who.user
 }
 
 // resume is POST /api/v1/resume.
@@ -129,19 +145,45 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, done{true})
 }
 
-// showLog is GET /api/v1/log?id=ID.
+// showLog is GET /api/v1/log: of the lines that are kept those that name ?id=, or else the newest ?lines=.
 func (s *Server) showLog(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Log == nil {
 		return refuse(codeNotFound, "The appliance keeps no log of its own: look where its standard error goes, "+
 			"such as journalctl -u dinkymail.")
 	}
-	id := r.URL.Query().Get("id")
-	if id == "" {
-		return malformed("the parameter id is missing.")
-	}
+	query := r.URL.Query()
 	out := &begun{ResponseWriter: w, kind: "text/plain; charset=utf-8"}
-	err := s.cfg.Log(r.Context(), id, out)
+	if id := query.Get("id"); id != "" {
+		return out.end(s.cfg.Log(r.Context(), id, out))
+	}
+	n, err := strconv.Atoi(query.Get("lines"))
+	if err != nil || n < 1 || n > mostLogLines {
+		return malformed(fmt.Sprintf("the parameter id is missing, or lines with a number from 1 to %d.", mostLogLines))
+	}
+	newest := lastLines{most: n}
+	if err := s.cfg.Log(r.Context(), "", &newest); err != nil {
+		return out.end(err)
+	}
+	_, err = out.Write(bytes.Join(newest.lines[max(0, len(newest.lines)-n):], nil))
 	return out.end(err)
+}
+
+// mostLogLines bounds how many of the newest log lines are shown at once.
+const mostLogLines = 10_000
+
+// lastLines keeps at least as many of the lines last written to it, of which each Write is one.
+type lastLines struct {
+	most  int
+	lines [][]byte
+}
+
+// Write takes in one line.
+func (l *lastLines) Write(line []byte) (int, error) {
+	if len(l.lines) == 2*l.most { // so that each line is moved once
+		l.lines = slices.Delete(l.lines, 0, l.most)
+	}
+	l.lines = append(l.lines, bytes.Clone(line))
+	return len(line), nil
 }
 
 // backup is GET /api/v1/backup.

@@ -44,6 +44,7 @@ type healthReport struct {
 type healthCheck struct {
 	Store    string `json:"store"`    // ok or failed
 	Delivery string `json:"delivery"` // ok, held or captured
+	Intake   string `json:"intake"`   // ok or paused
 }
 
 // detail is what the outside has no business to know.
@@ -68,6 +69,7 @@ var heldReasons = map[string]string{
 	"quota":          "a sending quota is used up; mail is kept and tried again",
 	"busy":           "the next hop takes less mail at a time; mail is kept and tried again",
 	"not configured": "no upstream configured",
+	"paused":         "the operator has paused delivery; mail is kept",
 }
 
 // showHealth is GET /health and GET /api/health.
@@ -109,7 +111,7 @@ func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) report(status queue.Status, sick error) healthReport {
-	report := healthReport{Status: "ok", Checks: healthCheck{Store: "ok", Delivery: "ok"}}
+	report := healthReport{Status: "ok", Checks: healthCheck{Store: "ok", Delivery: "ok", Intake: "ok"}}
 	for _, l := range status.Lanes {
 		if l.Held {
 			report.Status, report.Reason, report.Checks.Delivery = "degraded", heldReasons[l.Kind], "held"
@@ -120,6 +122,11 @@ func (s *Server) report(status queue.Status, sick error) healthReport {
 	}
 	if s.cfg.Development {
 		report.Status, report.Reason, report.Checks.Delivery = "ok", "", "captured"
+	}
+	for _, p := range status.Paused {
+		if p.What == queue.Intake {
+			report.Status, report.Reason, report.Checks.Intake = "degraded", "the operator has paused taking mail in", "paused"
+		}
 	}
 	if sick != nil {
 		report.Status, report.Checks.Store = "down", "failed"

@@ -71,7 +71,7 @@ type Operations interface {
 	Bounce(id queue.ID, reason string) error
 	Redirect(id queue.ID, to message.Address) error
 	EditRecipients(id queue.ID, add, drop []message.Address) error
-	Pause(what, reason string) error
+	Pause(what, reason, by string) error
 	Resume(what string) error
 }
 
@@ -100,6 +100,8 @@ type Config struct {
 	Log func(ctx context.Context, id string, w io.Writer) error
 	// Backup writes a copy of the whole queue; nil: there is no such route.
 	Backup func(ctx context.Context, w io.Writer) error
+	// Settings is what the operator sees and reloads of the settings; nil: nothing.
+	Settings Settings
 	// Vitals is what the metrics tell of the machine; nil: nothing.
 	Vitals func() Vitals
 

@@ -317,7 +317,7 @@ func TestActionsOnSomeThatFail(t *testing.T) {
 // Of messages named each failure is told, of those that filters select a hundred.
 func TestManyFail(t *testing.T) {
 	o := operate(t, later)
-	if err := o.Pause(t.Context(), "upstream", ""); err != nil {
+	if err := o.Pause(t.Context(), "upstream", "", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	const many = 150
@@ -336,7 +336,7 @@ func TestManyFail(t *testing.T) {
 // A list of IDs without any means nothing, and not everything: that is what a script sends which found none.
 func TestNoIDsAreNothing(t *testing.T) {
 	o := operate(t)
-	if err := o.Pause(t.Context(), "upstream", ""); err != nil {
+	if err := o.Pause(t.Context(), "upstream", "", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	o.put("Hello", "bob@example.net")
@@ -375,8 +375,8 @@ func TestSenselessRequests(t *testing.T) {
 		_, err := o.Act(t.Context(), c.a)
 		wantCode(t, err, 400, c.code, c.words)
 	}
-	wantCode(t, o.Pause(t.Context(), "moon", ""), 400, codeSelection, "moon")
-	wantCode(t, o.Pause(t.Context(), "", ""), 400, codeFormat, "what")
+	wantCode(t, o.Pause(t.Context(), "moon", "", "ada"), 400, codeSelection, "moon")
+	wantCode(t, o.Pause(t.Context(), "", "", "ada"), 400, codeFormat, "what")
 	wantCode(t, o.Resume(t.Context(), ""), 400, codeFormat, "what")
 	for body, words := range map[string]string{
 		`{"verb":"remove","form":"x"}`:   "form",
@@ -399,7 +399,7 @@ func TestSenselessRequests(t *testing.T) {
 // A long list comes in pages, forwards and backwards.
 func TestListsInPages(t *testing.T) {
 	o := operate(t)
-	if err := o.Pause(t.Context(), queue.Everything, ""); err != nil {
+	if err := o.Pause(t.Context(), queue.Everything, "", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.Resume(t.Context(), queue.Intake); err != nil {
@@ -447,7 +447,7 @@ func strs(ids []queue.ID) (out []string) {
 func TestStats(t *testing.T) {
 	o := operate(t, later)
 	o.await(o.put("s", "later@example.net", "bob@example.net"), queue.StateDeferred)
-	if err := o.Pause(t.Context(), queue.Intake, "moving house"); err != nil {
+	if err := o.Pause(t.Context(), queue.Intake, "moving house", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	st, err := o.Stats(t.Context())
@@ -474,7 +474,7 @@ func TestAgeColumns(t *testing.T) {
 // While intake is paused no door of ours takes mail, each with a word for when to try again; notices and deliveries go on.
 func TestPausedIntake(t *testing.T) {
 	o := operate(t)
-	if err := o.Pause(t.Context(), queue.Intake, "moving house"); err != nil {
+	if err := o.Pause(t.Context(), queue.Intake, "moving house", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	_, err := o.Submit(t.Context(), "", []string{"bob@example.net"}, strings.NewReader("Subject: s\n\n"))
@@ -483,8 +483,21 @@ func TestPausedIntake(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"paused"`) {
 		t.Errorf("/send = %d %v %s", w.Code, w.Header(), w.Body)
 	}
+	h, err := o.Health(t.Context())
+	if err != nil || h.Status != "degraded" || h.Reason != "the operator has paused taking mail in" {
+		t.Errorf("health says %+v, %v", h, err)
+	}
+	if w := serveOne(o.server, "GET", "/health", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"intake":"paused"`) {
+		t.Errorf("/health = %d %s", w.Code, w.Body)
+	}
+	if st, err := o.Stats(t.Context()); err != nil || st.Paused[0].By != "ada" {
+		t.Errorf("stats = %+v, %v", st, err)
+	}
 	if err := o.Resume(t.Context(), queue.Intake); err != nil {
 		t.Fatal(err)
+	}
+	if h, err := o.Health(t.Context()); err != nil || h.Status != "ok" {
+		t.Errorf("health says %+v, %v", h, err)
 	}
 	o.put("s", "bob@example.net")
 	o.hop.Wait(1, soon)
@@ -547,7 +560,7 @@ func TestWatcherWhoDoesNotRead(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	for range 400 { // more than the socket holds
-		if err := errors.Join(o.Pause(t.Context(), queue.Intake, strings.Repeat("x", 1000)), o.Resume(t.Context(), queue.Intake)); err != nil {
+		if err := errors.Join(o.Pause(t.Context(), queue.Intake, strings.Repeat("x", 1000), "ada"), o.Resume(t.Context(), queue.Intake)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"dinkymail/queue"
@@ -42,6 +43,9 @@ const (
 	submitPath  = "/api/v1/submit"
 	backupPath  = "/api/v1/backup"
 	logPath     = "/api/v1/log"
+
+	settingsPath = "/api/v1/settings"
+	reloadPath   = "/api/v1/reload"
 )
 
 // listRequest is the body of POST /api/v1/queue/list.
@@ -55,6 +59,7 @@ type listRequest struct {
 type pauseRequest struct {
 	What   string `json:"what"`
 	Reason string `json:"reason,omitempty"`
+	By     string `json:"by,omitempty"` // who asks; heeded of root alone, for the kernel tells who everybody else is
 }
 
 // List returns a page of at most limit messages, beginning behind after.
@@ -110,8 +115,9 @@ func (c *Client) Stats(ctx context.Context) (st Stats, err error) {
 }
 
 // Pause stops taking mail in (queue.Intake), delivering on a lane, or queue.Everything, until Resume, restarts included.
-func (c *Client) Pause(ctx context.Context, what, reason string) error {
-	return c.post(ctx, pausePath, pauseRequest{what, reason}, &struct{}{})
+// by is who asks, for the log and the lists.
+func (c *Client) Pause(ctx context.Context, what, reason, by string) error {
+	return c.post(ctx, pausePath, pauseRequest{what, reason, by}, &struct{}{})
 }
 
 // Resume ends what Pause began.
@@ -161,6 +167,11 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error { return c.copy(
 // Log writes the kept log lines that name id to w, oldest first.
 func (c *Client) Log(ctx context.Context, id string, w io.Writer) error {
 	return c.copy(ctx, logPath+"?"+url.Values{"id": {id}}.Encode(), w)
+}
+
+// NewestLog writes the newest kept log lines to w, at most lines of them, oldest first.
+func (c *Client) NewestLog(ctx context.Context, lines int, w io.Writer) error {
+	return c.copy(ctx, logPath+"?"+url.Values{"lines": {strconv.Itoa(lines)}}.Encode(), w)
 }
 
 func (c *Client) post(ctx context.Context, path string, v, into any) error {

@@ -141,7 +141,7 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte(`{"to":[{"address":"ops"}]}` + "\n"))
 	f.Add([]byte("Subject: x\r\n\r\n"))
 	dir := f.TempDir()
-	cfg := Config{Dir: dir, Machine: "box", About: About{"example.org", 1 << 20, 10}}
+	cfg := Config{Dir: dir, Machine: "box", About: About{Domain: "example.org", MaxMessageBytes: 1 << 20, MaxRecipients: 10}}
 	if err := Prepare(cfg, dir); err != nil {
 		f.Fatal(err)
 	}

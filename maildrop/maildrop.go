@@ -24,7 +24,9 @@
 //
 // # Limits
 //
-// Mail is picked up every two seconds. A member of the group who guesses a name of 80 bits can read another's mail before it is
+// Mail is picked up every two seconds. Once more than Config.MaxMessages or MaxBytes lie there after that, about.json says so and
+// Put takes no more; while no appliance runs nobody counts, for who puts mail there may not list it, and Put leaves minFree of
+// the disk. What does not fit into the queue waits, and so does what is larger; smaller mail goes on. A member of the group who guesses a name of 80 bits can read another's mail before it is
 // picked up. Put cannot bring the directory itself to the disk for who may not list it; it syncs the file again under its new
 // name, which on the file systems of Linux does the same. What is refused for good once it is picked up is not returned to its
 // sender: sendmail checks beforehand what can be checked. rejected/ keeps 100 files, then the oldest make room.
@@ -37,10 +39,12 @@ package maildrop
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"dinkymail/queue"
@@ -53,6 +57,9 @@ type Config struct {
 	// Machine is this machine's name: a sender without a domain is there. Recipients without one are at About.Domain.
 	Machine string
 	About   About
+	// How much may lie in maildrop/ before Put is told to take no more; zero: no limit.
+	MaxMessages int
+	MaxBytes    int64
 }
 
 // About is what the appliance tells the programs that hand mail in.
@@ -60,7 +67,14 @@ type About struct {
 	Domain          string `json:"domain"`
 	MaxMessageBytes int64  `json:"maxMessageBytes"`
 	MaxRecipients   int    `json:"maxRecipients"`
+	Full            string `json:"full,omitempty"` // why Put takes no more for now
 }
+
+// ErrFull says that no more mail is put down for now.
+var ErrFull = errors.New("the maildrop is full")
+
+// minFree is what Put leaves of the disk, in bytes.
+const minFree = 64 << 20
 
 // The names in Config.Dir.
 const (
@@ -107,20 +121,35 @@ type Submitter interface {
 
 // Drop picks mail up.
 type Drop struct {
-	next Submitter
-	cfg  Config
-	log  *slog.Logger
+	next  Submitter
+	cfg   Config
+	fresh atomic.Pointer[Config] // set by Use, taken by the next round
+	log   *slog.Logger
 
 	users  map[uint32]string // names by uid, as far as they were asked for
 	said   map[string]bool   // files whose trouble was logged
-	seen   map[string]bool   // those of them that were there in this round
 	stopAt string            // the log has this reason already
+	full   string            // about.json says this
+	pass                     // of this round
+}
+
+// pass is one round through the directory.
+type pass struct {
+	seen   map[string]bool // files whose trouble was known or was logged
+	reason error           // why mail waits, the first time it was met
+	closed bool            // no mail at all is accepted
+	beyond int64           // nor is any of this size or more
+	left   int             // what stays
+	bytes  int64
 }
 
 // New makes a Drop of a directory that Prepare has made. It starts nothing.
 func New(next Submitter, cfg Config, log *slog.Logger) *Drop {
 	return &Drop{next: next, cfg: cfg, log: log, users: map[uint32]string{}, said: map[string]bool{}}
 }
+
+// Use replaces the settings, but for Dir and Group. It is heeded within two seconds.
+func (d *Drop) Use(cfg Config) { d.fresh.Store(&cfg) }
 
 // every is how often the directory is looked at.
 const every = 2 * time.Second

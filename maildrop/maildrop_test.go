@@ -67,21 +67,96 @@ func TestMailIsAcceptedOnce(t *testing.T) {
 	}
 }
 
-// An ID from the future is replaced: a later one than all others would stay the latest.
+// A mail that was written while the clock was ahead keeps its ID: under another one a crash before its file is gone would send it
+// twice.
 func TestClockThatWasAhead(t *testing.T) {
 	h := newHouse(t)
 	const future = "7vvvvvvvvvvvvvvv"
-	if err := Put(h.dir, future, envelope(t, "ada@example.org", "bob@example.net"), strings.NewReader(letter)); err != nil {
-		t.Fatal(err)
-	}
-	h.round()
-	for id := range h.accepted() {
-		if id == future {
-			t.Error("the ID from the future was taken")
+	for range 2 {
+		if err := Put(h.dir, future, envelope(t, "ada@example.org", "bob@example.net"), strings.NewReader(letter)); err != nil {
+			t.Fatal(err)
 		}
-		return
+		h.round()
 	}
-	t.Error("the mail was not accepted")
+	if got := h.accepted(); len(got) != 1 || got[future] == "" || len(h.names(dropDir)) > 0 {
+		t.Errorf("got %d mails, left %v", len(got), h.names(dropDir))
+	}
+}
+
+// One mail that does not fit now waits, and what is larger with it; the others go on. What keeps all of them out is asked once.
+func TestMailThatDoesNotFitKeepsNoneBack(t *testing.T) {
+	h := newHouse(t)
+	var ids []queue.ID
+	for _, size := range []int{1, 5000, 1, 9000, 1} {
+		ids = append(ids, queue.NewID())
+		body := letter + strings.Repeat("a line of text\r\n", size/16)
+		if err := Put(h.dir, ids[len(ids)-1], envelope(t, "ada@example.org", "bob@example.net"), strings.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := &narrow{next: h.queue, most: 2000}
+	New(next, h.cfg, h.logger()).round(context.Background())
+	if left := h.names(dropDir); !slices.Equal(left, []string{string(ids[1]), string(ids[3])}) || next.asked != 4 {
+		t.Errorf("left %v of %v after %d were handed in", left, ids, next.asked)
+	}
+	if n := strings.Count(h.log.String(), "mail waits in the maildrop"); n != 1 {
+		t.Errorf("said %d times: %s", n, h.log.String())
+	}
+	d := New(&moody{next: h.queue, err: queue.ErrPaused}, h.cfg, h.logger())
+	d.round(context.Background())
+	if len(h.names(dropDir)) != 2 || !d.closed {
+		t.Errorf("left %v", h.names(dropDir))
+	}
+}
+
+// narrow has room for small mail alone.
+type narrow struct {
+	next  Submitter
+	most  int
+	asked int
+}
+
+func (n *narrow) Submit(ctx context.Context, s queue.Submission) (queue.ID, error) {
+	n.asked++
+	body, err := io.ReadAll(s.Body)
+	if err != nil {
+		return "", err
+	}
+	if len(body) > n.most {
+		return "", queue.ErrFull
+	}
+	s.Body = strings.NewReader(string(body))
+	return n.next.Submit(ctx, s)
+}
+
+// Once as much waits as may, no more is put down until some of it is gone.
+func TestMaildropHasLimits(t *testing.T) {
+	for name, limit := range map[string]func(*Config){
+		"messages": func(c *Config) { c.MaxMessages = 2 },
+		"bytes":    func(c *Config) { c.MaxBytes = 150 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			limit(&h.cfg)
+			next := &moody{next: h.queue, err: queue.ErrPaused}
+			d := New(next, h.cfg, h.logger())
+			put := func() error {
+				return Put(h.dir, queue.NewID(), envelope(t, "ada@example.org", "bob@example.net"), strings.NewReader(letter))
+			}
+			if err := errors.Join(put(), put()); err != nil {
+				t.Fatal(err)
+			}
+			d.round(context.Background())
+			if err := put(); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "2 mails") {
+				t.Errorf("got %v", err)
+			}
+			next.err = nil
+			d.round(context.Background())
+			if err := put(); err != nil || len(h.accepted()) != 2 {
+				t.Errorf("got %v with %d accepted", err, len(h.accepted()))
+			}
+		})
+	}
 }
 
 // A writer that fails, or is killed, leaves nothing that is picked up, and its rest goes after a day.
@@ -213,7 +288,7 @@ func TestPutErrors(t *testing.T) {
 // it can be passed through, and about.json is there.
 func TestPrepare(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	cfg := Config{Dir: filepath.Join(data, "in", "submit"), About: About{"example.org", 1 << 20, 10}}
+	cfg := Config{Dir: filepath.Join(data, "in", "submit"), About: About{Domain: "example.org", MaxMessageBytes: 1 << 20, MaxRecipients: 10}}
 	check := func(want map[string]fs.FileMode) {
 		t.Helper()
 		for name, mode := range want {

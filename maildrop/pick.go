@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -33,19 +34,29 @@ var errNoMail = errors.New("it is no mail that sendmail wrote")
 
 // round picks up what is there.
 func (d *Drop) round(ctx context.Context) {
-	d.seen = map[string]bool{}
-	err := d.walk(ctx)
+	if cfg := d.fresh.Swap(nil); cfg != nil {
+		cfg.Dir, cfg.Group = d.cfg.Dir, d.cfg.Group
+		d.cfg = *cfg
+		d.announce(d.full)
+	}
+	d.pass = pass{seen: map[string]bool{}, beyond: math.MaxInt64}
+	if err := d.walk(ctx); err != nil && d.reason == nil {
+		d.reason = err
+	}
 	d.said = d.seen
 	switch {
-	case err == nil:
+	case ctx.Err() != nil:
+		return
+	case d.reason == nil:
 		d.stopAt = ""
-	case ctx.Err() == nil && err.Error() != d.stopAt:
-		d.stopAt = err.Error()
-		d.log.Warn("mail waits in the maildrop", "dir", d.cfg.Dir, "err", err)
+	case d.reason.Error() != d.stopAt:
+		d.stopAt = d.reason.Error()
+		d.log.Warn("mail waits in the maildrop", "dir", d.cfg.Dir, "err", d.reason)
 	}
+	d.measure()
 }
 
-// walk goes through the directory once. An error means that nothing is accepted now.
+// walk goes through the directory once. An error means that it cannot be read.
 func (d *Drop) walk(ctx context.Context) error {
 	dir, err := os.Open(filepath.Join(d.cfg.Dir, dropDir))
 	if err != nil {
@@ -56,9 +67,7 @@ func (d *Drop) walk(ctx context.Context) error {
 		entries, err := dir.ReadDir(batch)
 		slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 		for _, e := range entries {
-			if err := d.take(ctx, e.Name()); err != nil {
-				return err
-			}
+			d.take(ctx, e.Name())
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -71,38 +80,92 @@ func (d *Drop) walk(ctx context.Context) error {
 }
 
 // take does what is to be done with one name.
-func (d *Drop) take(ctx context.Context, name string) error {
+func (d *Drop) take(ctx context.Context, name string) {
 	path := filepath.Join(d.cfg.Dir, dropDir, name)
 	info, err := os.Lstat(path)
 	switch {
-	case err != nil:
-		return nil //nolint:nilerr // whoever put it there took it away again
+	case err != nil: // whoever put it there took it away again
 	case !info.Mode().IsRegular():
 		d.drop(path, info, errors.New("it is no plain file"))
-		return nil
 	case strings.HasPrefix(name, "."):
 		if time.Since(info.ModTime()) > forgotten {
 			d.drop(path, info, errors.New("nobody finished writing it"))
 		}
-		return nil
+	case !queue.ID(name).Valid():
+		d.drop(path, info, errNoMail)
+	case d.closed || info.Size() >= d.beyond || ctx.Err() != nil:
+		d.leave(info)
+	default:
+		d.accept(ctx, path, info)
 	}
-	err = errNoMail
-	if queue.ID(name).Valid() {
-		err = d.submit(ctx, path, queue.ID(name))
-	}
+}
+
+// accept hands one mail in, and says what becomes of it otherwise.
+func (d *Drop) accept(ctx context.Context, path string, info fs.FileInfo) {
+	err := d.submit(ctx, path, queue.ID(info.Name()))
 	switch {
 	case err == nil, errors.Is(err, queue.ErrExists):
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove %s, which is accepted: %w", path, err)
+		if err = os.Remove(path); err == nil || errors.Is(err, fs.ErrNotExist) {
+			return
 		}
+		d.say(path, fmt.Errorf("remove it, for it is accepted: %w", err))
 	case final(err):
 		d.drop(path, info, err)
+		return
+	case errors.Is(err, queue.ErrFull), errors.Is(err, queue.ErrNoSpace): // a smaller one may fit
+		d.beyond = info.Size()
+		d.wait(err)
 	case later(err) || ctx.Err() != nil:
-		return err
+		d.closed = true
+		d.wait(err)
 	default:
 		d.say(path, err)
 	}
-	return nil
+	d.leave(info)
+}
+
+// wait notes why mail stays.
+func (d *Drop) wait(err error) {
+	if d.reason == nil {
+		d.reason = err
+	}
+}
+
+// leave counts what stays.
+func (d *Drop) leave(info fs.FileInfo) {
+	d.left++
+	d.bytes += info.Size()
+}
+
+// measure tells those who put mail down whether there is room for more.
+func (d *Drop) measure() {
+	full := ""
+	if d.cfg.MaxMessages > 0 && d.left >= d.cfg.MaxMessages || d.cfg.MaxBytes > 0 && d.bytes >= d.cfg.MaxBytes {
+		full = fmt.Sprintf("%d mails (%d bytes) wait in it, and SUBMIT_MAX_MESSAGES or SUBMIT_MAX_BYTES allows no more", d.left, d.bytes)
+	}
+	if (full == "") == (d.full == "") {
+		return
+	}
+	if !d.announce(full) {
+		return
+	}
+	if full != "" {
+		d.log.Warn("the maildrop is full; sendmail takes no more", "dir", d.cfg.Dir, "waiting", d.left, "bytes", d.bytes)
+	} else {
+		d.log.Info("the maildrop has room again", "dir", d.cfg.Dir)
+	}
+}
+
+// announce writes about.json, and reports whether it could.
+func (d *Drop) announce(full string) bool {
+	cfg := d.cfg
+	cfg.About.Full = full
+	if err := writeAbout(cfg); err != nil {
+		d.log.Warn("the maildrop's limits cannot be told", "err", err)
+		return false
+	}
+	d.full = full
+	return true
 }
 
 // final reports whether a mail with this error will never be accepted.
@@ -118,7 +181,7 @@ func final(err error) bool {
 
 // later reports whether no mail at all is accepted now.
 func later(err error) bool {
-	for _, e := range []error{queue.ErrFull, queue.ErrNoSpace, queue.ErrBroken, queue.ErrClosed, queue.ErrPaused} {
+	for _, e := range []error{queue.ErrBroken, queue.ErrClosed, queue.ErrPaused} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -153,9 +216,6 @@ func (d *Drop) submit(ctx context.Context, path string, id queue.ID) error {
 	d.complete(&e)
 	uid := owner(info)
 	who := d.user(uid)
-	if time.Until(id.Time()) > time.Minute {
-		id = "" // written while the clock was ahead; a later ID than any other's would not do
-	}
 	s := queue.Submission{
 		ID: id, Envelope: e, Body: in,
 		Trace:  message.Trace{User: who},

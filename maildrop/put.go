@@ -9,13 +9,14 @@ import (
 	"os"
 	"path/filepath"
 
+	"dinkymail/internal/disk"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
 
 // Put leaves a mail in dir to be picked up under id. Its lines end in CRLF. Once it returns nil the mail is on the disk. The
-// error is fs.ErrExist where a mail of this ID is there already, fs.ErrNotExist where dir is no place to leave mail in, and
-// fs.ErrPermission where this user may not.
+// error is fs.ErrExist where a mail of this ID is there already, fs.ErrNotExist where dir is no place to leave mail in,
+// fs.ErrPermission where this user may not, and ErrFull where there is too much already.
 func Put(dir string, id queue.ID, e message.Envelope, body io.Reader) error {
 	if !id.Valid() {
 		return fmt.Errorf("leave mail in %s: %q is no ID", dir, string(id))
@@ -23,6 +24,9 @@ func Put(dir string, id queue.ID, e message.Envelope, body io.Reader) error {
 	drop := filepath.Join(dir, dropDir)
 	place, err := os.Stat(drop)
 	if err != nil {
+		return fmt.Errorf("leave mail in %s: %w", dir, err)
+	}
+	if err := room(dir); err != nil {
 		return fmt.Errorf("leave mail in %s: %w", dir, err)
 	}
 	head, err := message.MarshalEnvelope(e)
@@ -40,6 +44,17 @@ func Put(dir string, id queue.ID, e message.Envelope, body io.Reader) error {
 	if err != nil {
 		_ = os.Remove(f.Name()) // it is renamed already, or the next round of the appliance finds it
 		return fmt.Errorf("leave mail in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// room says why no more mail is to be put down in dir, or nil. A place that says nothing of itself has room.
+func room(dir string) error {
+	if about, err := ReadAbout(dir); err == nil && about.Full != "" {
+		return fmt.Errorf("%w: %s", ErrFull, about.Full)
+	}
+	if free, size := disk.Room(dir); size > 0 && free < minFree {
+		return fmt.Errorf("%w: its disk has %d MiB left, and %d are kept free", ErrFull, free>>20, int64(minFree>>20))
 	}
 	return nil
 }

@@ -53,11 +53,11 @@ func (p *pauses) set(what string, s *PauseStatus) {
 // Pause stops taking mail in (Intake), delivering on a lane, by its name, or both (Everything), until Resume; a restart does not
 // end it. While intake is paused Submit returns ErrPaused; notices of the queue itself are taken in all the same. On a paused
 // lane nothing is tried, not even a probe, and nothing expires; attempts that go on come to their end. Pausing again changes the
-// reason. The error of an unknown name wraps ErrSelection.
-func (q *Queue) Pause(what, reason string) error {
+// reason, and by, which is who does it. The error of an unknown name wraps ErrSelection.
+func (q *Queue) Pause(what, reason, by string) error {
 	names, err := pausable(what)
 	for _, name := range names {
-		s := PauseStatus{What: name, Reason: reason, Since: time.Now().UTC()}
+		s := PauseStatus{What: name, Reason: reason, By: by, Since: time.Now().UTC()}
 		if old := q.pauses.get(name); old != nil {
 			s.Since = old.Since
 		}
@@ -69,7 +69,7 @@ func (q *Queue) Pause(what, reason string) error {
 			return fmt.Errorf("pause %s: %w", name, err)
 		}
 		q.pauses.set(name, &s)
-		q.log.Warn("paused", "lane", name, "reason", cmp.Or(reason, reasonPaused))
+		q.log.Warn("paused", "lane", name, "reason", cmp.Or(reason, reasonPaused), "by", by)
 		q.tellLane(EventPaused, name, reason)
 	}
 	return err
@@ -130,7 +130,7 @@ func (q *Queue) recallPauses() {
 // warnOfPauses reminds the operator at the start.
 func (q *Queue) warnOfPauses() {
 	for _, p := range q.pauses.all() {
-		q.log.Warn("still paused", "lane", p.What, "reason", cmp.Or(p.Reason, reasonPaused), "since", p.Since,
+		q.log.Warn("still paused", "lane", p.What, "reason", cmp.Or(p.Reason, reasonPaused), "by", p.By, "since", p.Since,
 			"remedy", "dinkymail resume "+p.What)
 	}
 }

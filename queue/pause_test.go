@@ -19,7 +19,7 @@ func TestPausedLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, shut := openStore(t, dir)
 		g := run(t, b, h, settings())
-		if err := g.Pause("upstream", "moving house"); err != nil {
+		if err := g.Pause("upstream", "moving house", "ada"); err != nil {
 			t.Fatal(err)
 		}
 		id = g.send(letter(t, "bob@example.net"))
@@ -65,7 +65,7 @@ func TestPauseDuringAttempts(t *testing.T) {
 	bubble(t, h, cfg, func(t *testing.T, g *rig) {
 		first, second := g.send(letter(t, "bob@example.net")), g.send(letter(t, "cyd@example.net"))
 		pass(time.Second)
-		if err := g.Pause("upstream", ""); err != nil {
+		if err := g.Pause("upstream", "", "ada"); err != nil {
 			t.Fatal(err)
 		}
 		g.wantState(first, queue.StateActive, "")
@@ -99,7 +99,7 @@ func TestPausedIntake(t *testing.T) {
 	}}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
 		g.send(letter(t, "bob@example.net"))
-		if err := g.Pause(queue.Intake, "spam"); err != nil {
+		if err := g.Pause(queue.Intake, "spam", "ada"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := g.Submit(t.Context(), letter(t, "bob@example.net")); !errors.Is(err, queue.ErrPaused) {
@@ -131,11 +131,11 @@ func TestPauseEverything(t *testing.T) {
 				t.Errorf("paused: %q, want %q", s, want)
 			}
 		}
-		if err := g.Pause(queue.Everything, "a"); err != nil {
+		if err := g.Pause(queue.Everything, "a", "ada"); err != nil {
 			t.Error(err)
 		}
 		paused("intake a, upstream a")
-		if err := g.Pause("upstream", "b"); err != nil {
+		if err := g.Pause("upstream", "b", "ada"); err != nil {
 			t.Error(err)
 		}
 		paused("intake a, upstream b")
@@ -147,7 +147,7 @@ func TestPauseEverything(t *testing.T) {
 			t.Error(err)
 		}
 		paused("")
-		for _, err := range []error{g.Pause("nowhere", ""), g.Resume("")} {
+		for _, err := range []error{g.Pause("nowhere", "", "ada"), g.Resume("")} {
 			if !errors.Is(err, queue.ErrSelection) || !strings.Contains(err.Error(), "the lanes are: upstream") {
 				t.Errorf("%v", err)
 			}

@@ -82,4 +82,5 @@ type PauseStatus struct {
 	What   string    `json:"what"` // Intake or a lane's name
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since"`
+	By     string    `json:"by,omitempty"` // who paused it last
 }

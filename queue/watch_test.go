@@ -51,7 +51,7 @@ func TestWatch(t *testing.T) {
 		pass(3 * time.Minute)
 		gather()
 		pass(time.Hour)
-		for _, err := range []error{g.Pause("upstream", "x"), g.Resume("upstream"), g.Remove(id, time.Now()), g.Restore(id)} {
+		for _, err := range []error{g.Pause("upstream", "x", "ada"), g.Resume("upstream"), g.Remove(id, time.Now()), g.Restore(id)} {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
-	"strings"
 
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -14,9 +14,14 @@ import (
 // attempt is one call of Deliver.
 type attempt struct {
 	queue.Delivery
+	pool    *pool
 	results []queue.Result // a Stage in it means: settled, as far as this attempt goes
-	todo    []int          // recipients of the transaction at hand, as indexes
-	again   []int          // those that the next hop wants in another one
+	todo    []int          // recipients that wait for their transaction, as indexes
+	most    int            // recipients in one transaction
+	hand    transact       // the one at hand
+
+	renewed bool   // a connection was given up for a fresh one, which is done once
+	lesson  lesson // what that one teaches, if the fresh one does better
 
 	// The message as this next hop takes it.
 	body     io.ReadSeeker
@@ -24,12 +29,11 @@ type attempt struct {
 	eightBit bool
 	utf8     bool // MAIL needs SMTPUTF8
 
-	answered bool   // the next hop said something to MAIL
-	talk     string // what was said, when something was not delivered
+	talk string // what was said, when something was not delivered
 }
 
-func newAttempt(d queue.Delivery) *attempt {
-	a := &attempt{Delivery: d, results: make([]queue.Result, len(d.Envelope.To)), todo: make([]int, len(d.Envelope.To))}
+func newAttempt(p *pool, d queue.Delivery) *attempt {
+	a := &attempt{Delivery: d, pool: p, most: p.perTransaction(), results: make([]queue.Result, len(d.Envelope.To)), todo: make([]int, len(d.Envelope.To))}
 	for i := range a.todo {
 		a.todo[i] = i
 	}
@@ -37,10 +41,11 @@ func newAttempt(d queue.Delivery) *attempt {
 }
 
 // over makes the attempt on this connection. It returns a fault when the connection is of no more use; recipients without a
-// result are then the caller's.
+// result are then the caller's. Without a fault those in todo wait for another connection.
 func (a *attempt) over(ctx context.Context, c *conn) *fault {
 	c.said.begin()
 	if !a.prepare(c) {
+		a.todo = nil
 		return nil
 	}
 	stop := c.guard(ctx)
@@ -49,27 +54,71 @@ func (a *attempt) over(ctx context.Context, c *conn) *fault {
 		if f == nil {
 			f = &fault{stage: stageMail}
 		}
-		f.err, f.gone, f.reply = context.Cause(ctx), true, reply{}
+		f.err, f.gone, f.renew, f.reply = context.Cause(ctx), true, false, reply{}
+	}
+	if f != nil {
+		a.interrupted(f)
 	}
 	return f
 }
 
-// transactions makes one transaction after another while the next hop takes only so many recipients in one.
+// transactions makes one transaction after another, each with no more recipients than the next hop
+// takes in one, until the connection has had its number. It returns a fault when a transaction
+// ended with its connection.
 func (a *attempt) transactions(c *conn) *fault {
-	for len(a.todo) > 0 {
-		t := transact{a: a, c: c}
-		if f := t.run(); f != nil {
+	for {
+		t := &a.hand
+		*t = transact{a: a, c: c, to: a.todo[:min(a.most, len(a.todo))]}
+		f := t.run()
+		c.used++
+		c.idled = 0
+		if f != nil {
 			return f
 		}
-		if !t.delivered {
-			break // those in again stay deferred with the reply they had
-		}
-		a.todo, a.again = a.again, nil
-		for _, i := range a.todo {
-			a.results[i] = queue.Result{}
+		a.pool.learn(a.lesson)
+		a.lesson = lesson{}
+		a.advance(t)
+		if len(a.todo) == 0 || a.pool.worn(c) {
+			return nil
 		}
 	}
-	return nil
+}
+
+// interrupted sees to the recipients of the transaction that ended with its connection.
+func (a *attempt) interrupted(f *fault) {
+	t := &a.hand
+	if !f.renew {
+		res := classify(f, t.c.remote)
+		for _, i := range t.to {
+			if a.results[i].Stage == "" {
+				a.results[i] = res
+			}
+		}
+		return
+	}
+	a.unsettle(t.again)
+	a.todo = slices.DeleteFunc(a.todo, func(i int) bool { return a.results[i].Stage != "" })
+}
+
+// advance leaves in todo who comes next. When the next hop wants nothing of this message now, that
+// is true for all who wait.
+func (a *attempt) advance(t *transact) {
+	rest := a.todo[len(t.to):]
+	if res, all := t.verdict(); all {
+		for _, i := range rest {
+			a.results[i] = res
+		}
+		a.todo = nil
+		return
+	}
+	a.unsettle(t.again)
+	a.todo = append(t.again, rest...)
+}
+
+func (a *attempt) unsettle(recipients []int) {
+	for _, i := range recipients {
+		a.results[i] = queue.Result{}
+	}
 }
 
 // prepare fits the message to what the next hop is able to do, and settles the recipients for whom that cannot be. It reports
@@ -141,14 +190,4 @@ func (a *attempt) downgrade(c *conn) bool {
 		a.body, a.size, a.eightBit = body, size, false
 	}
 	return err == nil
-}
-
-// tooMany recognises that a transaction has all the recipients that the next hop takes (RFC 5321, 4.5.3.1.10, which also wants
-// 552 read so).
-func tooMany(r reply) bool {
-	if r.code != 452 && r.code != 552 {
-		return false
-	}
-	return strings.HasSuffix(r.status, ".5.3") || strings.Contains(strings.ToLower(r.text), "too many recipients") ||
-		r.code == 452 && r.status == ""
 }

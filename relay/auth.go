@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-sasl"
@@ -15,57 +17,94 @@ import (
 // maxInitial is how long an AUTH line with its initial response may be; a longer one waits for the challenge (RFC 4954, 4).
 const maxInitial = 510
 
+// Mechanisms are the ways to log in that are known, in the order in which they are tried unless
+// Config.Mechanisms says otherwise. Whether the password may go out at all is decided when TLS is
+// demanded or waived.
+var Mechanisms = []string{"PLAIN", "LOGIN", "CRAM-MD5"}
+
 var (
 	errNoAuth      = errors.New("the next hop offers no AUTH, though SMTP_RELAY_USERNAME is set")
-	errNoMechanism = errors.New("the next hop offers none of PLAIN, LOGIN and CRAM-MD5")
+	errNoMechanism = errors.New("the next hop offers none")
 	errRounds      = errors.New("AUTH asked more questions than its mechanism has")
 )
 
-// authenticate logs in with the best mechanism that is offered (RFC 4954).
-func (c *conn) authenticate() *fault {
-	client, err := c.mechanism()
+// authenticate logs in (RFC 4954). A mechanism that is offered and then not known is no refusal of
+// the account: the next one is tried, and the refused one comes last from then on.
+func (p *pool) authenticate(c *conn) *fault {
+	names, err := c.mechanisms()
 	if err != nil {
 		return &fault{stage: stageAuth, err: err, secrets: c.cfg}
 	}
-	f := c.exchange(client)
-	if f != nil {
+	p.mu.Lock()
+	slices.SortStableFunc(names, func(a, b string) int { return order(p.unfit[a]) - order(p.unfit[b]) })
+	p.mu.Unlock()
+	var f *fault
+	for _, name := range names {
+		f = c.exchange(name)
+		if f == nil {
+			return nil
+		}
 		f.secrets = c.cfg
+		if !f.unfit {
+			return f
+		}
+		p.mu.Lock()
+		if p.unfit == nil {
+			p.unfit = map[string]bool{}
+		}
+		p.unfit[name] = true
+		p.mu.Unlock()
 	}
 	return f
 }
 
-// mechanism chooses: PLAIN, else LOGIN, and CRAM-MD5 only where neither is offered. Whether the password may go out at all was
-// decided when TLS was demanded or waived.
-func (c *conn) mechanism() (sasl.Client, error) {
-	switch offered := c.ext.auth; {
-	case offered == nil:
+// mechanisms are those that may be used and are offered, in order.
+func (c *conn) mechanisms() ([]string, error) {
+	offered := c.ext.auth
+	if offered == nil {
 		if c.cfg.UseTLS || c.secure() {
 			return nil, errNoAuth
 		}
 		return nil, fmt.Errorf("%w; many offer it only under TLS: set USE_TLS=yes", errNoAuth)
-	case offered["PLAIN"]:
-		return sasl.NewPlainClient("", c.cfg.Username, c.cfg.Password), nil
-	case offered["LOGIN"]:
-		return &loginClient{username: c.cfg.Username, password: c.cfg.Password}, nil
-	case offered["CRAM-MD5"]:
-		return &cramMD5Client{username: c.cfg.Username, password: c.cfg.Password}, nil
+	}
+	var names []string
+	for _, name := range c.cfg.Mechanisms {
+		if offered[name] {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return nil, fmt.Errorf("%w of %s, which SMTP_RELAY_AUTH allows; it offers %s", errNoMechanism,
+			strings.Join(c.cfg.Mechanisms, ", "), strings.Join(slices.Sorted(maps.Keys(offered)), ", "))
+	}
+	return names, nil
+}
+
+func (c *conn) client(mechanism string) sasl.Client {
+	switch mechanism {
+	case "LOGIN":
+		return &loginClient{username: c.cfg.Username, password: c.cfg.Password}
+	case "CRAM-MD5":
+		return &cramMD5Client{username: c.cfg.Username, password: c.cfg.Password}
 	default:
-		return nil, errNoMechanism
+		return sasl.NewPlainClient("", c.cfg.Username, c.cfg.Password)
 	}
 }
 
-func (c *conn) exchange(client sasl.Client) *fault {
-	mech, initial, err := client.Start()
+// exchange does AUTH with one mechanism.
+func (c *conn) exchange(mechanism string) *fault {
+	client := c.client(mechanism)
+	_, initial, err := client.Start()
 	if err != nil {
 		return &fault{stage: stageAuth, err: err}
 	}
-	line := "AUTH " + mech
+	line := "AUTH " + mechanism
 	if initial != nil {
 		if full := line + " " + encode(initial); len(full) <= maxInitial {
 			line, initial = full, nil
 		}
 	}
-	for range 4 {
+	for round := range 4 {
 		r, f := c.command(stageAuth, line, c.cfg.CommandTimeout)
 		switch {
 		case f != nil:
@@ -73,16 +112,16 @@ func (c *conn) exchange(client sasl.Client) *fault {
 		case r.code == 235:
 			return nil
 		case r.code != 334:
-			return &fault{stage: stageAuth, reply: r}
+			return &fault{stage: stageAuth, reply: r, unfit: round == 0 && notKnown(r)}
 		}
 		answer := initial
 		if initial = nil; answer == nil {
-			challenge, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.text))
+			challenge, err := question(mechanism, strings.TrimSpace(r.text))
 			if err == nil {
 				answer, err = client.Next(challenge)
 			}
 			if err != nil {
-				return &fault{stage: stageAuth, err: fmt.Errorf("%s: %w", mech, err)}
+				return &fault{stage: stageAuth, err: fmt.Errorf("%s: %w", mechanism, err)}
 			}
 		}
 		line = encode(answer)
@@ -90,27 +129,52 @@ func (c *conn) exchange(client sasl.Client) *fault {
 	return &fault{stage: stageAuth, err: errRounds}
 }
 
+// notKnown recognises in the reply to AUTH that its mechanism, or the command in this form, is not
+// known (RFC 4954, 4).
+func notKnown(r reply) bool {
+	switch r.code {
+	case 500, 501, 502, 504:
+		return true
+	case 530, 534, 535, 538:
+		return false
+	}
+	return r.status == "5.5.4"
+}
+
+// question is what a 334 asks. LOGIN's questions may be plain text, which some servers send.
+func question(mechanism, text string) ([]byte, error) {
+	challenge, err := base64.StdEncoding.DecodeString(text)
+	if mechanism == "LOGIN" && (err != nil || !plain(strings.TrimRight(string(challenge), "\x00"))) {
+		return []byte(text), nil
+	}
+	return challenge, err
+}
+
 // encode writes an answer as AUTH wants it: the empty one is "=" where it stands on the AUTH line, which it never does here.
 func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// loginClient is LOGIN, which has no standard: the first question is for the name and the second for the password, whatever
-// their words.
+// loginClient is LOGIN, which has no standard: the first question is for the name and the second
+// for the password, whatever their words. Only where the second clearly asks for the name again, it
+// gets that, and not the password.
 type loginClient struct {
 	username, password string
 	asked              int
+	told               bool // the password was
 }
 
 func (l *loginClient) Start() (mech string, initial []byte, err error) { return "LOGIN", nil, nil }
 
-func (l *loginClient) Next([]byte) ([]byte, error) {
+func (l *loginClient) Next(question []byte) ([]byte, error) {
+	words := strings.ToLower(string(question))
 	l.asked++
-	switch l.asked {
-	case 1:
-		return []byte(l.username), nil
-	case 2:
-		return []byte(l.password), nil
-	default:
+	switch {
+	case l.told:
 		return nil, sasl.ErrUnexpectedServerChallenge
+	case l.asked == 1, strings.Contains(words, "user") && !strings.Contains(words, "pass"):
+		return []byte(l.username), nil
+	default:
+		l.told = true
+		return []byte(l.password), nil
 	}
 }
 

@@ -86,3 +86,80 @@ func TestOddChallenges(t *testing.T) {
 		}
 	}
 }
+
+// A mechanism that is offered and then not known is no refusal of the account: the next one is
+// tried, and is the first one from then on. After a real refusal, and where the operator chose,
+// none is.
+func TestNextMechanism(t *testing.T) {
+	all := []string{"PLAIN", "LOGIN", "CRAM-MD5"}
+	for _, tt := range []struct {
+		name    string
+		answer  smtptest.Answer // to AUTH PLAIN
+		offered []string
+		chosen  []string
+		want    string // the AUTH commands of two connections
+		pause   queue.Pause
+	}{
+		{"502", smtptest.Reply("502 5.5.1 command not implemented"), all, nil, "PLAIN LOGIN LOGIN", queue.NoPause},
+		{"504", smtptest.Reply("504 5.5.4 unrecognized authentication type"), all, nil, "PLAIN LOGIN LOGIN", queue.NoPause},
+		{"500", smtptest.Reply("500 what"), []string{"PLAIN", "CRAM-MD5"}, nil, "PLAIN CRAM-MD5 CRAM-MD5", queue.NoPause},
+		{"550 5.5.4", smtptest.Reply("550 5.5.4 not that one"), all, nil, "PLAIN LOGIN LOGIN", queue.NoPause},
+		{"alone", smtptest.Reply("504 5.5.4 no"), []string{"PLAIN"}, nil, "PLAIN PLAIN", queue.PauseCredentials},
+		{"535", smtptest.Reply("535 5.7.8 no"), all, nil, "PLAIN PLAIN", queue.PauseCredentials},
+		{"535 5.5.4", smtptest.Reply("535 5.5.4 no"), all, nil, "PLAIN PLAIN", queue.PauseCredentials},
+		{"534", smtptest.Reply("534 5.7.9 app password"), all, nil, "PLAIN PLAIN", queue.PauseCredentials},
+		{"454", smtptest.Reply("454 4.7.0 later"), all, nil, "PLAIN PLAIN", queue.PauseCredentials},
+		{"not chosen", smtptest.Reply("535 5.7.8 no"), all, []string{"LOGIN"}, "LOGIN LOGIN", queue.NoPause},
+		{"order", smtptest.Reply("535 5.7.8 no"), all, []string{"CRAM-MD5", "PLAIN"}, "CRAM-MD5 CRAM-MD5", queue.NoPause},
+		{"not offered", smtptest.Answer{}, []string{"PLAIN"}, []string{"CRAM-MD5"}, "", queue.PauseCredentials},
+	} {
+		hop := smtptest.New(t, smtptest.Config{Users: map[string]string{"ada": "secret"}, Mechanisms: tt.offered})
+		hop.Script(smtptest.Rule{Stage: smtptest.Auth, Address: "PLAIN", Answer: tt.answer})
+		r := start(t, to(hop, Config{Username: "ada", Password: "secret", Mechanisms: tt.chosen, PerConnection: 1}))
+		for range 2 {
+			if res := one(t, r); res.Pause != tt.pause {
+				t.Errorf("%s: got %+v", tt.name, res)
+			}
+		}
+		var got []string
+		for _, c := range hop.Commands() {
+			if mech, ok := strings.CutPrefix(c, "AUTH "); ok {
+				got = append(got, mech)
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// LOGIN is done whatever its questions look like, and a next hop that asks twice for the name is
+// not told the password.
+func TestLoginPrompts(t *testing.T) {
+	for _, prompts := range [][]string{
+		{"Username:", "Password:"}, {"VXNlciBOYW1lAA==", "UGFzc3dvcmQA"}, {"", ""}, {"User", "Password"}, {"who?", "and?"}, {"***", "\xff"},
+	} {
+		for _, old := range []bool{false, true} {
+			hop := smtptest.New(t, smtptest.Config{Users: map[string]string{"ada": "secret"}, Mechanisms: []string{"LOGIN"},
+				Prompts: prompts, OldAuth: old})
+			check(t, one(t, start(t, to(hop, Config{Username: "ada", Password: "secret"}))), queue.Delivered, queue.NoPause)
+			if hop.Messages()[0].User != "ada" {
+				t.Errorf("%q: got %+v", prompts, hop.Messages()[0])
+			}
+		}
+	}
+	hop := smtptest.New(t, smtptest.Config{Users: map[string]string{"ada": "secret"}, Mechanisms: []string{"LOGIN"},
+		Prompts: []string{"Username:", "Username:"}})
+	d, said := mail(t, letter, "bob@example.net"), ""
+	d.Dialogue = func(lines string) { said = lines }
+	check(t, deliver(t, start(t, to(hop, Config{Username: "ada", Password: "secret"})), d)[0], queue.Deferred, queue.PauseCredentials)
+	if strings.Contains(said, "secret") || strings.Contains(said, "c2VjcmV0") || !strings.Contains(said, "C: [hidden]") {
+		t.Errorf("got %s", said)
+	}
+}
+
+// Servers from before the standard offer AUTH in their own form.
+func TestOldFormOfAuth(t *testing.T) {
+	hop := smtptest.New(t, smtptest.Config{Users: map[string]string{"ada": "secret"}, OldAuth: true})
+	check(t, one(t, start(t, to(hop, Config{Username: "ada", Password: "secret"}))), queue.Delivered, queue.NoPause)
+}

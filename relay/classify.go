@@ -17,14 +17,32 @@ type fault struct {
 	patience time.Duration // how long was waited, when err is a timeout
 	gone     bool          // ctx ended: it is nobody's fault
 	midst    bool          // the message's end was not sent
+	renew    bool          // it is about the connection alone: the attempt goes on over a fresh one
+	unfit    bool          // the mechanism of AUTH is not known there
 	remote   string        // set where the connection is not at hand
 	secrets  *Config       // its password must not show in a Text
 	talk     string        // what was said, where the connection was never ready
 }
 
+// elsewhere is the fault as it concerns recipients whose transaction had not begun.
+func (f *fault) elsewhere() *fault {
+	if f.reply.code != 0 || !transaction(f.stage) {
+		return f
+	}
+	other := *f
+	other.stage, other.midst = stageMail, false
+	return &other
+}
+
 // hangup reports whether the next hop was merely gone: what a connection that idled for too long looks like.
 func (f *fault) hangup() bool {
 	return !f.gone && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
+}
+
+// unanswered reports whether a next hop has nothing to say about the account: it is silent, gone,
+// or says that it is no SMTP server, or closing.
+func (f *fault) unanswered() bool {
+	return f.reply.code == 421 || f.reply.code == 0 && pauseWithout(f) != queue.PauseCredentials
 }
 
 // classify is the border between SMTP and the queue: it says what a reply, or its absence, means for a recipient. It looks at the

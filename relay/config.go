@@ -24,14 +24,23 @@ type Config struct {
 
 	Resolver *net.Resolver // finds Host's addresses; nil: the system's
 
-	Username, Password string // no Username: no AUTH
+	Username, Password string   // no Username: no AUTH
+	Mechanisms         []string // of AUTH, in the order to try them; nil means all of [Mechanisms]
 
 	Hostname string // for EHLO; empty means localhost
 
+	// PerConnection, Recipients and IdleTimeout are lowered while the next hop's replies ask for
+	// less.
 	Connections   int           // open at once; 0 means 10
 	PerConnection int           // messages over one connection; 0 means 100
+	Recipients    int           // in one transaction; 0 means 50
 	MaxAge        time.Duration // of a connection that is to take another message; 0 means 10 minutes
 	IdleTimeout   time.Duration // how long a connection is kept without mail; 0 means 30 seconds
+
+	// ConnectDelay is how long a connection may take before the next address is tried beside it; 0
+	// means 250 milliseconds (RFC 8305, 5). GreetingDelay is how long the next hop may take to
+	// greet, and to answer EHLO, before another connection is tried beside; 0 means 2 seconds.
+	ConnectDelay, GreetingDelay time.Duration
 
 	// How long to wait at most: to be connected, TLS included; for the greeting; for the reply to a command; for the 354; for
 	// each write to be taken; and for the reply to the whole message. Zero means what RFC 5321, 4.5.3.2 asks for, but for
@@ -43,14 +52,20 @@ func (cfg Config) withDefaults() Config {
 	or(&cfg.Port, 587)
 	or(&cfg.Connections, 10)
 	or(&cfg.PerConnection, 100)
+	or(&cfg.Recipients, 50)
 	or(&cfg.MaxAge, 10*time.Minute)
 	or(&cfg.IdleTimeout, 30*time.Second)
+	or(&cfg.ConnectDelay, 250*time.Millisecond)
+	or(&cfg.GreetingDelay, 2*time.Second)
 	or(&cfg.ConnectTimeout, 30*time.Second)
 	or(&cfg.GreetingTimeout, 5*time.Minute)
 	or(&cfg.CommandTimeout, 5*time.Minute)
 	or(&cfg.DataTimeout, 2*time.Minute)
 	or(&cfg.WriteTimeout, 3*time.Minute)
 	or(&cfg.BodyTimeout, 10*time.Minute)
+	if len(cfg.Mechanisms) == 0 {
+		cfg.Mechanisms = Mechanisms
+	}
 	if cfg.Hostname == "" {
 		cfg.Hostname = "localhost"
 	}

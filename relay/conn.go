@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"net/textproto"
 	"time"
 )
@@ -20,6 +21,7 @@ var errLongReply = errors.New("a reply without end")
 type conn struct {
 	cfg    *Config
 	remote string // host:port as configured
+	at     netip.AddrPort
 	raw    net.Conn
 	wire   wire
 	r      *bufio.Reader
@@ -28,11 +30,13 @@ type conn struct {
 	ext    extensions
 
 	born  time.Time
-	since time.Time // idle
-	used  int       // messages it carried
-	dirty bool      // a transaction was left open: RSET before the next
-	said  dialogue  // of the attempt at hand
-	chunk []byte    // to read bodies into
+	since time.Time     // idle
+	used  int           // transactions it carried
+	idled time.Duration // before the transaction at hand
+	kept  bool          // it idled before the attempt at hand
+	dirty bool          // a transaction was left open: RSET before the next
+	said  dialogue      // of the attempt at hand
+	chunk []byte        // to read bodies into
 }
 
 // wire puts deadlines on a connection, and a limit on what is read for one reply.

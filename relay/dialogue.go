@@ -90,12 +90,24 @@ func (a *attempt) tell(c *conn, f *fault) {
 		}
 	}
 	if undelivered == "" {
+		a.talk = ""
 		return
 	}
 	if f == nil && len(c.said.said) == 0 {
 		c.said.remark(undelivered)
 	}
-	a.talk = c.told(a, f)
+	a.talk = joined(a.talk, c.told(a, f))
+}
+
+// joined is several dialogues in one, of connections that followed each other.
+func joined(talks ...string) string {
+	var w script
+	for _, talk := range talks {
+		if talk != "" {
+			w.lines = append(w.lines, strings.Split(talk, "\n")...)
+		}
+	}
+	return w.fit(queue.MaxDialogue)
 }
 
 // told is the dialogue in words: lines beginning "C: ", "S: " or, for what nobody said, "-- ". a is nil while the connection is
@@ -134,7 +146,7 @@ func (c *conn) where(open bool) string {
 	if open {
 		s += ", " + c.protection()
 	}
-	if c.used > 0 {
+	if c.kept {
 		s += ", kept from earlier mail"
 	}
 	return s

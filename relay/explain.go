@@ -6,9 +6,16 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
+
+// ours reports whether the fault is in our message, and not with the next hop.
+func (f *fault) ours() bool {
+	var unread readError
+	return errors.Is(f.err, errBareLine) || errors.As(f.err, &unread)
+}
 
 // explain says in a sentence for the operator why there was no reply.
 func (f *fault) explain() string {
@@ -17,11 +24,16 @@ func (f *fault) explain() string {
 		authority x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
 		record    tls.RecordHeaderError
-		unread    readError
 	)
 	switch {
-	case errors.Is(f.err, errBareLine), errors.As(f.err, &unread):
+	case f.ours():
 		return f.err.Error()
+	case outdated(f.err):
+		return f.err.Error() + ": the next hop offers no TLS newer than 1.1, or RSA key exchange alone, and nothing that is taken here; " +
+			"whoever runs it must update it"
+	case errors.As(f.err, &name) && len(name.Certificate.DNSNames)+len(name.Certificate.IPAddresses) == 0:
+		return "wrong certificate: it names no host (no subject alternative name, and a common name does not count); " +
+			"whoever runs the next hop must make one that does, or set TLS_VERIFY=no to take any certificate"
 	case errors.As(f.err, &name):
 		return "wrong certificate: " + name.Error() +
 			"; set SMTP_RELAY_HOST to a name in it, or TLS_VERIFY=no to take any certificate"
@@ -62,4 +74,19 @@ func (f *fault) where() string {
 	default:
 		return ""
 	}
+}
+
+// outdated reports whether a handshake failed because the two sides have no version or cipher of TLS in common. crypto/tls has no
+// type for what the other side's alerts mean.
+func outdated(err error) bool {
+	if err == nil {
+		return false
+	}
+	for _, words := range []string{"tls: handshake failure", "tls: protocol version not supported", "tls: insufficient security level",
+		"selected unsupported protocol version", "chose an unconfigured cipher suite"} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return false
 }

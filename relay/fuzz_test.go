@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/textproto"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,15 +57,21 @@ func FuzzReplies(f *testing.F) {
 		"220 hi\r\n250-hop\r\n250 AUTH PLAIN LOGIN\r\n235 ok\r\n421 4.7.0 bye\r\n",
 		"220 hi\r\n250-hop\r\n250 AUTH LOGIN\r\n334 VXNlcm5hbWU6\r\n334 \r\n535-5.7.8 no\r\n535 5.7.8 no\r\n",
 		"220 hi\r\n250-hop\r\n250-8BITMIME\r\n250-DSN\r\n250 PIPELINING\r\n250 a\r\n250 b\r\n250 c\r\n354 d\r\n554 5.7.1 spam\r\n",
+		"220 hi\r\n250-hop\r\n250-AUTH PLAIN LOGIN CRAM-MD5\r\n250 PIPELINING\r\n504 5.5.4 no\r\n334 Username:\r\n334 Password:\r\n235 ok\r\n250 a\r\n",
+		"220 hi\r\n250 hop\r\n250 a\r\n250 b\r\n250 c\r\n354 d\r\n550 5.5.3 too many recipients\r\n250 r\r\n250 a\r\n250 b\r\n354 d\r\n250 yes\r\n250 a\r\n421 too many messages in this session\r\n",
+		"220 hi\r\n250 hop\r\n250 a\r\n250 b\r\n354 d\r\n250 yes\r\n451 4.4.2 timeout\r\n",
 		"554 no\r\n", "\x00", "220-\r\n", "999\r\n", "220 hi\n250 hop\n",
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, says string) {
-		for _, user := range []string{"", "ada"} {
+		for n, user := range []string{"", "ada", ""} {
 			var tapes []*tape
-			r := New(Config{Host: "hop", Username: user, Password: "secret"}, slog.New(slog.DiscardHandler))
-			r.pool.dial = func(context.Context) (net.Conn, error) {
+			r := New(Config{Host: "192.0.2.1", Username: user, Password: "secret", Recipients: 2 - n/2}, slog.New(slog.DiscardHandler))
+			var dialed sync.Mutex
+			r.pool.dial = func(context.Context, string) (net.Conn, error) {
+				dialed.Lock()
+				defer dialed.Unlock()
 				tapes = append(tapes, &tape{says: says})
 				return tapes[len(tapes)-1], nil
 			}
@@ -72,7 +80,7 @@ func FuzzReplies(f *testing.F) {
 			results := r.Deliver(context.Background(), d)
 			r.Close()
 			checkDialogue(t, said, results)
-			if says == goodDay && user == "" && outcomes(results) != "delivered delivered" {
+			if says == goodDay && n == 0 && outcomes(results) != "delivered delivered" {
 				t.Errorf("a good next hop, and got %+v", results)
 			}
 			for _, res := range results {
@@ -82,9 +90,16 @@ func FuzzReplies(f *testing.F) {
 				if res.Outcome != queue.Delivered {
 					continue
 				}
-				if !takenAtLast.MatchString(says) || !strings.Contains(tapes[0].heard.String(), letter+".\r\n") {
-					t.Errorf("delivered after %q, having said %q", says, tapes[0].heard.String())
+				if !takenAtLast.MatchString(says) || !slices.ContainsFunc(tapes, func(t *tape) bool { return strings.Contains(t.heard.String(), letter+".\r\n") }) {
+					t.Errorf("delivered after %q, having said it nowhere", says)
 				}
+			}
+			sent := 0
+			for _, t := range tapes {
+				sent += strings.Count(t.heard.String(), letter+".\r\n")
+			}
+			if len(tapes) > 4 || sent > 5 { // both, each one, and once more over a fresh connection
+				t.Errorf("%d connections, and the message %d times, after %q", len(tapes), sent, says)
 			}
 		}
 	})

@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"flag"
 	"log/slog"
 	"testing"
 	"time"
@@ -14,7 +15,12 @@ import (
 	"dinkymail/queue"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets more tests run at a time than there are processors: those that are parallel wait
+// for silent next hops.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "16")
+	goleak.VerifyTestMain(m)
+}
 
 const letter = "From: ada@example.org\r\nTo: bob@example.net\r\nSubject: hello\r\n\r\nHello, Bob.\r\n"
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,23 +17,27 @@ type pool struct {
 	cfg   Config
 	tls   *tls.Config
 	log   *slog.Logger
-	dial  func(context.Context) (net.Conn, error)
+	dial  func(ctx context.Context, at string) (net.Conn, error)
 	watch func(c *conn, stage string) // called when a stage before the first MAIL was passed; nil but in a probe
 	slots chan struct{}               // one token per connection in use
+	usual atomic.Int64                // how long the latest connection took until EHLO was answered, in nanoseconds
 	ends  atomic.Int64                // when the certificate that was seen last ends, in seconds since 1970; 0: none was
 
-	mu     sync.Mutex // guards what follows
-	idle   []*conn    // longest idle first
-	sweeps *time.Timer
-	closed bool
+	mu                            sync.Mutex // guards what follows
+	idle                          []*conn    // longest idle first
+	sweeps                        *time.Timer
+	closed                        bool
+	messages, idleFor, recipients lowered                     // what was learned of the next hop's limits
+	unfit                         map[string]bool             // mechanisms of AUTH that were refused as not known
+	choice                        bool                        // the next hop has more than one address
+	shunned                       map[netip.AddrPort]shunning // addresses that did not work
 
 	quits sync.WaitGroup // goroutines saying QUIT; they begin under mu while not closed, or in close
 }
 
 func newPool(cfg Config, log *slog.Logger) *pool {
 	p := &pool{cfg: cfg, tls: cfg.tls(), log: log, slots: make(chan struct{}, cfg.Connections)}
-	dialer := &net.Dialer{Timeout: cfg.ConnectTimeout, Resolver: cfg.Resolver}
-	p.dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", cfg.address()) }
+	p.dial = p.dialer()
 	return p
 }
 
@@ -50,7 +55,7 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, *fault) {
 	if c != nil {
 		c.close()
 	}
-	c, f := p.open(ctx)
+	c, f := p.open(ctx, fresh)
 	if f != nil {
 		<-p.slots
 		return nil, f
@@ -64,14 +69,18 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, *fault) {
 func (p *pool) take() *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(p.idle)
-	if n == 0 {
-		return nil
+	now := time.Now()
+	for n := len(p.idle) - 1; n >= 0; n-- {
+		c := p.idle[n]
+		p.idle[n] = nil
+		p.idle = p.idle[:n]
+		c.idled = now.Sub(c.since)
+		if c.used < p.perConnection(now) && c.idled < p.idleTimeout(now) {
+			return c
+		}
+		p.part(c) // the limit was lowered while it idled
 	}
-	c := p.idle[n-1]
-	p.idle[n-1] = nil
-	p.idle = p.idle[:n-1]
-	return c
+	return nil
 }
 
 // put gives a connection back; one that is not usable is closed at once.
@@ -82,20 +91,34 @@ func (p *pool) put(c *conn, usable bool) {
 		c.close()
 		return
 	}
-	c.used++
+	p.keep(c)
+}
+
+// abandon gives back a connection that nobody used after all. Its slot is the caller's.
+func (p *pool) abandon(c *conn) {
+	if !c.kept {
+		c.close()
+		return
+	}
+	p.keep(c)
+}
+
+// keep puts a connection among those that idle, unless it has had its number or its time.
+func (p *pool) keep(c *conn) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	delete(p.shunned, c.at)
 	switch {
 	case p.closed:
 		c.close()
-	case c.used >= p.cfg.PerConnection || now.Sub(c.born) > p.cfg.MaxAge:
+	case c.used >= p.perConnection(now) || now.Sub(c.born) > p.cfg.MaxAge:
 		p.part(c)
 	default:
-		c.since = now
+		c.since, c.kept = now, true
 		p.idle = append(p.idle, c)
 		if p.sweeps == nil {
-			p.sweeps = time.AfterFunc(p.cfg.IdleTimeout, p.sweep)
+			p.sweeps = time.AfterFunc(p.idleTimeout(now), p.sweep)
 		}
 	}
 }
@@ -114,8 +137,9 @@ func (p *pool) sweep() {
 		return
 	}
 	now := time.Now()
+	limit := p.idleTimeout(now)
 	n := 0
-	for n < len(p.idle) && now.Sub(p.idle[n].since) >= p.cfg.IdleTimeout {
+	for n < len(p.idle) && now.Sub(p.idle[n].since) >= limit {
 		p.part(p.idle[n])
 		n++
 	}
@@ -124,7 +148,7 @@ func (p *pool) sweep() {
 		p.sweeps = nil
 		return
 	}
-	p.sweeps.Reset(p.cfg.IdleTimeout - now.Sub(p.idle[0].since))
+	p.sweeps.Reset(limit - now.Sub(p.idle[0].since))
 }
 
 func (p *pool) close() {

@@ -18,12 +18,9 @@ import (
 	"dinkymail/queue"
 )
 
-// maxAddresses is how many addresses of one next hop [Probe] connects to.
-const maxAddresses = 8
-
 // Probed is what [Probe] found out. What comes behind the stage that failed is zero.
 type Probed struct {
-	Addresses []Reached // of the host, in the order of the resolver; at most eight
+	Addresses []Reached // of the host, in the order in which they are tried; at most maxAddresses
 	Stages    []Stage   // those that were passed, in order
 
 	Greeting   string
@@ -36,6 +33,7 @@ type Probed struct {
 	// nil when mail could be handed over.
 	Failure  *queue.Result
 	Dialogue string // what was said until Failure
+	Outdated bool   // Failure is that the next hop knows no TLS that is taken here
 }
 
 // Reached is one address of the next hop, and whether a connection to it could be made.
@@ -67,6 +65,7 @@ type Security struct {
 // Unless from is null it asks then with MAIL whether this sender is taken, and takes that back with RSET. It ends with QUIT, when
 // ctx does at the latest.
 func Probe(ctx context.Context, cfg Config, from message.Address) Probed {
+	cfg.ConnectDelay, cfg.GreetingDelay = never, never // one after the other: what is found out is of one of them
 	p := newPool(cfg.withDefaults(), slog.New(slog.DiscardHandler))
 	pr := &probe{pool: p, last: time.Now()}
 	p.watch = pr.pass
@@ -79,7 +78,7 @@ func Probe(ctx context.Context, cfg Config, from message.Address) Probed {
 		return pr.Probed
 	}
 	pr.last = time.Now()
-	c, f := p.open(ctx)
+	c, f := p.open(ctx, true)
 	if f != nil {
 		pr.fail(f)
 		return pr.Probed
@@ -94,6 +93,7 @@ func Probe(ctx context.Context, cfg Config, from message.Address) Probed {
 }
 
 const (
+	never        = 24 * time.Hour
 	stageResolve = "resolve"
 	stageTLS     = "tls"
 )
@@ -109,21 +109,17 @@ type probe struct {
 // resolve finds the addresses and connects to each, all at the same time.
 func (pr *probe) resolve(ctx context.Context) error {
 	cfg := &pr.pool.cfg
-	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
-	defer cancel()
-	resolver := cfg.Resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
-	addrs, err := resolver.LookupNetIP(ctx, "ip", cfg.Host)
+	addrs, err := lookup(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	pr.Stages = append(pr.Stages, Stage{stageResolve, time.Since(pr.last)})
-	pr.Addresses = make([]Reached, min(len(addrs), maxAddresses))
+	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
+	defer cancel()
+	pr.Addresses = make([]Reached, len(addrs))
 	var dials sync.WaitGroup
 	for i := range pr.Addresses {
-		pr.Addresses[i].Address = netip.AddrPortFrom(addrs[i].Unmap(), uint16(cfg.Port))
+		pr.Addresses[i].Address = addrs[i]
 		dials.Go(func() { pr.Addresses[i].dial(ctx) })
 	}
 	dials.Wait()
@@ -142,6 +138,9 @@ func (r *Reached) dial(ctx context.Context) {
 // pass is called whenever c has passed a stage.
 func (pr *probe) pass(c *conn, stage string) {
 	now := time.Now()
+	if stage == stageConnect { // what an address before had to say is not of this one
+		pr.Probed = Probed{Addresses: pr.Addresses, Stages: pr.Stages[:1]}
+	}
 	pr.Stages = append(pr.Stages, Stage{stage, now.Sub(pr.last)})
 	pr.last, pr.conn = now, c
 	switch stage {
@@ -181,7 +180,7 @@ func (pr *probe) sender(c *conn, from message.Address) {
 
 func (pr *probe) fail(f *fault) {
 	res := classify(f, "")
-	pr.Failure, pr.Dialogue = &res, f.talk
+	pr.Failure, pr.Dialogue, pr.Outdated = &res, f.talk, outdated(f.err)
 	if pr.conn != nil {
 		pr.Mechanism = pr.conn.said.mechanism()
 	}
@@ -240,9 +239,9 @@ func (d *dialogue) last() reply {
 	return reply{}
 }
 
-// mechanism is the one that AUTH was tried with, or "".
+// mechanism is the one that AUTH was tried with last, or "".
 func (d *dialogue) mechanism() string {
-	for i := range d.said {
+	for i := len(d.said) - 1; i >= 0; i-- {
 		if rest, ok := strings.CutPrefix(d.said[i].line, "AUTH "); ok {
 			name, _, _ := strings.Cut(rest, " ")
 			return name

@@ -15,20 +15,26 @@
 //   - No password and no mail leaves without TLS while UseTLS is set, and none to a certificate that does not verify while
 //     VerifyTLS is. With UseTLS unset there is no TLS at all, as was asked for, but on port 465 it is always there.
 //   - A body with a bare CR or LF is never completed: the next hop cannot see an end of the message where we saw none.
+//   - Of several addresses the first that greets, and offers what was asked for, is taken. A password that is refused is tried nowhere
+//     else.
+//   - What a connection that was used before says of itself is no answer to the mail; it goes over a fresh one, once in an attempt.
 //   - The one window for a repeat: the final dot is sent and the connection breaks before the reply. The recipients are
-//     deferred, though the next hop may have taken the message.
+//     deferred, though the next hop may have taken the message. Never is it sent again within the attempt.
 //   - Passwords are in no log line and no Text.
 //
 // # Limits
 //
-// At most Config.Connections connections, each for Config.PerConnection messages and Config.MaxAge; during [Relay.Use] those of
-// the old settings finish their message besides. A reply has at most maxReply bytes, a Text maxText, and rcptGroup commands wait
-// for their replies at once. Recipients that the next hop finds too many for one transaction go in further ones at once.
+// At most Config.Connections connections, those included that are not greeted yet, each for Config.PerConnection messages and
+// Config.MaxAge; during [Relay.Use] those of the old settings finish their message besides. Messages per connection, its idle time
+// and recipients per transaction are lowered when the next hop's replies say so, in memory, and double again every hour up to the
+// settings. A reply has at most maxReply bytes, a Text maxText, and rcptGroup commands wait for their replies at once. A host has
+// at most maxAddresses addresses. An attempt sends the body once for each transaction, at most log2(Config.Recipients) times more
+// where the next hop finds recipients too many after the message, and once more over a fresh connection.
 //
 // # Who runs where
 //
-// Deliver runs in its caller's goroutine; Config.Connections of them work at a time and more wait. Goroutines of our own only
-// say QUIT, for at most quitPatience; Use and Close wait for them.
+// Deliver runs in its caller's goroutine; Config.Connections of them work at a time and more wait. It waits for the goroutines that
+// open a connection for it, one each. Others of our own only say QUIT, for at most quitPatience; Use and Close wait for them.
 package relay
 
 import (
@@ -101,41 +107,44 @@ func (r *Relay) current() *pool {
 	return r.pool
 }
 
-// Deliver makes one attempt. A connection that was kept from an earlier message and turns out dead, before anything of this
-// message was answered, is no answer: the attempt goes over a fresh one, once.
+// Deliver makes one attempt. What a connection that was used before answers about itself, or that
+// it turns out dead before anything of this message was answered, is no answer: the attempt goes on
+// over a fresh one, once, with those recipients who have none.
 func (r *Relay) Deliver(ctx context.Context, d queue.Delivery) []queue.Result {
-	a := newAttempt(d)
-	r.attempt(ctx, a)
+	a := newAttempt(r.current(), d)
+	a.make(ctx)
 	if a.talk != "" && d.Dialogue != nil {
 		d.Dialogue(a.talk)
 	}
 	return a.results
 }
 
-func (r *Relay) attempt(ctx context.Context, a *attempt) {
-	p := r.current()
+func (a *attempt) make(ctx context.Context) {
+	p := a.pool
 	if p.cfg.Host == "" {
 		a.fill(classify(&fault{stage: stageConnect, err: errNoUpstream}, ""))
 		return
 	}
-	for fresh := false; ; fresh = true {
-		c, f := p.get(ctx, fresh)
+	for len(a.todo) > 0 {
+		c, f := p.get(ctx, a.renewed)
 		if f != nil {
-			a.talk = f.talk
+			a.talk = joined(a.talk, f.talk)
 			a.fill(classify(f, ""))
 			return
 		}
-		stale := c.used > 0
 		f = a.over(ctx, c)
 		a.tell(c, f)
 		p.put(c, f == nil)
-		if f == nil {
+		switch {
+		case f == nil:
+		case f.renew:
+			a.renewed = true
+		default:
+			if f.unanswered() && !f.gone && !f.ours() {
+				p.shun(c.at, f)
+			}
+			a.fill(classify(f.elsewhere(), c.remote))
 			return
 		}
-		if stale && !fresh && !a.answered && f.hangup() {
-			continue
-		}
-		a.fill(classify(f, c.remote))
-		return
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,34 +28,86 @@ var (
 	errInjected = errors.New("the next hop, or somebody in between, talked on before TLS began; nothing was sent")
 )
 
-// open connects and does all that comes before the first MAIL.
-func (p *pool) open(ctx context.Context) (*conn, *fault) {
-	nc, err := p.dial(ctx)
+// open finds the addresses and makes a connection that is ready for MAIL; unless fresh is set, one
+// that came back meanwhile will do. What a next hop says of the account is the answer; a login that
+// gets none is tried at the next address.
+func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
+	at, err := p.find(ctx)
 	if err != nil {
 		f := &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
 		f.talk = unreached(&p.cfg, f)
 		return nil, f
 	}
+	o := &opening{pool: p, fresh: fresh, at: at, begun: time.Now(), ended: make(chan *candidate, len(at)+2)}
+	for {
+		k, f := o.next(ctx)
+		if f != nil {
+			return nil, f
+		}
+		if k.c.kept {
+			return k.c, nil
+		}
+		if k.f = p.login(ctx, k.c); k.f == nil {
+			p.log.Debug("connected", "remote", k.c.remote, "tls", k.c.secure(), "user", p.cfg.Username)
+			return k.c, nil
+		}
+		o.gone(k)
+		if k.f.gone || !k.f.unanswered() || len(o.failed) == len(o.at) {
+			return nil, o.fault(k)
+		}
+	}
+}
+
+// reach connects to one address and does all that comes before AUTH.
+func (p *pool) reach(ctx context.Context, at netip.AddrPort, connected *atomic.Bool) (*conn, *fault) {
+	nc, err := p.dial(ctx, at.String())
+	if err != nil {
+		f := &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
+		f.talk = unreached(&p.cfg, f)
+		return nil, f
+	}
+	connected.Store(true)
 	c := newConn(&p.cfg, nc)
+	c.at = at
 	p.passed(c, stageConnect)
+	return c, p.guarded(ctx, c, p.greet)
+}
+
+// login does AUTH, where there is an account.
+func (p *pool) login(ctx context.Context, c *conn) *fault {
+	if p.cfg.Username == "" {
+		return nil
+	}
+	return p.guarded(ctx, c, func(context.Context, *conn) *fault {
+		f := p.authenticate(c)
+		if f == nil {
+			p.passed(c, stageAuth)
+		}
+		return f
+	})
+}
+
+// guarded does a part of the conversation before MAIL. When it fails, or ctx ends, the connection
+// is closed.
+func (p *pool) guarded(ctx context.Context, c *conn, part func(context.Context, *conn) *fault) *fault {
 	stop := c.guard(ctx)
-	f := p.begin(ctx, c)
+	f := part(ctx, c)
 	if !stop() && f == nil {
 		f = &fault{stage: stageConnect}
 	}
-	if f != nil {
-		c.close()
-		if ctx.Err() != nil {
-			f.err, f.gone = context.Cause(ctx), true
-		}
-		f.remote, f.talk = c.remote, c.told(nil, f)
-		return nil, f
+	if f == nil {
+		return nil
 	}
-	p.log.Debug("connected", "remote", c.remote, "tls", c.secure(), "user", p.cfg.Username)
-	return c, nil
+	c.close()
+	if ctx.Err() != nil {
+		f.err, f.gone = context.Cause(ctx), true
+	}
+	f.remote, f.talk = c.remote, c.told(nil, f)
+	return f
 }
 
-func (p *pool) begin(ctx context.Context, c *conn) *fault {
+// greet hears the greeting, says EHLO and sees to TLS.
+func (p *pool) greet(ctx context.Context, c *conn) *fault {
 	if p.cfg.implicit() {
 		if f := c.startTLS(ctx, p.tls, stageConnect); f != nil {
 			return f
@@ -78,13 +132,6 @@ func (p *pool) begin(ctx context.Context, c *conn) *fault {
 		}
 		p.passed(c, stageStartTLS)
 	}
-	if p.cfg.Username == "" {
-		return nil
-	}
-	if f := c.authenticate(); f != nil {
-		return f
-	}
-	p.passed(c, stageAuth)
 	return nil
 }
 

@@ -29,6 +29,8 @@ func TestEveryStageEveryMishap(t *testing.T) {
 		{"garbled", smtptest.Raw("999 what\r\n")},
 		{"endless", smtptest.Raw(strings.Repeat("450-more\r\n", 300))},
 		{"two codes", smtptest.Raw("450-wait\r\n250 yes\r\n")},
+		{"part of a line", smtptest.Raw("45").ThenDisconnect()},
+		{"no without end", smtptest.Raw("550-no\r\n").ThenDisconnect()},
 	}
 	table := []struct {
 		stage smtptest.Stage
@@ -78,6 +80,87 @@ func TestEveryStageEveryMishap(t *testing.T) {
 						t.Errorf("a message arrived")
 					}
 				})
+			}
+		}
+	}
+}
+
+// The same on a connection that was used before. Where nothing of the mail was said yet, or only
+// that the connection ends, the mail goes out over a fresh one; in no case is it there twice, or
+// said to be there when it is not.
+func TestEveryMishapOnUsedConnection(t *testing.T) {
+	const again, deferred, failed = "delivered ", "deferred ", "failed "
+	mishaps := []struct {
+		name   string
+		answer smtptest.Answer
+		want   map[smtptest.Stage]string // deferred where it is missing
+	}{
+		{"4xx", smtptest.Reply("451 4.3.0 not now"), nil},
+		{"5xx", smtptest.Reply("550 5.0.0 no"), map[smtptest.Stage]string{smtptest.Mail: failed, smtptest.Rcpt: failed,
+			smtptest.Data: failed, smtptest.Body: failed}},
+		{"421", smtptest.Reply("421 4.3.2 closing"), map[smtptest.Stage]string{smtptest.Mail: again, smtptest.Rcpt: again, smtptest.Data: again}},
+		{"timeout", smtptest.Reply("451 4.4.2 timeout").ThenDisconnect(), map[smtptest.Stage]string{smtptest.Mail: again,
+			smtptest.Rcpt: again, smtptest.Data: again}},
+		{"session", smtptest.Reply("550 too many messages in this session"), map[smtptest.Stage]string{smtptest.Mail: again,
+			smtptest.Rcpt: again, smtptest.Data: again, smtptest.Body: again}},
+		{"disconnect", smtptest.Disconnect(), map[smtptest.Stage]string{smtptest.Mail: again}},
+		{"silence", smtptest.Silence(), map[smtptest.Stage]string{smtptest.Mail: again}},
+		{"part of a line", smtptest.Raw("45").ThenDisconnect(), nil},
+		{"part of a 421", smtptest.Raw("421-4.4.2 time").ThenDisconnect(), map[smtptest.Stage]string{smtptest.Mail: again}},
+		{"garbage", smtptest.Garbage(), nil},
+		{"endless", smtptest.Raw(strings.Repeat("421-more\r\n", 300)), nil},
+		{"taken", smtptest.Taken(), map[smtptest.Stage]string{smtptest.Mail: again}},
+	}
+	for _, pipelining := range []string{"PIPELINING", "XNOTHING"} {
+		for _, stage := range []smtptest.Stage{smtptest.Mail, smtptest.Rcpt, smtptest.Data, smtptest.Body} {
+			for _, mishap := range mishaps {
+				t.Run(pipelining+"/"+string(stage)+"/"+mishap.name, func(t *testing.T) {
+					t.Parallel()
+					hop := smtptest.New(t, smtptest.Config{Extensions: []string{pipelining}})
+					var cfg Config
+					if mishap.name == "silence" {
+						cfg = hasty
+					}
+					r := start(t, to(hop, cfg))
+					check(t, one(t, r), queue.Delivered, queue.NoPause)
+					hop.Script(smtptest.Rule{Stage: stage, Conn: 1, Answer: mishap.answer})
+					res := one(t, r)
+					want := mishap.want[stage]
+					if want == "" {
+						want = deferred
+					}
+					if got := res.Outcome.String() + " " + res.Pause.String(); got != want {
+						t.Errorf("got %q, want %q: %+v", got, want, res)
+					}
+					arrived := 1
+					if want == again || mishap.name == "taken" && stage == smtptest.Body {
+						arrived = 2
+					}
+					if hop.Count() != arrived {
+						t.Errorf("%d messages arrived, want %d", hop.Count(), arrived)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A reply whose line does not end is one as soon as its code is there: a yes to the message is not
+// asked for again. Less than that is none.
+func TestReplyWithoutLineEnd(t *testing.T) {
+	for said, want := range map[string]queue.Outcome{"250": queue.Delivered, "250 2.0.0 o": queue.Delivered, "25": queue.Deferred,
+		"250-ok\r\n": queue.Deferred, "250-ok\r\n25": queue.Deferred} {
+		for _, used := range []bool{false, true} {
+			hop := smtptest.New(t, smtptest.Config{})
+			r := start(t, to(hop, Config{}))
+			if used {
+				check(t, one(t, r), queue.Delivered, queue.NoPause)
+			}
+			before := hop.Count()
+			hop.Script(smtptest.Rule{Stage: smtptest.Body, Answer: smtptest.Raw(said).ThenDisconnect()})
+			check(t, one(t, r), want, queue.NoPause)
+			if got := hop.Count() - before; got != 1 {
+				t.Errorf("%q: %d messages in one attempt", said, got)
 			}
 		}
 	}

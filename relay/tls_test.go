@@ -22,6 +22,7 @@ func TestWrongCertificate(t *testing.T) {
 			want string
 		}{
 			{"name", ca.Certificate("other.example.org"), "SMTP_RELAY_HOST"},
+			{"no name", ca.Certificate(), "subject alternative name"},
 			{"authority", stranger.Certificate("127.0.0.1"), "authority"},
 			{"expired", ca.Expired("127.0.0.1"), "expired"},
 		} {

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"errors"
-	"io"
 
 	"dinkymail/queue"
 )
@@ -10,6 +9,10 @@ import (
 // rcptGroup is how many commands go out before their replies are read. More could fill the buffers of both sides with each
 // waiting for the other to read (RFC 2920, 3.1).
 const rcptGroup = 100
+
+// forgotten is after how many times Config.GreetingDelay a connection that idled and does not
+// answer is given up for a fresh one.
+const forgotten = 10
 
 // step is a command whose reply is due.
 type step struct {
@@ -23,20 +26,21 @@ type transact struct {
 	a *attempt
 	c *conn
 
+	to        []int // recipients, a part of a.todo
 	due       []step
+	answered  bool  // the next hop said something to MAIL
 	taken     []int // recipients that were accepted
+	again     []int // those that the next hop wants in another transaction
 	refused   bool  // MAIL was
 	open      bool  // 354: the next hop waits for the message
 	delivered bool
+	no        *queue.Result // what was said to the message, other than yes
 }
 
 // run returns a fault when the connection is of no more use.
 func (t *transact) run() *fault {
-	if t.c.r.Buffered() > 0 {
-		return &fault{stage: stageMail, err: errOutOfStep}
-	}
 	if f := t.envelope(); f != nil {
-		return f
+		return t.stale(f)
 	}
 	switch {
 	case !t.open:
@@ -48,17 +52,60 @@ func (t *transact) run() *fault {
 	}
 }
 
+// stale sees whether the connection alone ended, before anything of the message was sent: one that
+// was used before had died, or was closed, before anything of this transaction was answered; or the
+// next hop lost patience with recipients that it had found too many.
+func (t *transact) stale(f *fault) *fault {
+	if f.renew || t.a.renewed || !f.hangup() {
+		return f
+	}
+	switch {
+	case len(t.again) > 0:
+		t.a.most = len(t.taken)
+		f.renew = true
+	case t.c.used > 0 && !t.answered:
+		f.renew = true
+		if t.c.idled >= leastIdle {
+			t.a.lesson = lesson{idle: t.c.idled}
+		}
+	}
+	return f
+}
+
+// verdict reports whether what the next hop said counts for the recipients of further transactions
+// too: that it does not want the message now, or nothing of this account. A refusal for good may be
+// about these recipients.
+func (t *transact) verdict() (res queue.Result, all bool) {
+	switch {
+	case t.refused:
+		return t.a.results[t.to[0]], true
+	case t.delivered:
+		return res, false
+	case t.no != nil:
+		return *t.no, t.no.Outcome == queue.Deferred
+	}
+	for _, i := range t.to {
+		if len(t.taken) == 0 && t.a.results[i].Pause != queue.NoPause {
+			return t.a.results[i], true
+		}
+	}
+	return res, false
+}
+
 var errOutOfStep = errors.New("the next hop spoke out of turn")
 
 // envelope sends all commands. With PIPELINING they are as few writes as rcptGroup allows, and DATA goes with them.
 func (t *transact) envelope() *fault {
-	steps := make([]step, 0, len(t.a.todo)+3)
+	if t.c.r.Buffered() > 0 {
+		return &fault{stage: stageMail, err: errOutOfStep}
+	}
+	steps := make([]step, 0, len(t.to)+3)
 	if t.c.dirty {
 		// After a 250 to the message there is nothing to reset. After anything else there may be.
 		steps = append(steps, step{stage: stageMail, reset: true})
 	}
 	steps = append(steps, step{stage: stageMail})
-	for _, i := range t.a.todo {
+	for _, i := range t.to {
 		steps = append(steps, step{stage: stageRcpt, rcpt: i})
 	}
 	steps = append(steps, step{stage: stageData})
@@ -101,8 +148,11 @@ func (t *transact) listen() *fault {
 	}
 	for _, s := range t.due {
 		patience := t.c.cfg.CommandTimeout
-		if s.stage == stageData {
+		switch {
+		case s.stage == stageData:
 			patience = t.c.cfg.DataTimeout
+		case !t.answered && t.c.idled >= leastIdle && !t.a.renewed: // it may have been forgotten somewhere on the way
+			patience = min(patience, forgotten*t.c.cfg.GreetingDelay)
 		}
 		r, f := t.c.reply(s.stage, patience)
 		if f != nil {
@@ -118,46 +168,73 @@ func (t *transact) listen() *fault {
 
 // heard takes in one reply.
 func (t *transact) heard(s step, r reply) *fault {
-	t.a.answered = t.a.answered || s.stage == stageMail && !s.reset && r.code != 421
+	t.answered = t.answered || s.stage == stageMail && !s.reset && r.code != 421 && r.code != 221
 	switch {
 	case s.stage == stageData && r.code == 354:
 		t.open = true
 		return nil
-	case s.stage != stageData && r.positive():
+	case s.stage != stageData && r.positive() && r.code != 221:
 		if s.stage == stageRcpt && !t.refused {
 			t.taken = append(t.taken, s.rcpt)
 		}
 		return nil
 	}
 	f := &fault{stage: s.stage, reply: r}
+	crowded := s.stage == stageRcpt && len(t.taken) > 0 && tooManyYet(r) || len(t.taken) > 1 && tooMany(r)
 	switch {
-	case r.code == 421: // it closes the connection
+	case crowded && r.code == 421:
+		n := len(t.taken)
+		if s.stage == stageData {
+			n = (n + 1) / 2
+		}
+		t.a.most = t.a.pool.fewer(n)
+		f.renew = !t.a.renewed
 		return f
-	case s.reset, r.code/100 < 4: // a reply that this command cannot have
+	case s.reset && r.code != 421, r.code/100 < 4: // a reply that this command cannot have
 		f.err, f.reply = errOutOfStep, reply{}
 		return f
-	case t.refused: // all that follows is no news
+	case t.refused && r.code != 421: // all that follows is no news
+	case !crowded && t.spent(s.stage, r):
+		f.renew = true
+		return f
+	case r.code == 421: // it closes the connection
+		return f
 	case s.stage == stageMail:
 		t.refused = true
 		t.settle(t.a.todo, f)
 	case s.stage == stageRcpt:
-		t.recipient(s.rcpt, r, f)
+		t.recipient(s.rcpt, crowded, f)
 	default:
-		t.settle(t.taken, f)
+		t.decline(f)
 	}
 	return nil
 }
 
-// recipient settles one that was refused.
-func (t *transact) recipient(i int, r reply, f *fault) {
-	switch {
-	case len(t.taken) > 0 && tooMany(r):
-		t.a.again = append(t.a.again, i)
-		res := classify(f, t.c.remote)
-		res.Outcome, res.Pause = queue.Deferred, queue.NoPause
-		t.a.results[i] = res
-	default:
-		t.a.results[i] = classify(f, t.c.remote)
+// recipient settles one that was refused. One too many comes with the next transaction.
+func (t *transact) recipient(i int, crowded bool, f *fault) {
+	t.a.results[i] = classify(f, t.c.remote)
+	if !crowded {
+		return
+	}
+	if len(t.again) == 0 {
+		t.a.pool.fewer(len(t.taken))
+	}
+	t.again = append(t.again, i)
+	res := &t.a.results[i] // for now
+	res.Outcome, res.Pause, res.Text = queue.Deferred, queue.NoPause, clean(f.reply.text, maxText)
+}
+
+// decline takes in a refusal of the whole message. Where it has too many recipients they are tried
+// again in halves, and nobody else is.
+func (t *transact) decline(f *fault) {
+	if len(t.taken) > 1 && tooMany(f.reply) {
+		t.a.most = t.a.pool.fewer((len(t.taken) + 1) / 2)
+		t.again = append(t.taken, t.again...)
+		return
+	}
+	t.settle(t.taken, f)
+	if len(t.taken) > 0 {
+		t.no = &t.a.results[t.taken[0]]
 	}
 }
 
@@ -167,104 +244,4 @@ func (t *transact) settle(recipients []int, f *fault) {
 	for _, i := range recipients {
 		t.a.results[i] = res
 	}
-}
-
-// empty ends a message that nobody is to get: DATA was already on its way when the last recipient was refused (RFC 2920, 3.1).
-// What the next hop says to it matters to nobody.
-func (t *transact) empty() *fault {
-	r, f := t.c.command(stageData, ".", t.c.cfg.DataTimeout)
-	if f == nil && r.code == 421 {
-		f = &fault{stage: stageData, reply: r}
-	}
-	return f
-}
-
-// message sends the body and reads the answer that counts.
-func (t *transact) message() *fault {
-	t.c.said.send(step{stage: stageBody}, "")
-	if err := t.copy(); err != nil {
-		return t.broken(err)
-	}
-	if t.c.r.Buffered() > 0 { // before the final dot went out
-		return t.early()
-	}
-	if err := t.c.w.Flush(); err != nil {
-		return t.broken(err)
-	}
-	r, f := t.c.reply(stageBody, t.c.cfg.BodyTimeout)
-	if f != nil {
-		return f
-	}
-	f = &fault{stage: stageBody, reply: r}
-	t.settle(t.taken, f)
-	if r.code == 421 || r.code/100 == 3 {
-		return f
-	}
-	t.delivered = r.positive()
-	t.c.dirty = !t.delivered
-	return nil
-}
-
-// readError is of the body, not of the connection.
-type readError struct{ error }
-
-// copy writes the body and its final dot into the buffer, which sends what it cannot hold.
-func (t *transact) copy() error {
-	if _, err := t.a.body.Seek(0, io.SeekStart); err != nil {
-		return readError{err}
-	}
-	if t.c.chunk == nil {
-		t.c.chunk = make([]byte, bufferSize)
-	}
-	w := dotWriter{w: t.c.w}
-	for {
-		n, err := t.a.body.Read(t.c.chunk)
-		if _, err := w.Write(t.c.chunk[:n]); err != nil {
-			return err
-		}
-		if err == io.EOF {
-			return w.Close()
-		}
-		if err != nil {
-			return readError{err}
-		}
-	}
-}
-
-// broken settles a message whose sending ended before its final dot. The connection is in the midst of it and of no more use.
-func (t *transact) broken(err error) *fault {
-	var unread readError
-	switch {
-	case errors.Is(err, errBareLine):
-		for _, i := range t.taken {
-			t.a.results[i] = refusal(t.c, "5.6.0", err.Error())
-			t.a.results[i].Stage = stageBody
-		}
-	case errors.As(err, &unread):
-		for _, i := range t.taken {
-			t.a.results[i] = unreadable(t.c, unread.error)
-		}
-	default:
-		f := t.early()
-		if f.reply.code == 0 {
-			f.err, f.patience = err, t.c.cfg.WriteTimeout
-		}
-		return f
-	}
-	return &fault{stage: stageBody, err: err, midst: true}
-}
-
-// early reads the reply of a next hop that did not wait for the end of the message: it may say why. A yes is none there.
-func (t *transact) early() *fault {
-	r, f := t.c.reply(stageBody, quitPatience)
-	switch {
-	case f != nil:
-	case r.code/100 < 4:
-		f = &fault{stage: stageBody, err: errOutOfStep}
-	default:
-		f = &fault{stage: stageBody, reply: r}
-		t.settle(t.taken, f)
-	}
-	f.midst = true
-	return f
 }

@@ -107,7 +107,7 @@ func TestManyRecipients(t *testing.T) {
 	for i := range 1000 {
 		all = append(all, fmt.Sprintf("r%d@example.net", i))
 	}
-	results := deliver(t, start(t, to(hop, Config{})), mail(t, letter, all...))
+	results := deliver(t, start(t, to(hop, Config{Recipients: 1000})), mail(t, letter, all...))
 	for i, res := range results {
 		if (res.Outcome == queue.Failed) != (i == 333) || res.Outcome == queue.Deferred {
 			t.Errorf("%d: %+v", i, res)
@@ -129,8 +129,8 @@ func TestRoundTrips(t *testing.T) {
 		writes := 0
 		p := r.current()
 		dial := p.dial
-		p.dial = func(ctx context.Context) (net.Conn, error) {
-			nc, err := dial(ctx)
+		p.dial = func(ctx context.Context, at string) (net.Conn, error) {
+			nc, err := dial(ctx, at)
 			return &counted{Conn: nc, writes: &writes}, err
 		}
 		check(t, one(t, r), queue.Delivered, queue.NoPause)

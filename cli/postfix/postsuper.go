@@ -150,9 +150,10 @@ func unique(ids []queue.ID) []queue.ID {
 	})
 }
 
-// carryOut does an order and reports it. A message named that is not there is no mistake: it may be delivered by now.
+// carryOut does an order and reports it. A message named that is not there is worth a warning, and no mistake: it may be delivered
+// by now.
 func (c *command) carryOut(ctx context.Context, client appliance, o *order) error {
-	found, err := find(ctx, client, o)
+	found, err := c.find(ctx, client, o)
 	if err != nil {
 		return fail(1, "scan queue: %v", err)
 	}
@@ -230,7 +231,7 @@ func idsOf(batch []found) []queue.ID {
 }
 
 // find looks up the messages that an order is for.
-func find(ctx context.Context, client appliance, o *order) (all []found, err error) {
+func (c *command) find(ctx context.Context, client appliance, o *order) (all []found, err error) {
 	look := func(sel queue.Selection) error {
 		for e, err := range client.All(ctx, sel) {
 			if err != nil {
@@ -247,11 +248,23 @@ func find(ctx context.Context, client appliance, o *order) (all []found, err err
 		return all, look(queue.Selection{})
 	}
 	for ids := range slices.Chunk(o.ids, 500) { // one page of a list
+		n := len(all)
 		if err := look(queue.Selection{IDs: ids}); err != nil {
 			return nil, err
 		}
+		c.missing(o, ids, all[n:])
 	}
 	return all, nil
+}
+
+// missing names the messages that an order has and no queue does. Postfix says nothing of them, and leaves who made a typing
+// mistake in the belief that all is done.
+func (c *command) missing(o *order, ids []queue.ID, there []found) {
+	for _, id := range ids {
+		if !slices.ContainsFunc(there, func(f found) bool { return f.id == id }) {
+			c.say("warning: %s: no such message in %s", id, strings.Join(o.queues, ", "))
+		}
+	}
 }
 
 // release takes from hold what is to be requeued: held messages are not tried.

@@ -2,6 +2,7 @@ package sendmail
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 
 	"dinkymail/message"
@@ -60,6 +61,9 @@ func (p *parser) run() error {
 		case '[':
 			p.add(c)
 			p.literal()
+		case '=':
+			p.add(c)
+			p.encoded()
 		case ' ', '\t', '\r', '\n':
 			p.gap = p.gap || p.word.Len() > 0
 		case ':':
@@ -166,6 +170,20 @@ func (p *parser) literal() {
 		p.addAsIs(p.rest[j])
 	}
 	p.rest = p.rest[i+1:]
+}
+
+// encodedWord is the rest of an encoded word (RFC 2047, 2) behind its first character. Commas and the like in it, which many programs
+// leave as they are, part no addresses.
+var encodedWord = regexp.MustCompile(`^\?[^?=\s<>"]+\?[BbQq]\?[^?<>"\r\n]*\?=`)
+
+// encoded reads an encoded word to its end, if it is one.
+func (p *parser) encoded() {
+	const longest = 1000
+	word := encodedWord.FindString(p.rest[:min(len(p.rest), longest)])
+	for i := range len(word) {
+		p.addAsIs(word[i])
+	}
+	p.rest = p.rest[len(word):]
 }
 
 // bracketed reads an address in angle brackets. What stood before was a name.

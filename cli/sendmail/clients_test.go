@@ -45,6 +45,8 @@ func TestClients(t *testing.T) {
 			"Bob@example.org bob@example.net carol@example.net", ""},
 		{"a filter", "-G -i -oi -oee -odq -om -O DeliveryMode=b -A c -L tag -C /etc/x.cf -d0.1 -p SMTP:here -U -n -h 3 -X /dev/null -x -- bob@example.net",
 			"From: ada@example.org\n\nx\n", "ada@box", "bob@example.net", ""},
+		{"options behind recipients", "bob@example.net -f shop@example.org -i carol@example.net -oem -- -d@example.net", "From: ada@example.org\n\nx\n.\n",
+			"shop@example.org", "bob@example.net carol@example.net -d@example.net", "From: ada@example.org\n\nx\n.\n"},
 		{"both", "-ti carol@example.net", "To: bob@example.net, carol@example.net\nFrom: ada@example.org\n\nx\n", "ada@box",
 			"carol@example.net bob@example.net", ""},
 		{"a full name", "-F Grace_Hopper -f grace@example.org bob@example.net", "\nx\n", "grace@example.org", "bob@example.net",

@@ -119,6 +119,8 @@ func TestRecipients(t *testing.T) {
 		{"To: undisclosed-recipients:;\nBcc: a@x.org\n", "a@x.org"},
 		{"To: root (Cron, the Daemon (1))\n", "root"},
 		{"To: =?utf-8?q?J=C3=BCrgen=2C?= <a@x.org>\n", "a@x.org"},
+		{"To: =?utf-8?Q?Doe,_Jane;_(x): y?= <a@x.org>, =?iso-8859-1?q?M=FCller,?= =?utf-8?Q?Max,?=\n <b@x.org>\n", "a@x.org b@x.org"},
+		{"To: =?utf-8?Q?half, c@x.org\n", "=?utf-8?Q?half c@x.org"},
 		{"To: \"a b\"@x.org, <@h,@i:c@x.org>, <>\n", "\"a b\"@x.org c@x.org"},
 		{"To: a@[IPv6:2001:db8::1], b @ x . org\n", "a@[IPv6:2001:db8::1] b@x.org"},
 		{"To: a@x.org,,\n ,\n", "a@x.org"},

@@ -71,22 +71,23 @@ const (
 	flags  = "GIUTacimnstvxqd"
 )
 
-// parse understands a command line as getopt does: options may stand together, and end at the first argument that is none.
+// parse understands a command line as GNU's getopt does: options may stand together, and behind recipients; -- ends them.
 func parse(args []string) (*options, error) {
 	o := &options{}
 	for len(args) > 0 {
 		arg := args[0]
+		args = args[1:]
 		if arg == "--" {
-			args = args[1:]
+			o.args = append(o.args, args...)
 			break
 		}
 		if len(arg) < 2 || arg[0] != '-' {
-			break
+			o.args = append(o.args, arg)
+			continue
 		}
 		if arg == "--help" {
 			return &options{mode: modeHelp}, nil
 		}
-		args = args[1:]
 		for cluster := arg[1:]; cluster != ""; {
 			option := cluster[0]
 			cluster = cluster[1:]
@@ -109,7 +110,6 @@ func parse(args []string) (*options, error) {
 			}
 		}
 	}
-	o.args = args
 	return o, o.check()
 }
 

@@ -57,7 +57,7 @@ func (f submits) Submit(ctx context.Context, s queue.Submission) (queue.ID, erro
 // A paused intake, too, is what the maildrop is for; a full queue is not, for there it would be as full.
 func TestNotNow(t *testing.T) {
 	a := newAppliance(t, queue.Config{MaxMessages: 1}).start()
-	if err := a.queue.Pause(queue.Intake, "maintenance"); err != nil {
+	if err := a.queue.Pause(queue.Intake, "maintenance", "ada"); err != nil {
 		t.Fatal(err)
 	}
 	if r := a.sendmail("Hello\n", "-v", "bob@example.net"); r.status != 0 || !strings.HasPrefix(r.out, "left in ") {

@@ -23,7 +23,7 @@ func (s *session) auth(arg string) bool {
 	if len(s.srv.cfg.Users) == 0 || !slices.Contains(s.mechanisms(), mech) {
 		return s.say("504 5.5.4 mechanism not offered")
 	}
-	if a, scripted := s.next(Auth, ""); scripted {
+	if a, scripted := s.next(Auth, mech); scripted {
 		return s.do(a)
 	}
 	var user string
@@ -65,11 +65,11 @@ func (s *session) plain(initial string) (user string, right, alive bool) {
 func (s *session) login(initial string) (user string, right, alive bool) {
 	user = decode(initial)
 	if initial == "" {
-		if user, alive = s.ask("Username:"); !alive {
+		if user, alive = s.prompt(0, "Username:"); !alive {
 			return "", false, false
 		}
 	}
-	password, alive := s.ask("Password:")
+	password, alive := s.prompt(1, "Password:")
 	return user, s.knows(user, password), alive
 }
 
@@ -88,9 +88,21 @@ func (s *session) knows(user, password string) bool {
 	return known && want == password
 }
 
+// prompt asks one of LOGIN's questions.
+func (s *session) prompt(n int, usual string) (answer string, alive bool) {
+	if n < len(s.srv.cfg.Prompts) {
+		return s.demand(s.srv.cfg.Prompts[n])
+	}
+	return s.ask(usual)
+}
+
 // ask sends a challenge and returns what the client answers, decoded.
 func (s *session) ask(challenge string) (answer string, alive bool) {
-	if !s.say("334 " + base64.StdEncoding.EncodeToString([]byte(challenge))) {
+	return s.demand(base64.StdEncoding.EncodeToString([]byte(challenge)))
+}
+
+func (s *session) demand(text string) (answer string, alive bool) {
+	if !s.say("334 " + text) {
 		return "", false
 	}
 	line, alive := s.line("an AUTH answer")

@@ -29,7 +29,7 @@ type Rule struct {
 	Stage   Stage
 	Conn    int    // only on this connection, counted from 1 since New
 	Nth     int    // only the nth time that its connection comes to this stage, counted from 1
-	Address string // Mail and Rcpt: only for this address
+	Address string // Mail and Rcpt: only for this address; Auth: only for this mechanism's first line
 	Times   int    // only so often, all connections together
 	Answer  Answer
 }

@@ -32,6 +32,9 @@ import (
 
 // Config says what the next hop is able to do. The zero value offers DefaultExtensions, no TLS and no AUTH, and takes everything.
 type Config struct {
+	// Addr is where it listens; empty means a free port of 127.0.0.1. With the port of another
+	// server, and 127.0.0.2 or ::1, it is the second address of one name.
+	Addr string
 	// Extensions are the lines of its EHLO reply, such as "SIZE 1000". Nil means DefaultExtensions; an empty slice means none.
 	// STARTTLS and AUTH are added where they are due.
 	Extensions []string
@@ -42,6 +45,11 @@ type Config struct {
 	Users map[string]string
 	// Mechanisms is what AUTH offers; nil means PLAIN and LOGIN. CRAM-MD5 is known too.
 	Mechanisms []string
+	// OldAuth offers them as AUTH=PLAIN alone, as was done before there was a standard.
+	OldAuth bool
+	// Prompts are the two questions of LOGIN as they go out behind 334; nil means "Username:" and
+	// "Password:" in base64.
+	Prompts []string
 	// NoEhlo answers EHLO with 502, as servers of the last century do.
 	NoEhlo bool
 	// Lenient keeps the client's mistakes out of the test's result; Problems still lists them.
@@ -91,7 +99,10 @@ type Server struct {
 // New starts a next hop on a free port of 127.0.0.1. When the test ends it is stopped, and the client's mistakes fail the test.
 func New(t testing.TB, cfg Config) *Server {
 	t.Helper()
-	s := &Server{t: t, cfg: cfg, addr: "127.0.0.1:0", open: map[net.Conn]bool{}, changed: make(chan struct{})}
+	if cfg.Addr == "" {
+		cfg.Addr = "127.0.0.1:0"
+	}
+	s := &Server{t: t, cfg: cfg, addr: cfg.Addr, open: map[net.Conn]bool{}, changed: make(chan struct{})}
 	s.Start()
 	t.Cleanup(func() {
 		s.Stop()

@@ -120,7 +120,11 @@ func (s *session) extensions() []string {
 		ext = append(ext, "STARTTLS")
 	}
 	if len(s.srv.cfg.Users) > 0 {
-		ext = append(ext, "AUTH "+strings.Join(s.mechanisms(), " "))
+		sep := " "
+		if s.srv.cfg.OldAuth {
+			sep = "="
+		}
+		ext = append(ext, "AUTH"+sep+strings.Join(s.mechanisms(), " "))
 	}
 	return ext
 }
