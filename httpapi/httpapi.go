@@ -21,10 +21,9 @@
 //
 // # Who runs where
 //
-// Serve blocks; net/http runs a goroutine per connection, and one more copies a large mail into the
-// queue while it is being composed. When Serve has returned, none of them is left. Handlers share
-// no state but the rate limiter, the log's noise limiter, the health memory, the room for bodies,
-// the newest forms and the counters, each safe by itself.
+// Serve blocks; net/http runs a goroutine per connection, and one more copies a large mail into the queue while it is being
+// composed. When Serve has returned, none of them is left. Handlers share no state but the rate limiter, the log's noise
+// limiter, the health memory, the room for bodies, the newest forms and the counters, each safe by itself.
 package httpapi
 
 import (
