@@ -85,13 +85,19 @@ func fieldNamed(name string) int {
 // squash is a name in small letters and without what its spellings differ in. An underscore at its
 // beginning stays: by that form builders mark fields that are for the machine.
 func squash(name string) string {
+	name = strings.TrimSpace(name)
 	if len(name) > maxWord {
 		return ""
 	}
-	name = strings.ToLower(strings.TrimSpace(name))
-	first := ""
-	if strings.HasPrefix(name, "_") {
-		first = "_"
+	b := make([]byte, 0, maxWord)
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '-', c == ' ', c == '_' && i > 0:
+		case 'A' <= c && c <= 'Z':
+			b = append(b, c+'a'-'A')
+		default:
+			b = append(b, c)
+		}
 	}
-	return first + strings.NewReplacer("-", "", "_", "", " ", "").Replace(name)
+	return string(b)
 }

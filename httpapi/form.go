@@ -18,8 +18,11 @@ const (
 	formText  = "text/plain"
 )
 
-// maxFiles is how many files one form may bring.
-const maxFiles = 50
+// Bounds of one form.
+const (
+	maxFields = 1000
+	maxFiles  = 50
+)
 
 // form is what a request is that was no JSON.
 type form struct {
@@ -93,8 +96,8 @@ func sumOf(pairs []pair, files []attachment) (sum [sha256.Size]byte) {
 	for _, f := range files {
 		write(f.Filename)
 		write(f.ContentType)
-		_ = binary.Write(h, binary.BigEndian, int64(len(f.bytes)))
-		_, _ = h.Write(f.bytes)
+		_ = binary.Write(h, binary.BigEndian, int64(len(f.unusual.upload)))
+		_, _ = h.Write(f.unusual.upload)
 	}
 	h.Sum(sum[:0])
 	return sum

@@ -23,6 +23,9 @@ func urlFields(s string) (pairs []pair, err error) {
 		if err1 != nil || err2 != nil {
 			return nil, malformed("a field of the form is not URL-encoded.")
 		}
+		if len(pairs) == maxFields {
+			return nil, tooManyFields()
+		}
 		if name != "" {
 			pairs = append(pairs, pair{name, value})
 		}
@@ -30,25 +33,33 @@ func urlFields(s string) (pairs []pair, err error) {
 	return pairs, nil
 }
 
+func tooManyFields() *refusal {
+	return malformed(fmt.Sprintf("the form has more than %d fields.", maxFields))
+}
+
 // textFields reads lines of name=value. A line without a name, as the second of a text has none,
 // belongs to the one before it, and so does one whose name is a known field that was there before.
 func textFields(s string) (pairs []pair) {
 	var seen [len(fieldTypes)]bool
 	begin, at := 0, 0 // where the newest value begins, and the line
+	end := func() {
+		if n := len(pairs); n > 0 {
+			pairs[n-1].value = strings.TrimRight(s[begin:at], "\r\n")
+		}
+	}
 	for text := range strings.Lines(s) {
 		name, value, ok := textField(text)
 		if known := fieldNamed(name); ok && known >= 0 {
 			ok, seen[known] = !seen[known], true
 		}
-		if ok {
+		if ok && len(pairs) < maxFields {
+			end()
 			pairs = append(pairs, pair{name: name})
 			begin = at + len(text) - len(value)
 		}
 		at += len(text)
-		if n := len(pairs); n > 0 {
-			pairs[n-1].value = strings.TrimRight(s[begin:at], "\r\n")
-		}
 	}
+	end()
 	return pairs
 }
 
@@ -78,6 +89,8 @@ func partFields(b []byte, boundary string) (pairs []pair, files []attachment, er
 		_, params, _ := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
 		_, isFile := params["filename"]
 		switch name := part.FileName(); {
+		case len(pairs) == maxFields:
+			return nil, nil, tooManyFields()
 		case !isFile && part.FormName() != "":
 			pairs = append(pairs, pair{part.FormName(), content.String()})
 		case !isFile, name == "" && content.Len() == 0:
@@ -98,7 +111,7 @@ func upload(name, kind string, content []byte) attachment {
 	if name = line(inUTF8(name, "")); name == "" {
 		name = "file"
 	}
-	return attachment{Filename: name, ContentType: kind, bytes: append([]byte{}, content...)}
+	return attachment{Filename: name, ContentType: kind, unusual: &unusual{upload: append([]byte{}, content...)}}
 }
 
 // toUTF8 makes UTF-8 of fields in the charset that the form names in its type or in the field

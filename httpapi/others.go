@@ -32,6 +32,10 @@ type other struct{ name, value string }
 
 // addJSON takes a member of a JSON object. One that is null says nothing.
 func (o *others) addJSON(name string, value []byte) {
+	if o.more >= maxOthers {
+		o.more++ // whoever sends so many does not mean any
+		return
+	}
 	text := textOf(value)
 	switch {
 	case value[0] == '"':
@@ -49,10 +53,17 @@ func (o *others) addJSON(name string, value []byte) {
 func (o *others) add(name, value string) {
 	if !blank(value) {
 		o.note(name)
-		for own, at := range map[string]*string{"message": &o.message, "email": &o.email, "name": &o.name} {
-			if squash(name) == own && *at == "" {
-				*at = value
-			}
+		var at *string
+		switch squash(name) {
+		case "message":
+			at = &o.message
+		case "email":
+			at = &o.email
+		case "name":
+			at = &o.name
+		}
+		if at != nil && *at == "" {
+			*at = value
 		}
 	}
 	o.keep(name, value)
@@ -101,7 +112,10 @@ func (q *request) warnings() []string {
 	var all []string
 	o := &q.others
 	for i := range q.Attachments {
-		for _, name := range q.Attachments[i].unread {
+		if q.Attachments[i].unusual == nil {
+			continue
+		}
+		for _, name := range q.Attachments[i].unusual.unread {
 			if len(all) < maxOthers {
 				all = append(all, fmt.Sprintf("The field %q of the attachment %s was not understood.", name, q.Attachments[i].title(i+1)))
 			}

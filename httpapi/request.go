@@ -113,7 +113,7 @@ func (q *request) parse(b []byte) error {
 	case b[0] != '{':
 		return malformed("the body must be a JSON object.")
 	}
-	if r, ok := quick(b); ok {
+	if r, ok := quick(b); ok && len(r.Attachments) <= maxAttachments {
 		*q = r
 	} else if err := q.decode(b); err != nil {
 		return err
