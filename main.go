@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"dinkymail/aliases"
 	"dinkymail/cli"
 	"dinkymail/config"
 	"dinkymail/httpapi"
@@ -79,7 +78,7 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	}
 
 	next := relay.New(s.Relay, log)
-	s.Queue.Rewriter = aliases.NewLive(s.Aliases, log)
+	addresses(s, log)
 	q := queue.New(store, next, s.Queue, log)
 	settings := &reloads{read: reload, now: s, log: log, hangup: hangup}
 	s.HTTP.Settings = settings
@@ -88,7 +87,7 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	watch := alerts(settings.current, q, log)
 	settings.use = func(fresh *config.Settings) {
 		level.Set(fresh.LogLevel)
-		fresh.Queue.Rewriter = aliases.NewLive(fresh.Aliases, log)
+		addresses(fresh, log)
 		fresh.HTTP.Settings = settings
 		operations(fresh, q, next, kept)
 		next.Use(fresh.Relay)

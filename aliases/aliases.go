@@ -3,15 +3,20 @@
 //
 // # What it promises
 //
-// A recipient that has an alias is replaced by all whom it stands for, each once; one that has none stays as it is. A loop ends
-// where it closes, and a list that is too deep or too long is cut off there: mail is sent to fewer, never for ever. What a file
-// has wrong is said with file and line by Load, and costs that entry alone.
+// A recipient that has an alias is replaced by all whom it stands for, each once; one that has none
+// stays as it is. A loop ends where it closes: an alias that names itself, here or elsewhere, means
+// the mailbox of that name. A list that is too deep or too long is cut off there: mail is sent to
+// fewer, never for ever. What a file has wrong is said with file and line by Load, and costs that
+// entry alone.
 //
 // # Limits
 //
-// A file of at most MaxFile bytes; expansion at most MaxDepth deep and to MaxTargets addresses. Targets that are commands
-// ("|program"), files ("/var/mail/x") or ":fail:"-like words are refused: this appliance delivers to its upstream alone. Keys are
-// compared in small letters. owner- aliases do not change the envelope's sender.
+// Files of at most MaxFile bytes, plain ones, and MaxFiles bytes together; expansion at most
+// MaxDepth deep and to MaxTargets addresses. Targets that are commands ("|program"), files
+// ("/var/mail/x") or ":fail:"-like words are refused: this appliance delivers to its upstream
+// alone. An included list is no link to another file, and no mistake quotes what stands in one: its
+// writer may not be who reads the log. Keys are compared in small letters. owner- aliases do not
+// change the envelope's sender.
 //
 // # Who runs where
 //
@@ -22,15 +27,13 @@ package aliases
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"dinkymail/message"
 )
 
-// Bounds of what is read and expanded.
+// Bounds of what is expanded.
 const (
-	MaxFile    = 16 << 20
 	MaxDepth   = 50
 	MaxTargets = 10_000
 )
@@ -49,7 +52,8 @@ type Config struct {
 	Domain string
 	// Hosts are names of this machine: nobody upstream knows mailboxes there. "localhost" is always one of them.
 	Hosts []string
-	// Catch is who gets mail to a mailbox of Hosts that has no alias; the null address: it stays as it is.
+	// Catch is who gets mail to a mailbox of Hosts, or to a name without a domain, that has no
+	// alias; the null address: it stays as it is.
 	Catch message.Address
 	// From replaces senders of Hosts, and those without a domain, that Senders does not name; the null address: they stay.
 	From message.Address
@@ -66,7 +70,7 @@ type Book struct {
 }
 
 // table is a map's entries by key, in small letters.
-type table map[string][]string
+type table map[string]entry
 
 // Problem is one mistake in a file.
 type Problem struct {
@@ -105,59 +109,50 @@ func Load(cfg Config) (*Book, error) {
 
 // read adds what parse finds in a file.
 func (t table) read(r *reading, name string, parse func(file, text string) ([]entry, []error)) []error {
-	text, err := r.text(name)
+	text, err := r.text(name, false)
 	if err != nil {
 		return []error{err}
 	}
 	entries, problems := parse(name, text)
 	for _, e := range entries {
 		if _, twice := t[e.key]; twice {
-			problems = append(problems, &Problem{name, e.line, fmt.Sprintf("%q stands there a second time; the first one counts", e.key)})
+			problems = append(problems, &Problem{name, e.line, fmt.Sprintf("%q stands there a second time; the first one counts", shown(e.key))})
 			continue
 		}
-		t[e.key] = e.targets
+		e.file = name
+		t[e.key] = e
 	}
 	return problems
-}
-
-func readFile(name string) (string, error) {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return "", err
-	case info.Size() > MaxFile:
-		return "", fmt.Errorf("%s: larger than %d bytes", name, MaxFile)
-	}
-	text, err := os.ReadFile(name)
-	return string(text), err
 }
 
 // Lookup is what a key stands for in the maps themselves, one step and unexpanded, as postmap -q answers; false when it has no
 // entry.
 func (b *Book) Lookup(key string) ([]string, bool) {
-	key = strings.ToLower(key)
-	if targets, ok := b.virtual[key]; ok {
-		return targets, true
+	if k, err := mapKey(key); err == nil {
+		if e, ok := b.virtual[k]; ok {
+			return e.targets, true
+		}
 	}
-	targets, ok := b.aliases[key]
-	return targets, ok
+	e, ok := b.aliases[strings.ToLower(key)]
+	return e.targets, ok
 }
 
 // Table reads one file alone, in either form, and returns what key stands for in it; false when it has no entry. An error is one
 // of reading the file.
 func Table(file, key string) ([]string, bool, error) {
-	text, err := readFile(file)
+	text, err := readFile(file, MaxFile, false)
 	if err != nil {
 		return nil, false, err
 	}
 	r := newReading()
 	entries, _ := r.parseMap(file, text)
+	k, _ := mapKey(key)
 	if isAliases(text) {
 		entries, _ = r.parseAliases(file, text)
+		k = strings.ToLower(key)
 	}
-	key = strings.ToLower(key)
 	for _, e := range entries {
-		if e.key == key {
+		if e.key == k {
 			return e.targets, true, nil
 		}
 	}

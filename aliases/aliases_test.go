@@ -2,11 +2,13 @@ package aliases
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +115,108 @@ func TestRecipientsAreExpanded(t *testing.T) {
 	}
 }
 
+// An alias that names itself, bare, at our domain or elsewhere, means the mailbox of that name;
+// only names that lead back to each other are a circle, and it is told with its line.
+func TestAnAliasOfItsOwnNameIsNoCircle(t *testing.T) {
+	for text, want := range map[string]string{
+		"root: root@example.com":                           "root@example.com",
+		"root: Root@EXAMPLE.com":                           "Root@example.com",
+		"root: root":                                       "root@example.com",
+		"root: \\root":                                     "root@example.com",
+		"root: root@elsewhere.net":                         "root@elsewhere.net",
+		"root: root@example.com, ada@x.net":                "root@example.com ada@x.net",
+		"postmaster: root\nroot: root@example.com":         "root@example.com",
+		"root: ops\nops: root@elsewhere.net":               "root@elsewhere.net",
+		"root: postmaster@elsewhere.net\npostmaster: root": "postmaster@elsewhere.net",
+	} {
+		b, err := book(t, Config{Aliases: []string{write(t, text+"\n")}})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		for _, domain := range []string{"", "localhost", "example.com"} {
+			if got := names(b.Recipients([]message.Recipient{{Address: message.Address{Local: "root", Domain: domain}}})); got != want {
+				t.Errorf("%q, root at %q: got %s, want %s", text, domain, got, want)
+			}
+		}
+	}
+	file := write(t, "x: y@x.net\nouter: ring\nring: rong@example.com\nrong: ring\n")
+	if _, err := book(t, Config{Aliases: []string{file}}); err == nil || err.Error() != file+`:3: alias "ring" goes in circles: `+
+		"ring → rong → ring; mail to it is sent to the others it names, or as it is" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A name without a domain has its alias, else whoever catches such mail, else nobody; postmaster is
+// somebody at our domain.
+func TestBareNames(t *testing.T) {
+	file := write(t, "root: ada@example.net\nring: rong\nrong: ring\n")
+	for _, c := range []struct {
+		name, catch, want string
+		knows             bool
+	}{
+		{"root", "", "ada@example.net", true},
+		{"ROOT", "owner@example.org", "ada@example.net", true},
+		{"www-data", "", "www-data", false},
+		{"www-data", "owner@example.org", "owner@example.org", true},
+		{"Postmaster", "", "Postmaster@example.com", true},
+		{"postmaster", "owner@example.org", "owner@example.org", true},
+		{"ring", "", "ring", false},
+		{"ring", "owner@example.org", "owner@example.org", true},
+	} {
+		cfg := Config{Aliases: []string{file}}
+		if c.catch != "" {
+			cfg.Catch = address(t, c.catch)
+		}
+		b, _ := book(t, cfg)
+		a := message.Address{Local: c.name}
+		if got := names(b.Recipients([]message.Recipient{{Address: a}})); got != c.want || b.Knows(a) != c.knows {
+			t.Errorf("%s, caught by %q: got %s, known: %t", c.name, c.catch, got, b.Knows(a))
+		}
+	}
+}
+
+// A list that is no plain file of its own is refused at once, and what stands in it is quoted
+// nowhere. The file of aliases itself may be a link, and is a plain file too.
+func TestOddFiles(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for name, text := range map[string]string{
+		"secret": "top secret:words\n", "aliases": "staff: :include:" + in("list") + ", boss@example.net\n", "loud": "bob: top secret words\n",
+		"endless": "staff: :include:/dev/zero\n", "pipe list": "staff: :include:" + in("fifo") + "\n",
+	} {
+		if err := os.WriteFile(in(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Symlink(in("secret"), in("list")), os.Symlink(in("aliases"), in("linked")), syscall.Mkfifo(in("fifo"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"linked": "it is a link", "loud": "is no address", "fifo": "no plain file", "pipe list": "no plain file", "endless": "no plain file", ".": "no plain file",
+	} {
+		b, err := book(t, Config{Aliases: []string{in(name)}})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "words") {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+		if got := names(b.Recipients(to(t, "staff@localhost"))); name == "linked" && got != "boss@example.net" {
+			t.Errorf("%s: the rest of the entry: got %s", name, got)
+		}
+	}
+	if err := errors.Join(os.Remove(in("list")), os.Link(in("secret"), in("list"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := book(t, Config{Aliases: []string{in("aliases")}}); err == nil || strings.Contains(err.Error(), "words") {
+		t.Errorf("a list that is none: got %v", err)
+	}
+	shadow := write(t, "root:$6$secretwords:19000:0:::\nada:$6$secretwords:1\n")
+	if _, err := book(t, Config{Aliases: []string{shadow}, Virtual: []string{shadow}, Senders: shadow}); err == nil || strings.Contains(err.Error(), "words") {
+		t.Errorf("another file than was meant: got %v", err)
+	}
+	if _, err := readFile(in("loud"), 5, false); err == nil || !strings.Contains(err.Error(), "larger than 5 bytes") {
+		t.Errorf("a large file: got %v", err)
+	}
+}
+
 // Names that stand for names that stand for names, each twice, are followed once each.
 func TestDiamondsEnd(t *testing.T) {
 	var b strings.Builder
@@ -174,6 +278,37 @@ word: :fail: no
 	}
 	if got := names(b.Recipients(to(t, "good@localhost file@localhost"))); got != "ada@example.net bob@example.net" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// What cannot be seen does no harm at the ends of names and addresses, and is named inside; an address is found however it is
+// written.
+func TestInvisibleCharactersInMaps(t *testing.T) {
+	names8 := write(t, "\ufeffroot: ada@example.net\u200b,\u00a0bob@example.net\nops\u00a0: \u202aroot\u202c,\n\u00a0 carol@example.net\n"+
+		"po\u00adst: ada@example.net\nbad: a\u200bda@example.net\nplain: ilo.@docomo.ne.jp\n")
+	virtual := write(t, "ilo.@docomo.ne.jp\tada@example.net\n@b\u00fccher.example @my_shop.example\n"+
+		"info@shop.example\u00a0bob@example.net\nx@shop.example @sh\u200bop.example\n")
+	b, err := book(t, Config{Aliases: []string{names8}, Virtual: []string{virtual}})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{":4: the name of an alias has an invisible character in it: U+00AD soft hyphen at position 3",
+		":5: bad: what stands there is no address and no local name: ", "U+200B zero width space at position 2",
+		":3: a key has ", "U+00A0 no-break space at position 18", ":4: x@shop.example: what stands there is no domain: "} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+	for from, want := range map[string]string{
+		"root@localhost":          "ada@example.net bob@example.net",
+		"ops@localhost":           "ada@example.net bob@example.net carol@example.net",
+		"ilo.@docomo.ne.jp":       "ada@example.net",
+		"plain@localhost":         "ada@example.net",
+		"x@xn--bcher-kva.example": "x@my_shop.example",
+	} {
+		if got := names(b.Recipients(to(t, from))); got != want {
+			t.Errorf("%s: got %s, want %s", from, got, want)
+		}
 	}
 }
 
@@ -260,6 +395,14 @@ func TestLiveFollowsItsFiles(t *testing.T) {
 		live.Recipients(staff)
 		if !strings.Contains(log.String(), "aliases have mistakes") {
 			t.Errorf("the mistake is not logged:\n%s", log.String())
+		}
+		if err := errors.Join(os.Remove(list), syscall.Mkfifo(list, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(1100 * time.Millisecond)
+		live.Recipients(staff) // and does not wait for somebody to write
+		if strings.Contains(log.String(), "a b c") || !strings.Contains(log.String(), "it is no plain file") {
+			t.Errorf("the log says:\n%s", log.String())
 		}
 	})
 }

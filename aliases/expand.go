@@ -36,7 +36,7 @@ func (b *Book) Recipients(to []message.Recipient) []message.Recipient {
 			seen[a] = true
 			n := message.Recipient{Address: a, Notify: r.Notify, Original: r.Original}
 			if ok && n.Original == "" && a != r.Address {
-				n.Original = "rfc822;" + r.Address.String()
+				n.Original = "rfc822;" + b.full(r.Address).String()
 			}
 			all = append(all, n)
 		}
@@ -55,7 +55,7 @@ func (b *Book) Expand(a message.Address) ([]message.Address, bool) {
 	x := expansion{book: b, seen: map[message.Address]bool{}}
 	x.walk(a, 0)
 	if len(x.out) == 0 { // every way went in circles
-		return nil, false
+		x.out = append(x.out, b.settle(a))
 	}
 	return x.out, len(x.out) != 1 || x.out[0] != a
 }
@@ -91,22 +91,22 @@ func (x *expansion) walk(a message.Address, depth int) {
 
 // step is what an address stands for in the first map that has it.
 func (b *Book) step(a message.Address) ([]string, bool) {
-	local, full := strings.ToLower(a.Local), strings.ToLower(a.String())
+	local, full := strings.ToLower(a.Local), strings.ToLower(b.full(a).String())
 	ours := b.local(a.Domain)
-	if t, ok := b.virtual[full]; ok {
-		return t, true
+	if e, ok := b.virtual[full]; ok {
+		return e.targets, true
 	}
 	if ours {
-		if t, ok := b.virtual[local]; ok {
-			return t, true
+		if e, ok := b.virtual[local]; ok {
+			return e.targets, true
 		}
-		if t, ok := b.aliases[local]; ok {
-			return t, true
+		if e, ok := b.aliases[local]; ok {
+			return e.targets, true
 		}
 	}
 	if a.Domain != "" {
-		if t, ok := b.virtual["@"+a.Domain]; ok {
-			return t, true
+		if e, ok := b.virtual["@"+a.Domain]; ok {
+			return e.targets, true
 		}
 	}
 	return nil, false
@@ -134,23 +134,41 @@ func (b *Book) target(t string, from message.Address) (a message.Address, last b
 	return a, last
 }
 
-// settle is where an address without an alias goes.
+// settle is where an address without an alias goes. A name without a domain stays one where nobody
+// is there to catch it, but for the one that everybody has (RFC 5321, 4.5.1).
 func (b *Book) settle(a message.Address) message.Address {
-	if b.hosts[a.Domain] && !b.cfg.Catch.IsNull() {
+	if (a.Domain == "" || b.hosts[a.Domain]) && !b.cfg.Catch.IsNull() {
 		return b.cfg.Catch
 	}
+	if strings.EqualFold(a.Local, "postmaster") {
+		return b.full(a)
+	}
+	return a
+}
+
+// full is an address with its domain, which is ours where it has none.
+func (b *Book) full(a message.Address) message.Address {
 	if a.Domain == "" {
 		a.Domain = b.cfg.Domain
 	}
 	return a
 }
 
+// Knows reports whether mail to a name without a domain has somewhere to go: to an alias, or to
+// Config.Catch.
+func (b *Book) Knows(a message.Address) bool {
+	targets, ok := b.Expand(a)
+	return ok && len(targets) > 0 && targets[0].Domain != ""
+}
+
 // check finds aliases that go in circles, each circle once.
 func (b *Book) check() (problems []error) {
 	c := circles{book: b, done: map[string]bool{}}
 	for _, key := range slices.Sorted(maps.Keys(b.aliases)) {
-		if chain := c.follow(message.Address{Local: key, Domain: "localhost"}, nil); chain != "" {
-			problems = append(problems, fmt.Errorf("alias %q goes in circles: %s; mail to it is sent to the others it names, or as it is", key, chain))
+		if chain := c.follow(message.Address{Local: key, Domain: "localhost"}, nil); len(chain) > 0 {
+			e := b.aliases[chain[0]]
+			problems = append(problems, &Problem{e.file, e.line, fmt.Sprintf("alias %q goes in circles: %s; "+
+				"mail to it is sent to the others it names, or as it is", chain[0], strings.Join(chain, " → "))})
 		}
 	}
 	return problems
@@ -162,25 +180,28 @@ type circles struct {
 	done map[string]bool // names that were followed to their ends
 }
 
-// follow is the way from a name on the way back to it, in words; "" when there is none.
-func (c *circles) follow(a message.Address, way []string) string {
+// follow is the way from a name on the way back to it; none when there is no such way.
+func (c *circles) follow(a message.Address, way []string) []string {
 	name := strings.ToLower(a.Local)
-	if i := slices.Index(way, name); i >= 0 {
-		return strings.Join(append(way[i:], name), " → ")
+	if !c.book.local(a.Domain) {
+		return nil // somebody of that name elsewhere
 	}
-	targets, ok := c.book.aliases[name]
-	if !ok || c.done[name] || !c.book.local(a.Domain) || len(way) >= MaxDepth {
-		return ""
+	if i := slices.Index(way, name); i >= 0 {
+		return append(way[i:], name)
+	}
+	e, ok := c.book.aliases[name]
+	if !ok || c.done[name] || len(way) >= MaxDepth {
+		return nil
 	}
 	c.done[name] = true
-	for _, t := range targets {
+	for _, t := range e.targets {
 		next, last := c.book.target(t, a)
 		if last || strings.EqualFold(next.Local, a.Local) && c.book.local(next.Domain) {
 			continue
 		}
-		if chain := c.follow(next, append(slices.Clone(way), name)); chain != "" {
+		if chain := c.follow(next, append(slices.Clone(way), name)); len(chain) > 0 {
 			return chain
 		}
 	}
-	return ""
+	return nil
 }

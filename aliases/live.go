@@ -79,6 +79,9 @@ func (b *Book) changed() bool {
 	return false
 }
 
+// Knows is Book.Knows now.
+func (l *Live) Knows(a message.Address) bool { return l.Book().Knows(a) }
+
 // Recipients is Book.Recipients now.
 func (l *Live) Recipients(to []message.Recipient) []message.Recipient { return l.Book().Recipients(to) }
 

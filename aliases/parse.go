@@ -1,9 +1,12 @@
 package aliases
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"dinkymail/message"
 )
@@ -12,17 +15,24 @@ import (
 type entry struct {
 	key     string // in small letters
 	targets []string
+	file    string
 	line    int
 }
 
-// reading notes how each file looked just before it was read.
-type reading struct{ stamps map[string]stamp }
+// reading notes how each file looked just before it was read, and how much may still be read.
+type reading struct {
+	stamps map[string]stamp
+	left   int64
+}
 
-func newReading() *reading { return &reading{stamps: map[string]stamp{}} }
+func newReading() *reading { return &reading{stamps: map[string]stamp{}, left: MaxFiles} }
 
-func (r *reading) text(name string) (string, error) {
+// text reads a file; with here, one that is no link.
+func (r *reading) text(name string, here bool) (string, error) {
 	r.stamps[name] = stampOf(name)
-	return readFile(name)
+	text, err := readFile(name, min(MaxFile, r.left), here)
+	r.left -= int64(len(text))
+	return text, err
 }
 
 // logical is a line with those that continue it, and where it begins.
@@ -37,11 +47,11 @@ func logicalLines(text string) []logical {
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
-		line = strings.TrimRight(line, "\r\n \t")
-		bare := strings.TrimLeft(line, " \t")
+		bare := message.TrimInvisible(line)
+		first, _ := utf8.DecodeRuneInString(line)
 		switch {
 		case bare == "" || bare[0] == '#':
-		case bare != line && len(all) > 0:
+		case unicode.IsSpace(first) && len(all) > 0:
 			all[len(all)-1].text += " " + bare
 		default:
 			all = append(all, logical{bare, n})
@@ -67,11 +77,15 @@ func (r *reading) parseAliases(file, text string) (entries []entry, problems []e
 			problems = append(problems, &Problem{file, l.line, "there is no colon behind the alias; an entry is \"name: target, target\""})
 			continue
 		}
+		if hidden := message.Invisible(key); hidden != "" {
+			problems = append(problems, &Problem{file, l.line, "the name of an alias has an invisible character in it: " + hidden})
+			continue
+		}
 		e := entry{key: strings.ToLower(key), line: l.line}
 		for _, t := range splitTargets(value) {
 			switch target, more, err := r.aliasTarget(file, t); {
 			case err != "":
-				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, err)})
+				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", shown(key), err)})
 			case more != nil:
 				e.targets = append(e.targets, more...)
 			default:
@@ -79,7 +93,7 @@ func (r *reading) parseAliases(file, text string) (entries []entry, problems []e
 			}
 		}
 		if len(e.targets) == 0 {
-			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s stands for nobody, so it counts as not there", key)})
+			problems = append(problems, &Problem{file, l.line, shown(key) + " stands for nobody, so it counts as not there"})
 			continue
 		}
 		entries = append(entries, e)
@@ -99,7 +113,7 @@ func cutKey(s string) (key, value string, ok bool) {
 		return key, value, ok && key != ""
 	}
 	key, value, ok = strings.Cut(s, ":")
-	key = strings.TrimRight(key, " \t")
+	key = message.TrimInvisible(key)
 	return key, value, ok && key != "" && !strings.ContainsAny(key, " \t")
 }
 
@@ -108,7 +122,7 @@ func splitTargets(s string) []string {
 	var all []string
 	quoted, from := false, 0
 	add := func(t string) {
-		if t = strings.TrimSpace(t); t != "" {
+		if t = message.TrimInvisible(t); t != "" {
 			all = append(all, t)
 		}
 	}
@@ -145,6 +159,19 @@ func (r *reading) aliasTarget(file, t string) (target string, more []string, pro
 	return checkTarget(t)
 }
 
+// shown is a key as a mistake names it. What is neither a name nor an address may be anything: the
+// file may be another one than was meant.
+func shown(key string) string {
+	name := key
+	if strings.HasPrefix(name, "@") {
+		name = "x" + name
+	}
+	if _, _, bad := checkTarget(name); bad != "" {
+		return "an entry"
+	}
+	return key
+}
+
 // checkTarget accepts an address or a local name; a backslash before it, which ends expansion, stays.
 func checkTarget(t string) (target string, more []string, problem string) {
 	name := strings.TrimPrefix(t, `\`)
@@ -152,9 +179,18 @@ func checkTarget(t string) (target string, more []string, problem string) {
 		name += "@localhost"
 	}
 	if _, err := message.ParseAddress(name); err != nil {
-		return "", nil, fmt.Sprintf("%q is no address and no local name", t)
+		return "", nil, "what stands there is no address and no local name: " + reason(err)
 	}
 	return t, nil, ""
+}
+
+// reason is why message refused an address, without the address, which stands before it already.
+func reason(err error) string {
+	var ae *message.AddressError
+	if errors.As(err, &ae) {
+		return ae.Reason
+	}
+	return err.Error()
 }
 
 // include reads a list of addresses, one or more to a line. A list does not include another.
@@ -162,7 +198,7 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(from), name)
 	}
-	text, err := r.text(name)
+	text, err := r.text(name, true)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -170,7 +206,7 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 		for _, t := range splitTargets(l.text) {
 			target, _, bad := checkTarget(t)
 			if bad != "" {
-				return nil, fmt.Sprintf("%s:%d: %s", name, l.line, bad)
+				return nil, fmt.Sprintf("%s:%d: %s", name, l.line, bad) // and not what: see the package's limits
 			}
 			targets = append(targets, target)
 		}
@@ -181,28 +217,59 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 	return targets, ""
 }
 
+// mapKey is a key of virtual(5) as it is looked up: in small letters, an address as Address.String writes it.
+func mapKey(key string) (string, error) {
+	key = message.TrimInvisible(key)
+	if hidden := message.Invisible(key); hidden != "" {
+		return "", errors.New("a key has an invisible character in it: " + hidden)
+	}
+	if domain, ok := strings.CutPrefix(key, "@"); ok {
+		if d, err := message.ParseDomain(domain); err == nil {
+			return "@" + d, nil
+		}
+	} else if a, err := message.ParseAddress(key); err == nil {
+		key = a.String()
+	}
+	return strings.ToLower(key), nil
+}
+
 // parseMap reads virtual(5): "key value, value", where key and values are addresses, "@domain" or local names.
 func (*reading) parseMap(file, text string) (entries []entry, problems []error) {
 	for _, l := range logicalLines(text) {
-		key, value, _ := strings.Cut(strings.ReplaceAll(l.text, "\t", " "), " ")
-		e := entry{key: strings.ToLower(key), line: l.line}
+		name, value, _ := strings.Cut(strings.ReplaceAll(l.text, "\t", " "), " ")
+		key, err := mapKey(name)
+		if err != nil {
+			problems = append(problems, &Problem{file, l.line, err.Error()})
+			continue
+		}
+		e := entry{key: key, line: l.line}
 		for _, t := range splitTargets(value) {
-			if strings.HasPrefix(t, "@") && len(t) > 1 {
-				e.targets = append(e.targets, t)
-				continue
-			}
-			target, _, bad := checkTarget(t)
+			target, bad := mapTarget(t)
 			if bad != "" {
-				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", key, bad)})
+				problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s: %s", shown(key), bad)})
 				continue
 			}
 			e.targets = append(e.targets, target)
 		}
 		if len(e.targets) == 0 {
-			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("%s stands for nobody, so it counts as not there", key)})
+			problems = append(problems, &Problem{file, l.line, shown(key) + " stands for nobody, so it counts as not there"})
 			continue
 		}
 		entries = append(entries, e)
 	}
 	return entries, problems
+}
+
+// mapTarget is a target of virtual(5) as it is kept: that of checkTarget, or "@domain".
+func mapTarget(t string) (target, problem string) {
+	domain, ok := strings.CutPrefix(t, "@")
+	if !ok {
+		target, _, problem = checkTarget(t)
+		return target, problem
+	}
+	d, err := message.ParseDomain(domain)
+	if err != nil {
+		return "", "what stands there is no domain: " + reason(err)
+	}
+	return "@" + d, ""
 }

@@ -33,8 +33,8 @@ func (b *Book) senderMap(a message.Address) (message.Address, bool) {
 		keys = append(keys, "@"+a.Domain)
 	}
 	for _, key := range keys {
-		if targets, ok := b.senders[key]; ok {
-			to, _ := b.target(targets[0], a)
+		if e, ok := b.senders[key]; ok {
+			to, _ := b.target(e.targets[0], a)
 			return to, true
 		}
 	}

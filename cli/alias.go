@@ -16,7 +16,7 @@ type aliasCommand struct {
 // Help is shown by dinkymail alias --help.
 func (aliasCommand) Help() string {
 	return `Says who gets mail to an address, after VIRTUAL_FILE and ALIASES_FILE with all lists followed, one to a line. Exits 1 when it has no
-alias; mail to it goes to the address itself.
+alias; mail to it goes to the address itself, and mail to a name without a domain to DEFAULT_TO.
 
 Examples:
 

@@ -89,7 +89,7 @@ func (s *Settings) identity(host string, given bool) {
 }
 
 var gmailHost = regexp.MustCompile(`^smtp(?:-relay)?\.(?:gmail|googlemail|google)\.com$`)
-var appPassword = regexp.MustCompile(`^[A-Za-z]{4} [A-Za-z]{4} [A-Za-z]{4} [A-Za-z]{4}$`)
+var appPassword = regexp.MustCompile(`^[A-Za-z]{16}$`)
 
 // checkUpstream tests the upstream's settings against each other. A placeholder among them leaves the upstream unconfigured.
 func (s *Settings) checkUpstream(src *sources) []error {
@@ -117,8 +117,8 @@ func (s *Settings) checkUpstream(src *sources) []error {
 		}
 	}
 	if gmailHost.MatchString(r.Host) {
-		if appPassword.MatchString(r.Password) {
-			r.Password = strings.ReplaceAll(r.Password, " ", "")
+		if bare := withoutBlanks(r.Password); bare != r.Password && appPassword.MatchString(bare) {
+			r.Password = bare
 			s.Notices = append(s.Notices, "The spaces in the Gmail app password were dropped.")
 		}
 		if r.Username == "" && r.Host != "smtp-relay.gmail.com" {
@@ -274,6 +274,7 @@ func (s *Settings) fill() {
 	q, m, r, h := &s.Queue, &s.SMTP, &s.Relay, &s.HTTP
 	q.Hostname, q.Domain, q.Self, q.Notices, q.Capture = s.Hostname, s.Domain, s.defaultFrom.Address, s.defaultTo.Address,
 		s.Development
+	q.Author = s.defaultFrom
 	q.Workers = r.Connections
 	m.Hostname, m.Domain, m.MaxMessageBytes, m.MaxRecipients, m.Grace = s.Hostname, s.Domain, q.MaxMessageBytes,
 		q.MaxRecipients, q.Grace

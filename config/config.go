@@ -125,6 +125,7 @@ func load(environ []string, dotenv, host string) (*Settings, error) {
 	problems = append(problems, s.check(src, host)...)
 	s.rows = s.show(read)
 	s.warnSources(src, read)
+	s.warnSecrets(read)
 	return s, errors.Join(problems...)
 }
 
@@ -134,6 +135,9 @@ func (s *Settings) apply(st Setting, v *value) error {
 		s.placeholders[st.Name] = true
 		s.Notices = append(s.Notices, st.Name+" ("+v.source+") still has the text of an example file and counts as not configured.")
 		v.text = ""
+	}
+	if !st.Secret {
+		v.text = message.TrimInvisible(v.text)
 	}
 	text := v.text
 	if text == "" {
@@ -149,6 +153,9 @@ func (s *Settings) apply(st Setting, v *value) error {
 		s.refused[st.Name] = true
 		if st.Default != "" {
 			_ = st.set(st.Default) // so that nothing is said of a value that nobody gave
+		}
+		if !st.Secret && !strings.Contains(m.reason, "U+") {
+			m.reason += among(text)
 		}
 		return &Problem{Variable: v.name, Value: st.mask(text), Source: v.source, Reason: m.reason, Remedy: m.remedy}
 	}

@@ -70,6 +70,9 @@ func relayHost(to *string) func(string) error {
 func origins(to *[]string) func(string) error {
 	return func(text string) error {
 		for _, part := range list(text) {
+			if wrong := among(part); wrong != "" {
+				return bad(fmt.Sprintf("%+q is no website%s", part, wrong), "write this entry anew")
+			}
 			if part == "*" {
 				return bad("would let every website in the world send", "list your own sites, such as example.com,*.example.com")
 			}
@@ -127,16 +130,16 @@ func keys(to *[]httpapi.Key) func(string) error {
 		var all []httpapi.Key
 		for i, part := range list(text) {
 			fields := strings.SplitN(part, ":", 3)
-			k := httpapi.Key{Name: strings.TrimSpace(fields[0])}
+			k := httpapi.Key{Name: message.TrimInvisible(fields[0])}
 			if len(fields) < 2 || k.Name == "" {
 				return bad(fmt.Sprintf("entry %d has no name before its key", i+1), remedy)
 			}
-			if k.Secret = strings.TrimSpace(fields[1]); len(k.Secret) < leastKey {
+			if k.Secret = message.TrimInvisible(fields[1]); len(k.Secret) < leastKey {
 				return bad(fmt.Sprintf("the key of %s is shorter than %d characters", k.Name, leastKey),
 					"make one with: openssl rand -hex 20")
 			}
 			if strings.ContainsFunc(k.Secret, func(r rune) bool { return r <= ' ' || r > '~' }) {
-				return bad("the key of "+k.Name+" cannot stand in an HTTP header",
+				return bad("the key of "+k.Name+" cannot stand in an HTTP header"+among(k.Secret),
 					"use letters and digits, as from: openssl rand -hex 20")
 			}
 			if names[k.Name] {
@@ -164,7 +167,7 @@ func keys(to *[]httpapi.Key) func(string) error {
 func senders(name, text string) ([]string, error) {
 	var all []string
 	for part := range strings.SplitSeq(text, "|") {
-		part = strings.TrimSpace(part)
+		part = message.TrimInvisible(part)
 		if part == "*" {
 			all = append(all, part)
 			continue
@@ -186,8 +189,10 @@ func users(to *map[string]string) func(string) error {
 		all := map[string]string{}
 		for i, part := range splitUsers(text) {
 			name, hash, ok := strings.Cut(part, ":")
-			name, hash = strings.TrimSpace(name), strings.TrimSpace(hash)
-			switch {
+			name, hash = message.TrimInvisible(name), message.TrimInvisible(hash)
+			switch hidden := message.Invisible(name); {
+			case hidden != "":
+				return bad(fmt.Sprintf("the name of entry %d has an invisible character in it: %s", i+1, hidden), "write the name anew")
 			case !ok || name == "" || strings.ContainsAny(name, "$ \t"):
 				return bad(fmt.Sprintf("entry %d is no name:hash", i+1),
 					"put the line there that `dinkymail user hash NAME` prints")

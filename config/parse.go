@@ -46,6 +46,16 @@ func files(to *[]string) func(string) error {
 	}
 }
 
+// account is a credential that people see and type: nothing in it is invisible.
+func account(to *string) func(string) error {
+	return func(text string) error {
+		if hidden := message.Invisible(text); hidden != "" {
+			return bad("has an invisible character in it: "+hidden, "write it anew")
+		}
+		return credential(to)(text)
+	}
+}
+
 // credential is a text that can be sent in AUTH.
 func credential(to *string) func(string) error {
 	return func(text string) error {
@@ -99,6 +109,18 @@ func choice(to *string, words ...string) func(string) error {
 			return bad("is none of "+strings.Join(words, ", "), "write one of these")
 		}
 		*to = text
+		return nil
+	}
+}
+
+// longLines reads what becomes of lines that are too long for some servers.
+func longLines(keep *bool) func(string) error {
+	return func(text string) error {
+		var word string
+		if err := choice(&word, "encode", "keep")(text); err != nil {
+			return err
+		}
+		*keep = word == "keep"
 		return nil
 	}
 }
@@ -263,7 +285,7 @@ func rate(to *httpapi.Rate) func(string) error {
 func list(text string) []string {
 	parts := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' })
 	for i := range parts {
-		parts[i] = strings.TrimSpace(parts[i])
+		parts[i] = message.TrimInvisible(parts[i])
 	}
 	return slices.DeleteFunc(parts, func(p string) bool { return p == "" })
 }

@@ -67,7 +67,7 @@ func (s *Settings) upstream() Group {
 			Doc: "Its port. 465 means TLS from the first byte; on any other, STARTTLS.", set: integer(&s.Relay.Port, 65535)},
 		{Name: "SMTP_RELAY_USERNAME", Aliases: []string{"RELAY_USERNAME", "RELAY_USER"}, Example: "you@example.com",
 			Doc: "The account's user name. None, and no password: no login, as for a smarthost on your network.",
-			set: credential(&s.Relay.Username)},
+			set: account(&s.Relay.Username)},
 		{Name: "SMTP_RELAY_PASSWORD", Aliases: []string{"RELAY_PASSWORD"}, Secret: true, Example: "'the password'",
 			Doc: "The account's password. Put it in 'single quotes', then every character stands for itself. " +
 				"Gmail wants an app password; the spaces that Google shows in it may stay.",
@@ -82,6 +82,10 @@ func (s *Settings) upstream() Group {
 		{Name: "SMTP_RELAY_CA_FILE", Example: "/etc/ssl/my-ca.pem",
 			Doc: "A PEM file of certificate authorities to trust for the upstream, besides the system's.",
 			set: text(&s.relayCAFile)},
+		{Name: "LONG_LINES", Default: "encode",
+			Doc: "What becomes of lines beyond 998 bytes, which many servers refuse or cut. encode: such a part of a mail is encoded, and such a " +
+				"header folded, where that breaks no signature. keep: they are sent as they are.",
+			set: longLines(&s.Relay.LongLines)},
 		{Name: "SMTP_RELAY_CONNECTIONS", Default: "10", Doc: "How many connections to the upstream may be open at once.",
 			set: integer(&s.Relay.Connections, 1000)},
 		{Name: "SMTP_RELAY_RECIPIENTS", Default: "50",
@@ -172,7 +176,7 @@ func (s *Settings) addresses() Group {
 		{Name: "ALIASES_FILE", Example: "/etc/aliases",
 			Doc: "Files in the form of aliases(5), comma separated: who gets mail to a name at MAIL_DOMAIN or on this machine. " +
 				"Lists and :include: are followed; programs and files as targets are refused. Mail to a mailbox on this machine " +
-				"(root@localhost) without an alias goes to DEFAULT_TO.",
+				"(root@localhost, or just root) without an alias goes to DEFAULT_TO; just root is refused where that is not set.",
 			set: files(&s.Aliases.Aliases)},
 		{Name: "VIRTUAL_FILE", Example: "/etc/dinkymail/virtual",
 			Doc: "Files of lines such as \"info@example.com ada@example.net, bob@example.net\" or \"@old.example @new.example\", " +

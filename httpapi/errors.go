@@ -162,10 +162,18 @@ func translate(err error) *refusal {
 		return refuse(codeTooLarge, badFormat+"the mail is larger than MESSAGE_MAX_BYTES allows.")
 	case errors.Is(err, queue.ErrTooManyRecipients):
 		return refuse(codeManyRecipients, "The mail has more recipients than one mail may have.")
+	case errors.Is(err, queue.ErrNoMailbox):
+		return refuse(codeAddress, "A recipient (to) has no domain, and n"+queue.ErrNoMailbox.Error()[1:]+".")
 	case errors.Is(err, queue.ErrNoRecipients):
 		return refuse(codeMissingTo, "Recipient (to) is required")
-	case errors.Is(err, message.ErrMalformed), errors.Is(err, message.ErrLoop):
-		return refuse(codeMessage, "The mail cannot be composed: "+err.Error()+".")
+	case errors.Is(err, message.ErrMalformed):
+		reason := message.ErrMalformed.Error()
+		if e, ok := errors.AsType[*message.MalformedError](err); ok {
+			reason = e.Error()
+		}
+		return refuse(codeMessage, "The mail cannot be composed: "+reason+".")
+	case errors.Is(err, message.ErrLoop):
+		return refuse(codeMessage, "The mail cannot be composed: "+message.ErrLoop.Error()+".")
 	case errors.Is(err, queue.ErrPaused):
 		return unsent(codePaused, "taking mail in is paused by the operator.", time.Minute, nil)
 	case errors.Is(err, queue.ErrSelection):

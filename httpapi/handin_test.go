@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -58,6 +59,24 @@ func TestHandInRefusals(t *testing.T) {
 	}
 	if st := o.queue.Status(); st.Submitted != 0 {
 		t.Errorf("%d mails were accepted", st.Submitted)
+	}
+}
+
+// What is wrong with a mail itself is told in its own words, without what the layers in between say
+// of each other.
+func TestHandInMalformed(t *testing.T) {
+	o := operate(t)
+	c := NewSocketClient(o.submit)
+	defer c.Close()
+	for mail, want := range map[string]string{
+		"Subject: x\n\na\rb\n":                     "The mail cannot be composed: line 3: a CR stands without LF.",
+		"Subject: x\n\na\x00\n":                    "The mail cannot be composed: line 3: there is a NUL byte.",
+		strings.Repeat("Received: x\n", 60) + "\n": "The mail cannot be composed: message has more than 50 Received fields: it is going in circles.",
+	} {
+		_, err := c.Submit(t.Context(), "", []string{"bob@example.net"}, strings.NewReader(mail))
+		if e := (*Error)(nil); !errors.As(err, &e) || e.Message != want || e.Code != codeMessage {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 

@@ -153,8 +153,9 @@ func (c *Client) Watch(ctx context.Context, each func(queue.Event) error) error 
 	return lines.Err()
 }
 
-// Submit hands in a mail as it is, with its envelope. An empty from is the null reverse-path. A recipient without a domain is at
-// MAIL_DOMAIN, a sender without one, such as "root", at the appliance's machine. The body's lines may end in LF.
+// Submit hands in a mail as it is, with its envelope. An empty from is the null reverse-path. A
+// recipient without a domain has an alias, or is DEFAULT_TO; a sender without one, such as "root",
+// at the appliance's machine. The body's lines may end in LF.
 func (c *Client) Submit(ctx context.Context, from string, to []string, body io.Reader) (answer SendResponse, err error) {
 	query := url.Values{"from": {from}, "to": to}
 	err = c.fetch(ctx, http.MethodPost, submitPath+"?"+query.Encode(), "message/rfc822", body, &answer)

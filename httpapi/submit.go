@@ -16,10 +16,12 @@ import (
 // doorSendmail is how the queue remembers mail that a user of this machine handed in.
 const doorSendmail = "sendmail"
 
-// takeRaw is POST /api/v1/submit?from=ADDRESS&to=ADDRESS&to=…: a mail as it is, with its envelope. An empty from is the null
-// reverse-path; without one the sender is the user whom the kernel names. A recipient without a domain is at MAIL_DOMAIN, a
-// sender without one at this machine. The body's lines may end in LF. ret and envid are those of RFC 3461; notify and orcpt are given
-// once for each to, or notify once for all. An id names the mail: one that is known already is accepted and changes nothing.
+// takeRaw is POST /api/v1/submit?from=ADDRESS&to=ADDRESS&to=…: a mail as it is, with its envelope.
+// An empty from is the null reverse-path; without one the sender is the user whom the kernel names.
+// A recipient without a domain has an alias, or is DEFAULT_TO; a sender without one is at this
+// machine. The body's lines may end in LF. ret and envid are those of RFC 3461; notify and orcpt
+// are given once for each to, or notify once for all. An id names the mail: one that is known
+// already is accepted and changes nothing.
 func (s *Server) takeRaw(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.callers.identify(r)
 	if err != nil {
@@ -90,9 +92,9 @@ func (s *Server) envelope(query url.Values, who caller) (env message.Envelope, e
 	env.UTF8 = env.From.NeedsUTF8()
 	seen := map[message.Address]bool{}
 	for i, text := range query["to"] {
-		a, err := qualified("to", text, s.domain())
+		a, err := message.ParseLocalAddress(strings.TrimSpace(text))
 		if err != nil {
-			return env, err
+			return env, badAddress("to", text, err)
 		}
 		rcpt, err := parameters(query, i)
 		if err != nil {
@@ -127,7 +129,7 @@ func (s *Server) sender(query url.Values, who caller) (message.Address, error) {
 
 // qualified parses an address, which is at domain when it names none.
 func qualified(field, text, domain string) (message.Address, error) {
-	full := strings.TrimSpace(text)
+	full := message.TrimInvisible(text)
 	if full != "" && !strings.Contains(full, "@") {
 		full += "@" + domain
 	}

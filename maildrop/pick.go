@@ -225,20 +225,23 @@ func (d *Drop) submit(ctx context.Context, path string, id queue.ID) error {
 		s.Trace.For = e.To[0].Address
 	}
 	_, err = d.next.Submit(ctx, s)
+	if errors.Is(err, queue.ErrNoMailbox) { // whoever handed it in is gone: better a bounce than nothing
+		for i := range s.Envelope.To {
+			if s.Envelope.To[i].Domain == "" {
+				s.Envelope.To[i].Domain = d.cfg.About.Domain
+			}
+		}
+		_, err = d.next.Submit(ctx, s)
+	}
 	return err
 }
 
-// complete gives addresses without a domain the one they are at.
+// complete gives a sender without a domain the one it is at.
 func (d *Drop) complete(e *message.Envelope) {
 	if !e.From.IsNull() && e.From.Domain == "" {
 		e.From.Domain = "localhost"
 		if machine, err := message.ParseDomain(d.cfg.Machine); err == nil {
 			e.From.Domain = machine
-		}
-	}
-	for i := range e.To {
-		if e.To[i].Domain == "" {
-			e.To[i].Domain = d.cfg.About.Domain
 		}
 	}
 }

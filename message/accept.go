@@ -23,14 +23,20 @@ var (
 	ErrLoop = errors.New("message has more than 50 Received fields: it is going in circles")
 )
 
-// MalformedError says which line of a submitted mail, counted from 1, breaks which rule.
+// MalformedError says which line of a submitted mail, counted from 1, breaks which rule; line 0:
+// the mail as a whole.
 type MalformedError struct {
 	Line   int
 	Reason string
 }
 
 // Error names the line and the rule.
-func (e *MalformedError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
+func (e *MalformedError) Error() string {
+	if e.Line == 0 {
+		return e.Reason
+	}
+	return fmt.Sprintf("line %d: %s", e.Line, e.Reason)
+}
 
 // Is makes every MalformedError an ErrMalformed.
 func (e *MalformedError) Is(target error) bool { return target == ErrMalformed }
@@ -54,18 +60,21 @@ type Incoming struct {
 	eof     bool // the source is at its end
 }
 
-// Accept takes in the mail that r gives, with CRLF at its line ends, as RFC 6409 wants of a submission server: a Received field is
-// put before it; Return-Path, Bcc and Resent-Bcc fields are taken out; Date and Message-ID are added at the end of the header
-// when they are missing; t.From may replace the From field. A body whose last line does not end gets a CRLF. Everything else stays as it is, byte for byte. The
+// Accept takes in the mail that r gives, with CRLF at its line ends, as RFC 6409 wants of a
+// submission server: a Received field is put before it; Return-Path, Bcc and Resent-Bcc fields are
+// taken out; Date, Message-ID and From, which is t.Author, are added at the end of the header when
+// they are missing, and a From of nobody counts as missing; t.From may replace the From field. A
+// body whose last line does not end gets a CRLF. Everything else stays as it is, byte for byte. The
 // Message-ID is "<" t.ID "@" t.Domain ">".
 //
-// A mail that does not begin with a header field has no header: ours is put before it with an empty line between. An mbox
-// separator ("From ada@example.org Sun Nov 22 …") before the first field is dropped. A header without the empty line after it
-// gets one when nothing follows.
+// A mail that does not begin with a header field has no header: ours is put before it with an empty
+// line between. mbox separators ("From ada@example.org Sun Nov 22 …", with or without ">" before
+// them) in front of the first field are dropped. A line among header fields that is none begins the
+// body, and gets the empty line before it that was missing.
 //
-// Reading fails with a *MalformedError at a CR without LF, an LF without CR, a NUL, a header beyond MaxHeader, and a line among
-// header fields that is none; with ErrLoop after 50 Received fields; with r's own error, as it is. What was read before an error
-// must be thrown away. Memory does not depend on the size of the body.
+// Reading fails with a *MalformedError at a CR without LF, an LF without CR, a NUL, and a header
+// beyond MaxHeader; with ErrLoop after 50 Received fields; with r's own error, as it is. What was
+// read before an error must be thrown away. Memory does not depend on the size of the body.
 func Accept(r io.Reader, t Trace) *Incoming {
 	if t.Time.IsZero() {
 		t.Time = time.Now()

@@ -13,10 +13,11 @@ type scanner struct {
 	next  int // start of the line that is looked at
 	field int // start of the field that it may continue; -1 before the first
 	seen  int // up to here there is no line end after next
-	mbox  int // length of a separator line before the first field; 0 without one
+	mbox  int // length of the separator lines before the first field; 0 without one
+	blank int // where lines of nothing but white space begin that end the field so far; 0 without one
 
-	received        int
-	date, messageID bool
+	received              int
+	date, messageID, from bool
 }
 
 // readHeader reads up to the end of the header and makes in.out and in.rest.
@@ -31,7 +32,7 @@ func (in *Incoming) readHeader() error {
 				end, err = s.atEOF()
 				done = true
 			} else if len(h.in)-s.mbox > MaxHeader {
-				err = in.malformed("the header is larger than 1 MiB")
+				end, done, err = s.oversized()
 			}
 		}
 		if err == nil && done {
@@ -92,44 +93,87 @@ func (s *scanner) lines() (body int, done bool, err error) {
 // line looks at one line, which ends in LF.
 func (s *scanner) line(line []byte, end int) (body int, done bool, err error) {
 	kind := lineKind(line)
-	if (kind == notField || kind == continuation) && s.field < 0 {
-		// No header: what is there is the body, and its line ends are checked there. A separator is a body too, unless a
-		// field follows it.
-		if s.next == 0 && bytes.HasPrefix(line, []byte("From ")) {
-			s.mbox = end
-			return 0, false, nil
-		}
-		return 0, true, nil
-	}
-	if kind == emptyLine && s.mbox > 0 && s.field < 0 {
-		return 0, true, nil
+	switch {
+	case s.field < 0 && kind == notField && s.next == s.mbox && isSeparator(line):
+		s.mbox = end
+		return 0, false, nil
+	case s.field < 0 && (kind == notField || kind == continuation), s.field < 0 && kind == emptyLine && s.mbox > 0:
+		return 0, true, nil // No header: what is there is the body, separators too, and its line ends are checked there.
+	case kind == notField:
+		return s.breakOff(), true, nil
 	}
 	if err := s.in.checkHeaderLine(line); err != nil {
 		return 0, false, err
 	}
 	if end-s.mbox > MaxHeader {
-		return 0, false, s.in.malformed("the header is larger than 1 MiB")
+		return 0, false, s.in.malformed(largeHeader)
 	}
 	switch kind {
 	case emptyLine:
-		s.endField()
+		s.endField(s.next)
 		s.in.line++
 		return end, true, nil
-	case notField:
-		return 0, false, s.in.malformed("it stands in the header and is no header field")
 	case fieldStart:
-		if s.field < 0 && s.mbox > 0 {
-			if err := s.in.checkHeaderLine(s.h.in[:s.mbox]); err != nil {
+		if s.field < 0 {
+			if err := s.dropSeparators(); err != nil {
 				return 0, false, err
 			}
-			s.in.line++
 		}
-		s.endField()
-		s.field = s.next
+		s.endField(s.next)
+		s.field, s.blank = s.next, 0
 	case continuation:
+		switch {
+		case len(bytes.TrimSpace(line)) > 0:
+			s.blank = 0
+		case s.blank == 0:
+			s.blank = s.next
+		}
 	}
 	s.in.line++
 	return 0, false, nil
+}
+
+const largeHeader = "the header is larger than 1 MiB"
+
+// breakOff ends the header before a line that is no field: the body begins there, as with Postfix.
+// Lines of white space in front of it were meant for the empty one, and go.
+func (s *scanner) breakOff() (body int) {
+	end := s.next
+	if s.blank > 0 {
+		end = s.blank
+	}
+	s.endField(end)
+	return s.next
+}
+
+// oversized settles a header that has grown too large before its line is over. What can be no field
+// is of the body.
+func (s *scanner) oversized() (body int, done bool, err error) {
+	switch kind := lineKind(s.h.in[s.next:]); {
+	case s.field < 0 && (kind == notField || kind == continuation):
+		return 0, true, nil
+	case kind == notField && s.next-s.mbox <= MaxHeader:
+		return s.breakOff(), true, nil
+	default:
+		return 0, false, s.in.malformed(largeHeader)
+	}
+}
+
+// isSeparator recognises the line between mails of an mbox file, also one that was quoted again on
+// its way.
+func isSeparator(line []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From "))
+}
+
+// dropSeparators checks the lines before the first field like those that stay.
+func (s *scanner) dropSeparators() error {
+	for line := range bytes.Lines(s.h.in[:s.mbox]) {
+		if err := s.in.checkHeaderLine(line); err != nil {
+			return err
+		}
+		s.in.line++
+	}
+	return nil
 }
 
 // checkHeaderLine refuses a line with NUL, or CR and LF anywhere but at its end.
@@ -198,6 +242,8 @@ func (s *scanner) atEOF() (body int, err error) {
 		switch kind := lineKind(append(tail, '\n')); {
 		case kind == notField && s.field < 0, kind == continuation && s.field < 0:
 			return 0, nil
+		case kind == notField:
+			return s.breakOff(), nil
 		case kind == emptyLine:
 			return 0, s.in.malformed(bareCR)
 		}
@@ -210,105 +256,6 @@ func (s *scanner) atEOF() (body int, err error) {
 	if s.field < 0 {
 		return 0, nil // nothing at all, or a separator line alone
 	}
-	s.endField()
+	s.endField(len(s.h.in))
 	return len(s.h.in), nil
-}
-
-// endField decides on the field that ends where the next line begins.
-func (s *scanner) endField() {
-	if s.field < 0 {
-		return
-	}
-	raw := s.h.in[s.field:s.next]
-	name := fieldName(raw)
-	value := raw[bytes.IndexByte(raw, ':')+1:]
-	switch len(name) {
-	case len("Bcc"):
-		if isName(name, "bcc") {
-			return
-		}
-	case len("Date"): // and From
-		s.date = s.date || isName(name, "date")
-		if s.in.trace.From != nil && isName(name, "from") && s.replaceFrom(value) {
-			return
-		}
-	case len("Subject"):
-		if s.in.facts.Subject == "" && isName(name, "subject") {
-			s.in.facts.Subject = oneLine(value)
-		}
-	case len("Received"):
-		if isName(name, "received") {
-			s.received++
-		}
-	case len("Message-ID"): // and Resent-Bcc
-		if isName(name, "resent-bcc") {
-			return
-		}
-		if isName(name, "message-id") {
-			if !s.messageID {
-				s.in.facts.MessageID = bracketed(value)
-			}
-			s.messageID = true
-		}
-	case len("Return-Path"):
-		if isName(name, "return-path") {
-			return
-		}
-	}
-	s.h.out = append(s.h.out, raw...)
-}
-
-// replaceFrom writes another From field and keeps the value of the one that was there, if it is to be another.
-func (s *scanner) replaceFrom(value []byte) bool {
-	const longest = 900 // and one line stays one line (RFC 5322, 2.1.1)
-	old := unfold(string(bytes.TrimSpace(value)))
-	to, ok := s.in.trace.From(old)
-	if !ok || len(old) > longest || len(to) > longest {
-		return false
-	}
-	s.h.out = appendField(s.h.out, "From", to)
-	s.h.out = appendField(s.h.out, "X-Original-From", old)
-	return true
-}
-
-// isName compares a field name with one in small letters, of the same length.
-func isName(name []byte, lower string) bool {
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// complete ends the header; the body begins at body in what was read.
-func (s *scanner) complete(body int) error {
-	if s.received > maxReceived {
-		return ErrLoop
-	}
-	in, out := s.in, s.h.out
-	if !s.date {
-		at := in.trace.Time
-		out = append(at.AppendFormat(append(out, "Date: "...), dateFormat), crlfBytes...)
-	}
-	if !s.messageID {
-		in.facts.MessageID = "<" + in.trace.ID + "@" + in.trace.Domain + ">"
-		out = appendField(out, "Message-ID", in.facts.MessageID)
-	}
-	if in.trace.Sender != "" {
-		out = appendField(out, "X-Original-Sender", in.trace.Sender)
-	}
-	out = append(out, crlfBytes...)
-	in.facts.HeaderSize = int64(len(out))
-	in.facts.UTF8Header = hasHighBit(out)
-	in.facts.EightBit = in.facts.UTF8Header
-	for line := range bytes.SplitSeq(out, crlfBytes) {
-		in.facts.LongestLine = max(in.facts.LongestLine, len(line))
-	}
-	s.h.out = out
-	in.head, in.out, in.rest = s.h, out, s.h.in[body:]
-	return nil
 }

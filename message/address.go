@@ -7,10 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// The lengths of RFC 5321, 4.5.3.1, in octets of the written form. A path of 256 includes its angle brackets.
+// maxAddress is how many octets an address may have as it is written: "MAIL FROM:<" and ">" around it fill a command line of 512
+// (RFC 5321, 4.5.3.1.4). That a local part has at most 64 and a path 256 octets (4.5.3.1.1) is not so in the world, and nothing
+// breaks by it. One that needs SMTPUTF8 has at most maxUTF8Address: notifications write it in ASCII, on one line (RFC 6533, 3).
 const (
-	maxLocal   = 64
-	maxAddress = 254
+	maxAddress     = 498
+	maxUTF8Address = 254
 )
 
 // Address is one mailbox as the envelope means it (RFC 5321, 4.1.2). Local is the local part without quotes, in UTF-8. Domain is
@@ -34,9 +36,14 @@ func (e *AddressError) Error() string {
 // ParseAddress parses one address without display name, comments or angle brackets: an RFC 5321 Mailbox, with UTF-8 in the
 // local part and the domain as RFC 6531 allows. The domain may be written in Unicode; it is stored as A-labels. The only address
 // without a domain is "postmaster" in any case (RFC 5321, 4.1.1.3), whose Domain is then empty. An empty local part is refused
-// although `""@example.org` would be grammatical: nobody has that address. Every error is an *AddressError.
+// although `""@example.org` would be grammatical: nobody has that address.
+//
+// Of what is against the grammar and harmless this is taken: white space, line ends and invisible characters around the address,
+// dots at the ends of the local part and next to each other (String quotes it), underscores in the domain and a dot behind it.
+// Control characters and invisible ones inside are refused; the joiners U+200C and U+200D may stand behind letters beyond ASCII.
+// Every error is an *AddressError.
 func ParseAddress(s string) (Address, error) {
-	a, reason := parseAddress(s)
+	a, reason := parseAddress(TrimInvisible(s))
 	if reason != "" {
 		return Address{}, &AddressError{Input: s, Reason: reason}
 	}
@@ -62,6 +69,12 @@ func parseAddress(s string) (Address, string) {
 
 // newAddress checks an unquoted local part and a domain as somebody wrote it. It returns why they are no address.
 func newAddress(local, domain string) (Address, string) {
+	if !utf8.ValidString(local) || !utf8.ValidString(domain) {
+		return Address{}, "it is not valid UTF-8"
+	}
+	if hidden := Invisible(local + "@" + domain); hidden != "" {
+		return Address{}, "there is an invisible or control character in it: " + hidden
+	}
 	if reason := checkLocal(local); reason != "" {
 		return Address{}, reason
 	}
@@ -73,11 +86,12 @@ func newAddress(local, domain string) (Address, string) {
 	if !isDotAtom(local) {
 		n = len(quoteLocal(local))
 	}
-	switch {
-	case n > maxLocal:
-		return Address{}, "the part before the @ is longer than 64 octets"
-	case n+1+len(domain) > maxAddress:
-		return Address{}, "it is longer than 254 octets"
+	limit := maxAddress
+	if !isASCII(local) {
+		limit = maxUTF8Address
+	}
+	if n+1+len(domain) > limit {
+		return Address{}, fmt.Sprintf("it is longer than %d octets", limit)
 	}
 	return Address{Local: local, Domain: domain}, ""
 }
@@ -95,10 +109,8 @@ func cutLocal(s string) (local, rest, reason string) {
 	switch {
 	case local == "":
 		return "", "", "there is nothing before the @"
-	case local[0] == '.' || local[i-1] == '.' || strings.Contains(local, ".."):
-		return "", "", "a dot stands at the start or the end of the part before the @, or next to another dot"
-	case !isDotAtom(local):
-		return "", "", "the part before the @ has a character that must be quoted, or a control character"
+	case strings.ContainsFunc(local, isSpecial):
+		return "", "", "the part before the @ has a character that must be quoted"
 	}
 	return local, s[i:], ""
 }
@@ -148,6 +160,12 @@ func isDotAtom(s string) bool {
 		}
 	}
 	return isASCII(s) || utf8.ValidString(s) && !strings.ContainsFunc(s, isControl)
+}
+
+// isSpecial reports whether r can stand in a local part only between quotation marks. Of invisible characters more is said
+// elsewhere.
+func isSpecial(r rune) bool {
+	return r < utf8.RuneSelf && r != '.' && !isAtext(byte(r)) && !isInvisible(r)
 }
 
 func isAtext(c byte) bool {

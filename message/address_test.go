@@ -28,19 +28,37 @@ var addresses = []struct{ in, local, domain, out string }{
 	{"postmaster", "postmaster", "", "postmaster"},
 	{"PostMaster", "PostMaster", "", "PostMaster"},
 	{"postmaster@localhost", "postmaster", "localhost", "postmaster@localhost"},
-	{strings.Repeat("x", 64) + "@d", strings.Repeat("x", 64), "d", strings.Repeat("x", 64) + "@d"},
+	{"ilo.@docomo.ne.jp", "ilo.", "docomo.ne.jp", `"ilo."@docomo.ne.jp`},
+	{"foo..bar@d", "foo..bar", "d", `"foo..bar"@d`},
+	{".a@d", ".a", "d", `".a"@d`},
+	{"..@d", "..", "d", `".."@d`},
+	{"jürgen.@d", "jürgen.", "d", `"jürgen."@d`},
+	{`"ilo."@d`, "ilo.", "d", `"ilo."@d`},
+	{strings.Repeat("x", 77) + "@d", strings.Repeat("x", 77), "d", strings.Repeat("x", 77) + "@d"},
+	{strings.Repeat("x", 496) + "@d", strings.Repeat("x", 496), "d", strings.Repeat("x", 496) + "@d"},
+	{strings.Repeat("ü", 126) + "@d", strings.Repeat("ü", 126), "d", strings.Repeat("ü", 126) + "@d"},
+	{"a@b_c.example", "a", "b_c.example", "a@b_c.example"},
+	{"a@_b", "a", "_b", "a@_b"},
+	{"a@ü_.example", "a", "xn--_-dha.example", "a@xn--_-dha.example"},
+	{"a@example.org.", "a", "example.org", "a@example.org"},
+	{"a@bücher.example.", "a", "xn--bcher-kva.example", "a@xn--bcher-kva.example"},
+	{" ada@example.org ", "ada", "example.org", "ada@example.org"},
+	{"\r\n\tada@example.org\r\n", "ada", "example.org", "ada@example.org"},
+	{"\ufeffada@example.org\u200b", "ada", "example.org", "ada@example.org"},
+	{"\u00a0ada@example.org\u202c\u00ad\u2069", "ada", "example.org", "ada@example.org"},
+	{"\u2066\"a b\"@example.org\u2069", "a b", "example.org", `"a b"@example.org`},
+	{"نامه\u200cای@d", "نامه\u200cای", "d", "نامه\u200cای@d"},
 }
 
 // notAddresses are refused.
 var notAddresses = []string{
-	"", " ", "ada", "@", "ada@", "@example.org", "<ada@example.org>", "Ada <ada@example.org>", " ada@example.org", "ada@example.org ",
-	"ada@example.org,bob@example.org", "a b@d", ".a@d", "a.@d", "a..b@d", "a@b@c", "a(c)@d", "a@d(c)", `"a@d`, `"a"`, `"a"b@d`, `""@d`, `"\`,
+	"", " ", "ada", "@", "ada@", "@example.org", "<ada@example.org>", "Ada <ada@example.org>",
+	"ada@example.org,bob@example.org", "a b@d", "a@b@c", "a(c)@d", "a@d(c)", `"a@d`, `"a"`, `"a"b@d`, `""@d`, `"\`,
 	"a@d\r\nRCPT TO:<eve@example.com>", "a\r\n@d", "\"a\r\nb\"@d", "\"a\x00\"@d", "\"a\\\x01\"@d", "a\x7f@d", "a\u0085b@d", "a\u2028b@d",
-	"a\xff@d", "\"a\xff\"@d", "a@d\xff", "a@a..b", "a@.b", "a@b.", "a@-b", "a@b-.c", "a@b_c", "a@b c", "a@b>c", "a@xn--\u00fc.de", "a@xn--a.de",
+	"a\xff@d", "\"a\xff\"@d", "a@d\xff", "a@a..b", "a@.b", "a@b..", "a@.", "a@-b", "a@b-.c", "a@b c", "a@ü b", "a@ü!", "a@b>c", "a@xn--\u00fc.de", "a@xn--a.de",
 	"a@xn--", "a@ü..de", "a@" + strings.Repeat("x", 64) + ".de", "a@" + strings.Repeat("x.", 127) + "xx", "a@" + strings.Repeat("ü", 600),
-	strings.Repeat("x", 65) + "@d", strings.Repeat("ü", 33) + "@d", `"` + strings.Repeat(" ", 63) + `"@d`,
-	strings.Repeat("x", 64) + "@" + strings.Repeat("x.", 95),
-	strings.Repeat("x", 64) + "@" + strings.Repeat("x.", 95) + "x",
+	strings.Repeat("x", 497) + "@d", strings.Repeat("ü", 127) + "@d", `"` + strings.Repeat(" ", 495) + `"@d`,
+	"a\u200b@d", "a@\u00add", "a@d\u2060.org", "\"a\u00a0b\"@d", "a\tb@d", "\"a\tb\"@d", "\x00a@d", "a@d\x00", "a\u200c@d", "ü@d\u200de",
 	"a@127.0.0.1", "a@[127.0.0.1", "a@[127.0.0]", "a@[]", "a@[IPv6:]", "a@[IPv6:1.2.3.4]", "a@[::1]", "a@[IPv6:fe80::1%eth0]", "a@[tag:x]",
 	"@a,@b:c@d", "a@\u202eb.org", "a@d\u200b\u0000",
 }
@@ -59,6 +77,31 @@ func TestParseAddress(t *testing.T) {
 		var refused *AddressError
 		if !errors.As(err, &refused) || refused.Input != in || !got.IsNull() {
 			t.Errorf("%q: got %#v, %v", in, got, err)
+		}
+	}
+}
+
+// Who typed what cannot be seen is told what it is and where.
+func TestInvisibleIsNamed(t *testing.T) {
+	for in, want := range map[string]string{
+		"ada\u200b@d":              "U+200B zero width space at position 4",
+		" ada@ex\u00adample.org":   "U+00AD soft hyphen at position 7",
+		"ada@d\r\nRCPT TO:<x@y>":   "U+000D carriage return at position 6",
+		"a\u202eb@d":               "U+202E right-to-left override at position 2",
+		"a\u2067@d":                "U+2067 right-to-left isolate at position 2",
+		"jürgen\ufeff@d":           "U+FEFF zero width no-break space at position 7",
+		"a\tb@d":                   "U+0009 tab at position 2",
+		"a@d\u00a0e":               "U+00A0 no-break space at position 4",
+		"a\U000e0041b@d":           "U+E0041 at position 2",
+		"ada <a\u200bda@d>, b@c":   "U+200B zero width space at position 2",
+		"x: b@c, a@\u200bexample;": "U+200B zero width space at position 3",
+	} {
+		_, err := ParseAddress(in)
+		if strings.ContainsAny(in, ",") {
+			_, err = ParseMailboxes(in)
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v", in, err)
 		}
 	}
 }
@@ -137,7 +180,10 @@ func TestParseDomain(t *testing.T) {
 	if d, err := ParseDomain("Bücher.example"); err != nil || d != "xn--bcher-kva.example" {
 		t.Errorf("got %q, %v", d, err)
 	}
-	for _, bad := range []string{"", "a..b", "a b", "a\nb", "a."} {
+	if d, err := ParseDomain("\ufeff my_relay.example. "); err != nil || d != "my_relay.example" {
+		t.Errorf("got %q, %v", d, err)
+	}
+	for _, bad := range []string{"", "a..b", "a b", "a\nb", ".", "a\u200bb", "a\u00adb.org"} {
 		if d, err := ParseDomain(bad); err == nil {
 			t.Errorf("%q became %q", bad, d)
 		}

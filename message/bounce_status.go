@@ -6,12 +6,15 @@ import (
 	"strings"
 )
 
+// maxEnvID bounds what a notification repeats of an ENVID, in bytes.
+const maxEnvID = 128
+
 // deliveryStatus writes the second part of a notification (RFC 3464, 2).
 func (c *composer) deliveryStatus(r BounceReport) {
 	c.contentType("message/delivery-status")
 	c.line("")
 	c.field("Reporting-MTA", "dns; "+string(appendTrace(nil, r.Hostname)))
-	if id := printable(r.EnvID, maxLocal*2); id != "" {
+	if id := printable(r.EnvID, maxEnvID); id != "" {
 		c.field("Original-Envelope-Id", id)
 	}
 	if !r.Arrived.IsZero() {

@@ -1,6 +1,6 @@
 // Package message knows what mail is made of: addresses, envelopes, and the text of RFC 5322 with its MIME parts. It writes
 // mail from a [Draft], takes in mail that others wrote ([Accept]), writes delivery reports ([Bounce]), reads mail for people to
-// look at ([Read]), and makes 8-bit mail fit for a next hop that only knows 7 bits ([Downgrade]).
+// look at ([Read]), and makes mail fit for what a next hop takes ([Fit]).
 //
 // # What it promises
 //
@@ -14,8 +14,8 @@
 //
 // # Limits
 //
-// A header has at most [MaxHeader] bytes, a local part 64 and an address 254 octets (RFC 5321, 4.5.3.1). [Read] looks at 50
-// levels and 1,000 parts. [Downgrade] takes mail up to [MaxDowngrade] bytes.
+// A header has at most [MaxHeader] bytes, an address 498 octets, so that it fits on a command line of SMTP. [Read] looks at 50
+// levels and 1,000 parts. [Fit] changes at most 10,000 parts of a mail.
 //
 // # Who runs where
 //

@@ -3,26 +3,34 @@ package message
 import (
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
 )
 
-// domains maps names as people write them to A-labels: letters, digits and hyphens only (STD 3), the lengths of the DNS, no
-// empty label, the rules for right-to-left scripts.
+// domains maps names as people write them to A-labels: the lengths of the DNS, no empty label, the rules for right-to-left
+// scripts. Which ASCII characters it leaves is checked by isLabelByte.
 var domains = idna.New(
 	idna.MapForLookup(),
 	idna.Transitional(false),
-	idna.StrictDomainName(true),
+	idna.StrictDomainName(false),
 	idna.ValidateLabels(true),
 	idna.VerifyDNSLength(true),
 	idna.BidiRule(),
 )
 
 // ParseDomain checks a host or mail domain name and returns it in lower case and ASCII, as it stands in an Address: a name of
-// letters, digits and hyphens, its Unicode labels converted to A-labels, or an address literal in brackets. The error is an
+// letters, digits, hyphens and underscores, its Unicode labels converted to A-labels, or an address literal in brackets. White
+// space and invisible characters around it and a dot behind it are dropped; inside they are refused. The error is an
 // *AddressError.
 func ParseDomain(s string) (string, error) {
-	d, reason := parseDomain(s)
+	d := TrimInvisible(s)
+	reason := ""
+	if hidden := Invisible(d); hidden != "" {
+		reason = "there is an invisible or control character in it: " + hidden
+	} else {
+		d, reason = parseDomain(d)
+	}
 	if reason != "" {
 		return "", &AddressError{Input: s, Reason: reason}
 	}
@@ -30,6 +38,7 @@ func ParseDomain(s string) (string, error) {
 }
 
 func parseDomain(s string) (domain, reason string) {
+	s = strings.TrimSuffix(s, ".")
 	switch {
 	case s == "":
 		return "", "there is no domain behind the @"
@@ -37,8 +46,6 @@ func parseDomain(s string) (domain, reason string) {
 		return parseLiteral(s)
 	case len(s) > 1000:
 		return "", "its domain is too long"
-	case s[len(s)-1] == '.':
-		return "", "its domain ends in a dot"
 	}
 	d, ok := plainDomain(s)
 	if !ok {
@@ -64,7 +71,7 @@ func plainDomain(s string) (string, bool) {
 			return "", false
 		}
 		for i := range n {
-			if !isLetterDigitHyphen(label[i]) {
+			if !isLabelByte(label[i]) {
 				return "", false
 			}
 		}
@@ -73,9 +80,17 @@ func plainDomain(s string) (string, bool) {
 }
 
 func unicodeDomain(s string) (string, bool) {
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Quotation_Mark, r) }) {
+		return "", false // idna lets them through
+	}
 	d, err := domains.ToASCII(s)
-	if err != nil || !isASCII(d) || strings.HasSuffix(d, ".") {
+	if err != nil || strings.HasSuffix(d, ".") {
 		return "", false
+	}
+	for i := range len(d) {
+		if d[i] != '.' && !isLabelByte(d[i]) {
+			return "", false
+		}
 	}
 	// What is written must be read again as the same name.
 	again, err := domains.ToASCII(d)
@@ -85,6 +100,9 @@ func unicodeDomain(s string) (string, bool) {
 func isLetterDigitHyphen(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'
 }
+
+// isLabelByte adds the underscore, which is in no host name (RFC 952) and in many names of mail domains and containers.
+func isLabelByte(c byte) bool { return isLetterDigitHyphen(c) || c == '_' }
 
 // parseLiteral reads "[192.0.2.1]" and "[IPv6:2001:db8::1]" (RFC 5321, 4.1.3). No other kind of literal was ever registered.
 func parseLiteral(s string) (domain, reason string) {
@@ -124,5 +142,5 @@ func writableDomain(d string) string {
 }
 
 func isDomainByte(c byte) bool {
-	return isLetterDigitHyphen(c) || c == '.' || c == '[' || c == ']' || c == ':'
+	return isLabelByte(c) || c == '.' || c == '[' || c == ']' || c == ':'
 }

@@ -232,8 +232,5 @@ func (d Draft) Envelope() Envelope {
 			env.UTF8 = env.UTF8 || m.Address.NeedsUTF8()
 		}
 	}
-	for _, m := range d.ReplyTo {
-		env.UTF8 = env.UTF8 || m.Address.NeedsUTF8() // it stands in the header as it is
-	}
 	return env
 }

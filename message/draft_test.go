@@ -126,7 +126,7 @@ func TestDraftEnvelope(t *testing.T) {
 		t.Errorf("%+v", env)
 	}
 	for _, change := range []func(*Draft){
-		func(d *Draft) { d.From = jürgen }, func(d *Draft) { d.To = []Mailbox{jürgen} }, func(d *Draft) { d.ReplyTo = []Mailbox{jürgen} },
+		func(d *Draft) { d.From = jürgen }, func(d *Draft) { d.To = []Mailbox{jürgen} },
 	} {
 		d := draft()
 		change(&d)

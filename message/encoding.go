@@ -60,16 +60,21 @@ func encodeText(text []byte) ([]byte, string) {
 
 // encodeBytes appends text in quoted-printable or base64, whichever is shorter.
 func encodeBytes(dst, text []byte) ([]byte, string) {
-	high := 0
-	for _, c := range text {
-		if c > '~' || c < ' ' && c != '\r' && c != '\n' {
-			high++
-		}
-	}
-	if 2*high > len(text)/3 {
+	if odd := countOdd(text); 2*odd > len(text)/3 {
 		return appendBase64(dst, text), base64Encoding
 	}
 	return appendQuotedPrintable(dst, text), quotedPrintable
+}
+
+// countOdd counts the bytes that take three characters in quoted-printable, but for the rare ones.
+func countOdd(text []byte) int {
+	odd := 0
+	for _, c := range text {
+		if c > '~' || c < ' ' && c != '\r' && c != '\n' {
+			odd++
+		}
+	}
+	return odd
 }
 
 // isRobust reports whether text may stand in a mail as it is: short lines of printable ASCII, none that ends in white space
@@ -111,13 +116,23 @@ const qpLine = 75
 // appendQuotedPrintable encodes text (RFC 2045, 6.7). CRLF stays a line end; everything that a hop might change is encoded, so
 // that what is decoded is text, byte for byte. No line of it is a multipart boundary unless one of text is.
 func appendQuotedPrintable(dst, text []byte) []byte {
-	column := 0
-	for i := 0; i < len(text); i++ {
+	dst, _, _ = quotedPrintableUpTo(dst, text, len(text), 0)
+	return dst
+}
+
+// qpAhead is how many bytes behind a byte decide how it is encoded.
+const qpAhead = len("From ")
+
+// quotedPrintableUpTo encodes text[:end], or one byte more where a line end stands across end, and begins in this column of a
+// line. It returns how many bytes were encoded and the column after them. Unless end is that of text there are qpAhead bytes more.
+func quotedPrintableUpTo(dst, text []byte, end, column int) (out []byte, used, after int) {
+	i := 0
+	for ; i < end; i++ {
 		if column > 0 {
-			n := plainRun(text[i:], qpLine-column)
+			n := plainRun(text[i:], min(qpLine-column, end-i))
 			dst = append(dst, text[i:i+n]...)
 			column += n
-			if i += n; i == len(text) {
+			if i += n; i >= end {
 				break
 			}
 		}
@@ -149,7 +164,7 @@ func appendQuotedPrintable(dst, text []byte) []byte {
 		}
 		column += room
 	}
-	return dst
+	return dst, i, column
 }
 
 const hexDigits = "0123456789ABCDEF"
@@ -189,11 +204,13 @@ func mustEncode(text []byte, i, column int) bool {
 	return c == '.' || c == 'F' && bytes.HasPrefix(text[i:], fromBytes)
 }
 
+// base64Line is how many bytes make a line of 76 characters.
+const base64Line = 57
+
 // appendBase64 encodes b in lines of 76 characters, each with its CRLF.
 func appendBase64(dst, b []byte) []byte {
-	const line = 57 // bytes that make 76 characters
 	for len(b) > 0 {
-		n := min(line, len(b))
+		n := min(base64Line, len(b))
 		dst = base64.StdEncoding.AppendEncode(dst, b[:n])
 		dst = append(dst, "\r\n"...)
 		b = b[n:]

@@ -78,7 +78,7 @@ func ParseLocalAddress(s string) (Address, error) {
 	if err == nil || strings.Contains(s, "@") {
 		return a, err
 	}
-	a, reason := parseAddress(s + "@localhost")
+	a, reason := parseAddress(TrimInvisible(s) + "@localhost")
 	if reason != "" {
 		return Address{}, &AddressError{Input: s, Reason: reason}
 	}

@@ -33,10 +33,11 @@ func ParseMailboxes(s string) ([]Mailbox, error) {
 	if len(s) > maxMailboxes {
 		return nil, &AddressError{Input: s, Reason: "the list is longer than 256 KiB"}
 	}
+	s = TrimInvisible(s)
 	p := listParser{s: s}
 	list, reason := p.list(false)
 	switch {
-	case strings.TrimSpace(s) == "":
+	case s == "":
 		reason = "it is empty"
 	case reason == "" && len(list) == 0 && !p.groups:
 		reason = "there is no address in it"

@@ -6,7 +6,9 @@ import (
 )
 
 // listParser reads an address-list (RFC 5322, 3.4) from front to back. Of the obsolete forms it knows empty list elements,
-// comments and white space around the @, and dots in display names. Its methods return in words what is wrong.
+// comments and white space around the @, and dots in display names. It also takes names that should stand in quotes, such as
+// "ada@example.org <ada@example.org>" and "[Shop] Ada <…>", dots anywhere in a local part, and invisible characters around names
+// and addresses. Its methods return in words what is wrong.
 type listParser struct {
 	s       string
 	i       int
@@ -66,25 +68,47 @@ func (p *listParser) peek() byte {
 	return 0
 }
 
-// skip goes over white space, line ends that fold it, and comments.
+// skip goes over white space, line ends that fold it, invisible characters, and comments.
 func (p *listParser) skip() string {
 	for ; p.i < len(p.s); p.i++ {
-		switch p.s[p.i] {
-		case ' ', '\t':
-		case '\r':
-			if rest := p.s[p.i:]; len(rest) < 3 || rest[1] != '\n' || rest[2] != ' ' && rest[2] != '\t' {
+		switch c := p.s[p.i]; {
+		case c == ' ' || c == '\t':
+		case c == '\r' || c == '\n':
+			n := p.lineBreak()
+			if n == 0 {
 				return "there is a line break in it"
 			}
-			p.i++
-		case '(':
+			p.i += n - 1
+		case c == '(':
 			if !p.skipComment() {
 				return "a bracket is never closed"
 			}
+		case c >= utf8.RuneSelf:
+			r, n := utf8.DecodeRuneInString(p.s[p.i:])
+			if !isTrimmed(r) {
+				return ""
+			}
+			p.i += n - 1
 		default:
 			return ""
 		}
 	}
 	return ""
+}
+
+// lineBreak is the length of the white space that begins with the line break at p.i, when that folds the list or stands right
+// before or behind an address; 0 when it does not.
+func (p *listParser) lineBreak() int {
+	const blank = " \t\r\n"
+	rest := p.s[p.i:]
+	if len(rest) > 2 && rest[:2] == "\r\n" && (rest[2] == ' ' || rest[2] == '\t') {
+		return 3
+	}
+	before, after := strings.TrimRight(p.s[:p.i], blank), strings.TrimLeft(rest, blank)
+	if after == "" || strings.IndexByte(",;>", after[0]) >= 0 || before == "" || strings.IndexByte(",<", before[len(before)-1]) >= 0 {
+		return len(rest) - len(after)
+	}
+	return 0
 }
 
 // skipComment goes to the bracket that closes the one at p.i.
@@ -99,7 +123,7 @@ func (p *listParser) skipComment() bool {
 			}
 		case ')':
 			if depth--; depth == 0 {
-				p.comment = clean(decodeWords(unfold(b.String())))
+				p.comment = TrimInvisible(clean(decodeWords(unfold(b.String()))))
 				return true
 			}
 		case '\\':
@@ -121,6 +145,11 @@ type word struct {
 
 // entry reads a mailbox or a group.
 func (p *listParser) entry(inGroup bool) ([]Mailbox, string) {
+	if name, ok := p.looseName(); ok {
+		m, reason := p.angle()
+		m.Name = name
+		return []Mailbox{m}, reason
+	}
 	var words []word
 	for {
 		w, reason := p.word()
@@ -151,6 +180,18 @@ func (p *listParser) entry(inGroup bool) ([]Mailbox, string) {
 			return nil, "there is no address with an @ where one should be"
 		}
 	}
+}
+
+// looseName reads the name before an angle bracket up to behind the bracket, when there is one and the name has characters that
+// should stand in quotes. It moves on only then.
+func (p *listParser) looseName() (string, bool) {
+	i := strings.IndexAny(p.s[p.i:], `"(\,:;<>`+"\r\n")
+	if i < 0 || p.s[p.i+i] != '<' || !strings.ContainsAny(p.s[p.i:p.i+i], "@[]") {
+		return "", false
+	}
+	name := TrimInvisible(clean(decodeWords(p.s[p.i : p.i+i])))
+	p.i += i + 1
+	return name, true
 }
 
 // word reads one, or nothing where none stands.
@@ -227,7 +268,7 @@ func phrase(words []word) string {
 		into.WriteString(w.text)
 	}
 	flush()
-	return clean(b.String())
+	return TrimInvisible(clean(b.String()))
 }
 
 // angle reads the address in angle brackets, whose first has been read.
@@ -269,13 +310,12 @@ func (p *listParser) address(local word) (Mailbox, string) {
 		return Mailbox{}, "there is no address with an @ where one should be"
 	}
 	p.i++
-	if reason := p.skip(); reason != "" {
-		return Mailbox{}, reason
+	if p.peek() < utf8.RuneSelf { // what cannot be seen is not skipped inside an address
+		if reason := p.skip(); reason != "" {
+			return Mailbox{}, reason
+		}
 	}
-	if !local.quoted && !isDotAtom(local.text) {
-		return Mailbox{}, "a dot stands at the start or the end of the part before the @, or next to another dot"
-	}
-	a, reason := newAddress(local.text, p.domain())
+	a, reason := newAddress(local.text, strings.TrimRightFunc(p.domain(), isTrimmed))
 	if reason != "" {
 		return Mailbox{}, reason
 	}

@@ -36,6 +36,15 @@ var lists = []struct {
 	{"a@[192.0.2.1], <b@[IPv6:::1]>", []Mailbox{{"", Address{"a", "[192.0.2.1]"}}, {"", Address{"b", "[IPv6:::1]"}}}},
 	{"=?utf-8?q?x=0D=0ABcc:_eve=40example.com?= <a@d>", []Mailbox{{"x Bcc: eve@example.com", Address{"a", "d"}}}},
 	{"Ada\r\n Lovelace <ada@example.org>", []Mailbox{ada}},
+	{"ada@x <ada@x>", []Mailbox{{"ada@x", Address{"ada", "x"}}}},
+	{"bob@example.net, ada@x [work] <ada@x>, c@d", []Mailbox{bob, {"ada@x [work]", Address{"ada", "x"}}, {"", Address{"c", "d"}}}},
+	{"Team: ada@x <ada@x>, =?utf-8?q?J=C3=BC?=@x <j@x>;", []Mailbox{{"ada@x", Address{"ada", "x"}}, {"Jü@x", Address{"j", "x"}}}},
+	{"Ada Lovelace < ada@example.org >", []Mailbox{ada}},
+	{"Ada Lovelace <ada@example.org\r\n>\r\n", []Mailbox{ada}},
+	{"\r\nbob@example.net,\r\nAda Lovelace <ada@example.org>\n", []Mailbox{bob, ada}},
+	{"\ufeffAda Lovelace\u200b <\u00a0ada@example.org\u200b>\u202c,\u00a0bob@example.net\u00a0,\u200b", []Mailbox{ada, bob}},
+	{"ilo.@docomo.ne.jp, <a..b@d_e.>", []Mailbox{{"", Address{"ilo.", "docomo.ne.jp"}}, {"", Address{"a..b", "d_e"}}}},
+	{"Anne\u00a0Marie <a@d>", []Mailbox{{"Anne\u00a0Marie", Address{"a", "d"}}}},
 }
 
 // What is read of a list is written so that it is read as the same list, by us and by another parser.
@@ -48,7 +57,8 @@ func TestParseMailboxes(t *testing.T) {
 		checkMailboxes(t, got)
 	}
 	for _, in := range []string{
-		"", " ", ",", "ada", "Ada", "a@b c@d", "a@b; c@d", "<>", "Ada <>", "a@b..c", "Ada <a@b", "x: a@b", "a@b\r\nBcc: c@d", "a@b\nc", "a@b\x00",
+		"", " ", ",", "ada", "Ada", "a@b c@d", "a@b; c@d", "<>", "Ada <>", "a@b..c", "Ada <a@b", "x: a@b", "a@b\r\nBcc: c@d", "a@b\nc", "Ada\r\nBcc: c@d <a@b>", "a@b,\r\nBcc: c@d",
+		"<a@b\r\n c@d>", "a@b <c@d", "a@b <c@d> <e@f>", "a\u200bb@c", "a@b\x00",
 		"Ada <a@127.0.0.1>", "=?utf-8?q?x=", "postmaster", "a@[a@b]", strings.Repeat("a@b,", 1<<17),
 	} {
 		got, err := ParseMailboxes(in)
@@ -127,7 +137,7 @@ func TestMailboxNames(t *testing.T) {
 
 // Hostile lists take no longer than their length allows.
 func TestMailboxesAreReadInLinearTime(t *testing.T) {
-	for _, unit := range []string{"(", "a ", "\"", "a@b,", "=?utf-8?q?a?= ", "x:", "<", "\\", "(a)", ",", ".", "a.", "=?(", "=?a?q?b?= (", "@", "a <a@b>,", "a:;"} {
+	for _, unit := range []string{"(", "a ", "\"", "a@b,", "=?utf-8?q?a?= ", "x:", "<", "\\", "(a)", ",", ".", "a.", "=?(", "=?a?q?b?= (", "@", "a <a@b>,", "a:;", "\n", ",\n", "\u200b", "a@b [", "a@b\n,"} {
 		start := time.Now()
 		_, _ = ParseMailboxes(strings.Repeat(unit, maxMailboxes/len(unit)))
 		if took := time.Since(start); took > 30*time.Second {

@@ -38,8 +38,11 @@ const maxSubject = 200
 
 // oneLine decodes an unstructured value for people to read in a list.
 func oneLine(value []byte) string {
-	value = bytes.TrimSpace(value)
-	s := unfold(string(value[:min(len(value), 4096)]))
+	const most = 4096 // bytes of it that are looked at
+	if value = bytes.TrimSpace(value); len(value) > most {
+		value = value[:wholeRunes(value[:most])]
+	}
+	s := unfold(decodeBytes(value, ""))
 	if strings.Contains(s, "=?") {
 		s = decodeWords(s)
 	}

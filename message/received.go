@@ -14,12 +14,12 @@ func (t *Trace) appendReceived(dst []byte) []byte {
 	}
 	switch {
 	case t.Helo != "" && t.Client != "":
-		dst = appendTrace(append(dst, " from "...), t.Helo)
+		dst = appendHelo(append(dst, " from "...), t.Helo)
 		dst = append(appendTrace(append(dst, " (["...), literal), "])\r\n"...)
 	case t.Client != "":
 		dst = append(appendTrace(append(dst, " from ["...), literal), "]\r\n"...)
 	case t.Helo != "":
-		dst = append(appendTrace(append(dst, " from "...), t.Helo), "\r\n"...)
+		dst = append(appendHelo(append(dst, " from "...), t.Helo), "\r\n"...)
 	}
 	if t.User != "" {
 		dst = append(appendTrace(append(dst, " (authenticated as "...), t.User), ")\r\n"...)
@@ -37,7 +37,7 @@ func (t *Trace) appendReceived(dst []byte) []byte {
 		}
 		dst = append(dst, ')')
 	}
-	if !t.For.IsNull() && !t.For.NeedsUTF8() {
+	if t.For.Domain != "" && !t.For.NeedsUTF8() {
 		dst = append(append(append(dst, "\r\n for <"...), t.For.String()...), '>')
 	}
 	at := t.Time
@@ -46,6 +46,16 @@ func (t *Trace) appendReceived(dst []byte) []byte {
 	}
 	dst = at.AppendFormat(append(dst, ";\r\n "...), dateFormat)
 	return append(dst, "\r\n"...)
+}
+
+// appendHelo appends a name as a client said it. An address literal keeps its brackets (RFC 5321,
+// 4.1.3).
+func appendHelo(dst []byte, s string) []byte {
+	last := len(s) - 1
+	if last < 2 || s[0] != '[' || s[last] != ']' {
+		return appendTrace(dst, s)
+	}
+	return append(appendTrace(append(dst, '['), s[1:last]), ']')
 }
 
 // maxTrace bounds what one value takes in the Received field.

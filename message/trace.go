@@ -15,6 +15,8 @@ type Trace struct {
 	For      Address   // the recipient, only when there is exactly one
 	Time     time.Time // of acceptance
 
+	// Author is who a mail without From is from; the null address: it stays without.
+	Author Mailbox
 	// From says what the value of a From field becomes, and false when it stays. What it was is kept in X-Original-From. Nil:
 	// every one stays.
 	From func(value string) (string, bool)

@@ -30,6 +30,9 @@ type Config struct {
 
 	// Self is the address the appliance itself sends from. Nobody reads bounces there, so they go to Notices instead.
 	Self message.Address
+	// Author is who a mail without From is from that has no envelope sender either; the zero value:
+	// Self.
+	Author message.Mailbox
 	// Notices is who is told when a sender cannot be. The zero value: nobody but the log.
 	Notices message.Address
 
@@ -47,7 +50,8 @@ type Config struct {
 
 // Rewriter says who an address really is. Its methods may be called from any goroutine.
 type Rewriter interface {
-	// Recipients replaces those who have an alias.
+	// Recipients replaces those who have an alias. One without a domain who still has none
+	// afterwards is nobody.
 	Recipients(to []message.Recipient) []message.Recipient
 	// Sender is the envelope's sender as it goes out.
 	Sender(from message.Address) message.Address
@@ -74,6 +78,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Domain == "" {
 		c.Domain = c.Hostname
+	}
+	if c.Author.Address.IsNull() {
+		c.Author.Address = c.Self
 	}
 	return c
 }

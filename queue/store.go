@@ -18,6 +18,9 @@ var (
 	ErrTooLarge = errors.New("message too large")
 	// ErrTooManyRecipients: more recipients than Config.MaxRecipients.
 	ErrTooManyRecipients = errors.New("too many recipients")
+	// ErrNoMailbox: a recipient without a domain who has no alias, while nobody is named for such
+	// mail.
+	ErrNoMailbox = errors.New("nobody has this name: give it an alias in ALIASES_FILE, or set DEFAULT_TO")
 	// ErrNoRecipients: an envelope without a recipient.
 	ErrNoRecipients = errors.New("no recipients")
 	// ErrBroken: a write to the store failed in a way that makes its state doubtful. No mail is taken until a restart.

@@ -9,7 +9,10 @@ import (
 
 // Submission is a mail as a door hands it in.
 type Submission struct {
-	ID       ID // made by NewID where the door needs to know it before; empty: Submit makes one
+	ID ID // made by NewID where the door needs to know it before; empty: Submit makes one
+	// Envelope's addresses may be without a domain, as programs on this machine write them.
+	// Recipients are then those of the Rewriter, or refused; without a Rewriter, and as senders,
+	// they are at Config.Domain.
 	Envelope message.Envelope
 	// Trace says how the mail came in, for its Received field. Submit fills in ID, By, Domain and Time.
 	Trace  message.Trace

@@ -19,7 +19,9 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	q.rewrite(&s)
+	if err := q.rewrite(&s); err != nil {
+		return "", err
+	}
 	switch n := len(s.Envelope.To); {
 	case q.pauses.get(Intake) != nil:
 		return "", ErrPaused

@@ -122,22 +122,13 @@ func (a *attempt) unsettle(recipients []int) {
 }
 
 // prepare fits the message to what the next hop is able to do, and settles the recipients for whom that cannot be. It reports
-// whether any are left.
+// whether any are left. SMTPUTF8 is asked for when an address needs it, or the client did and the header has use for it.
 func (a *attempt) prepare(c *conn) bool {
-	a.body, a.size, a.eightBit = a.Body, a.Size, a.Facts.EightBit
-	a.utf8 = a.Envelope.From.NeedsUTF8() || a.Facts.UTF8Header
-	if a.utf8 && !c.ext.utf8 {
+	if a.Envelope.From.NeedsUTF8() && !c.ext.utf8 {
 		a.refuse(c, "5.6.7", noUTF8)
 		return false
 	}
-	if a.eightBit && !c.ext.eightBit && !a.downgrade(c) {
-		return false
-	}
-	if c.ext.limit > 0 && a.size > c.ext.limit {
-		a.refuse(c, "5.3.4", "the message has "+strconv.FormatInt(a.size, 10)+" bytes, and the next hop takes at most "+
-			strconv.FormatInt(c.ext.limit, 10))
-		return false
-	}
+	a.utf8 = a.Envelope.From.NeedsUTF8() || c.ext.utf8 && a.Envelope.UTF8 && a.Facts.UTF8Header
 	left := a.todo[:0]
 	for _, i := range a.todo {
 		if a.Envelope.To[i].NeedsUTF8() {
@@ -150,10 +141,18 @@ func (a *attempt) prepare(c *conn) bool {
 		left = append(left, i)
 	}
 	a.todo = left
-	return len(left) > 0
+	if len(left) == 0 || !a.fit(c) {
+		return false
+	}
+	if c.ext.limit > 0 && a.size > c.ext.limit {
+		a.refuse(c, "5.3.4", "the message has "+strconv.FormatInt(a.size, 10)+" bytes, and the next hop takes at most "+
+			strconv.FormatInt(c.ext.limit, 10))
+		return false
+	}
+	return true
 }
 
-const noUTF8 = "the next hop offers no SMTPUTF8, which an address or the header of this message needs"
+const noUTF8 = "the next hop offers no SMTPUTF8, which this address, or the sender's, needs for the letters before its @"
 
 // refuse fails every recipient for a reason of ours.
 func (a *attempt) refuse(c *conn, status, text string) {
@@ -178,16 +177,16 @@ func (a *attempt) fill(res queue.Result) {
 	}
 }
 
-// downgrade makes the body fit for seven bits, or fails the message with the reason why that cannot be.
-func (a *attempt) downgrade(c *conn) bool {
-	body, size, err := message.Downgrade(a.Body, a.Facts)
+// fit makes the message one that the next hop takes, or fails it with the reason why that cannot be.
+func (a *attempt) fit(c *conn) bool {
+	m, err := message.Fit(a.Body, a.Size, a.Facts, message.Hop{EightBit: c.ext.eightBit, UTF8: a.utf8, LongLines: c.cfg.LongLines})
 	switch {
 	case errors.Is(err, message.ErrCannotDowngrade):
 		a.refuse(c, "5.6.3", clean("the next hop offers no 8BITMIME, and this message "+err.Error(), maxText))
 	case err != nil:
 		a.fill(unreadable(c, err))
 	default:
-		a.body, a.size, a.eightBit = body, size, false
+		a.body, a.size, a.eightBit = m.Body, m.Size, m.EightBit
 	}
 	return err == nil
 }

@@ -29,6 +29,8 @@ type Config struct {
 
 	Hostname string // for EHLO; empty means localhost
 
+	LongLines bool // lines beyond 998 bytes stay as they are
+
 	// PerConnection, Recipients and IdleTimeout are lowered while the next hop's replies ask for
 	// less.
 	Connections   int           // open at once; 0 means 10

@@ -28,8 +28,10 @@ type accounts struct {
 	hashes    map[string]hash
 	decoys    []hash        // one per user, to take as long for names that nobody has
 	hashing   chan struct{} // a place for each password that is hashed at the same time
+	own       chan struct{} // one more, for those who have logged in from where they are
 	secret    []byte        // keys what is remembered, so that memory holds nothing to guess against
 	penalties *penalties
+	known     *known
 
 	mu     sync.Mutex // guards proven
 	proven map[[sha256.Size]byte]time.Time
@@ -40,8 +42,10 @@ func newAccounts(cfg Config, log *slog.Logger) *accounts {
 		log:       log,
 		hashes:    make(map[string]hash, len(cfg.Users)),
 		hashing:   make(chan struct{}, cfg.MaxHashing),
+		own:       make(chan struct{}, 1),
 		secret:    make([]byte, sha256.Size),
 		penalties: newPenalties(cfg.MaxLoginFailures, cfg.LoginPause, cfg.LoginPauseMax),
+		known:     newKnown(cfg.Logins, log),
 		proven:    make(map[[sha256.Size]byte]time.Time),
 	}
 	rand.Read(a.secret) // never fails: crypto/rand ends the program instead
@@ -68,33 +72,67 @@ func (a *accounts) login(ctx context.Context, peer netip.Addr, name, password st
 	if len(name) > maxUserName {
 		name = name[:maxUserName] // nobody is called that; what is left must not fill memory and log
 	}
-	if err := a.penalties.check(peer, name, time.Now()); err != nil {
+	t := a.try(peer, name)
+	if err := a.penalties.check(t, time.Now()); err != nil {
 		a.log.Warn("auth failed", "client", peer.String(), "user", name, "err", err)
 		return err
 	}
 	key := a.fingerprint(name, password)
 	if a.remembers(key) {
-		a.penalties.succeeded(name)
+		a.welcome(t)
 		return nil
 	}
-	select {
-	case a.hashing <- struct{}{}:
-		defer func() { <-a.hashing }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	// Asked again: others from there may have failed while this one waited for its place.
-	if err := a.penalties.check(peer, name, time.Now()); err != nil {
+	leave, err := a.enter(ctx, t)
+	if err != nil {
 		return err
 	}
-	if !a.matches(name, password) {
-		a.penalties.failed(peer, name, time.Now())
+	// Asked again: others may have failed while this one waited for its place.
+	err = a.penalties.check(t, time.Now())
+	right := err == nil && a.matches(name, password)
+	if err == nil && !right {
+		a.penalties.failed(t, time.Now())
+	}
+	leave()
+	switch {
+	case err != nil:
+		return err
+	case !right:
 		a.log.Warn("auth failed", "client", peer.String(), "user", name, "err", errLogin)
 		return errLogin
 	}
-	a.penalties.succeeded(name)
+	a.welcome(t)
 	a.remember(key)
 	return nil
+}
+
+func (a *accounts) try(peer netip.Addr, name string) try {
+	t := try{login: login{name, clientOf(peer)}}
+	_, t.real = a.hashes[name]
+	t.known = t.real && a.known.has(t.login, time.Now())
+	return t
+}
+
+// welcome notes that somebody has logged in.
+func (a *accounts) welcome(t try) {
+	a.penalties.succeeded(t)
+	a.known.add(t.login, time.Now())
+}
+
+// enter waits for a place to hash a password, and returns how to leave it. However many strangers
+// guess, whoever is known need not stand in their line.
+func (a *accounts) enter(ctx context.Context, t try) (leave func(), err error) {
+	own := a.own
+	if !t.known {
+		own = nil
+	}
+	select {
+	case a.hashing <- struct{}{}:
+		return func() { <-a.hashing }, nil
+	case own <- struct{}{}:
+		return func() { <-own }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // matches takes as long for a name that does not exist as for one that does: it then checks against somebody's hash, always

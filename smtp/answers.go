@@ -72,6 +72,7 @@ func (t *talk) count(code int) {
 		return
 	}
 	t.session.errors++
+	t.session.server.tally.refused.Add(1)
 	if t.session.errors > t.wire.limit.MaxErrors {
 		t.say(reply(errErrors))
 		t.lastWord = true

@@ -1,7 +1,10 @@
 package smtp
 
 import (
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
@@ -16,6 +19,38 @@ func (s *session) AuthMechanisms() []string {
 }
 
 func (s *session) private() bool { return s.tls != "" || s.peer.IsLoopback() }
+
+func (s *session) auth(c command) (string, error) {
+	switch {
+	case s.helo == "":
+		return "", fmt.Errorf("%w: say EHLO first", errSequence)
+	case s.user != "":
+		return "", fmt.Errorf("%w: you are logged in already", errSequence)
+	case s.tx != nil:
+		return "", fmt.Errorf("%w: AUTH comes before MAIL", errSequence)
+	case c.args == "":
+		return "", fmt.Errorf("%w: expected AUTH and a mechanism", errParameter)
+	}
+	s.garbled, s.cancelled = false, false
+	mechanism, response, _ := strings.Cut(c.args, " ")
+	switch response = strings.TrimLeft(response, " "); {
+	case response == "*":
+		return "", errCancelled
+	case !isSASLResponse(response):
+		return "", errSASL
+	}
+	return strings.TrimRight("AUTH "+mechanism+" "+response, " "), nil
+}
+
+// isSASLResponse reports whether go-smtp can decode a line of a login (RFC 4954, 4): base64, "="
+// for an empty one at the start, or "*", which ends the login.
+func isSASLResponse(line string) bool {
+	if line == "=" || line == "*" {
+		return true
+	}
+	_, err := base64.StdEncoding.DecodeString(line)
+	return err == nil
+}
 
 // Auth begins a login.
 func (s *session) Auth(name string) (sasl.Server, error) {
@@ -45,6 +80,17 @@ func (s *session) login(name, password string) error {
 	s.user = name
 	s.talk.wire.welcome()
 	return nil
+}
+
+// response is the line of a login that go-smtp gets for the client's. What cannot be decoded
+// becomes the end of the login.
+func (s *session) response(line []byte) []byte {
+	text := strings.TrimRight(string(line), "\r\n")
+	s.garbled, s.cancelled = !isSASLResponse(text), text == "*"
+	if s.garbled {
+		text = "*"
+	}
+	return []byte(text + "\r\n")
 }
 
 // mechanism answers malformed responses with the code that RFC 4954, 4 asks for.

@@ -76,29 +76,34 @@ func TestFailedLoginsPauseTheAccount(t *testing.T) {
 	})
 }
 
+// stranger tries an account from where it was never used.
+func stranger(peer netip.Addr, name string) try {
+	return try{login: login{name, clientOf(peer)}, real: true}
+}
+
 // The pauses double up to their limit, and are forgotten after it.
 func TestPausesGrowAndAreForgotten(t *testing.T) {
 	p := newPenalties(3, time.Minute, 10*time.Minute)
 	peer, now := netip.MustParseAddr("2001:db8::1"), time.Unix(1e9, 0)
 	for i, want := range []time.Duration{0, 0, 1, 2, 4, 8, 10, 10} {
-		p.failed(peer, "ada", now)
+		p.failed(stranger(peer, "ada"), now)
 		var got time.Duration
-		if o := p.names["ada"]; now.Before(o.until) {
+		if o := p.accounts["ada"]; now.Before(o.until) {
 			got = o.until.Sub(now) / time.Minute
 		}
 		if got != want {
 			t.Errorf("failure %d: pause of %d min, want %d", i+1, got, want)
 		}
 	}
-	if p.check(netip.MustParseAddr("2001:db8::ffff"), "bob", now) == nil {
+	if p.check(stranger(netip.MustParseAddr("2001:db8::ffff"), "bob"), now) == nil {
 		t.Error("another address of the same /64 is not paused")
 	}
-	if p.check(netip.MustParseAddr("2001:db8:1::1"), "bob", now) != nil {
+	if p.check(stranger(netip.MustParseAddr("2001:db8:1::1"), "bob"), now) != nil {
 		t.Error("another network is paused")
 	}
 	later := now.Add(10*time.Minute + time.Second)
-	p.failed(peer, "ada", later)
-	if err := p.check(peer, "ada", later); err != nil {
+	p.failed(stranger(peer, "ada"), later)
+	if err := p.check(stranger(peer, "ada"), later); err != nil {
 		t.Errorf("one failure after a long time: %v", err)
 	}
 }
@@ -108,10 +113,12 @@ func TestPenaltiesAreBounded(t *testing.T) {
 	p := newPenalties(5, time.Minute, time.Hour)
 	now := time.Unix(1e9, 0)
 	for i := range 2*maxPenalties + 10 {
-		p.failed(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), fmt.Sprint(i), now)
+		one := stranger(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), fmt.Sprint(i))
+		one.real = false
+		p.failed(one, now)
 	}
-	if len(p.clients) > maxPenalties || len(p.names) > maxPenalties {
-		t.Errorf("%d clients and %d names, want at most %d", len(p.clients), len(p.names), maxPenalties)
+	if len(p.clients) > maxPenalties || len(p.nobodies) > maxPenalties {
+		t.Errorf("%d clients and %d names, want at most %d", len(p.clients), len(p.nobodies), maxPenalties)
 	}
 }
 

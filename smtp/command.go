@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,6 +17,9 @@ const (
 	maxCommandLine = 4096
 	maxAuthLine    = 12288 + 2
 )
+
+// blanks may stand around what a command says.
+const blanks = " \t"
 
 // A lastWord is an error after whose answer the connection is closed.
 type lastWord struct{ error }
@@ -34,20 +38,23 @@ type command struct {
 	args string
 }
 
-// parseCommand cuts a line that ends with LF. It refuses bare line ends and control characters: who tolerates them reads other
-// commands than the next program does.
-func parseCommand(line []byte) (command, error) {
-	n := len(line) - 2
-	if n < 0 || line[n] != '\r' {
+// parseCommand cuts a line that ends with LF. It refuses bare line ends, and control characters
+// other than the tab: who tolerates them reads other commands than the next program does. With
+// loose, the line may end in any number of CRs and an LF, and tabs part words.
+func parseCommand(line []byte, loose bool) (command, error) {
+	text, ok := bytes.CutSuffix(line, []byte("\r\n"))
+	parting := " "
+	if loose {
+		text, ok, parting = bytes.TrimLeft(bytes.TrimRight(line, "\r\n"), blanks), true, blanks
+	}
+	if !ok || bytes.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 		return command{}, lastWord{errBareLine}
 	}
-	for _, c := range line[:n] {
-		if c < ' ' || c == 0x7f {
-			return command{}, lastWord{errBareLine}
-		}
+	verb, args := string(text), ""
+	if i := bytes.IndexAny(text, parting); i >= 0 {
+		verb, args = string(text[:i]), string(text[i+1:])
 	}
-	verb, args, _ := strings.Cut(string(line[:n]), " ")
-	return command{verb: strings.ToUpper(verb), args: strings.Trim(args, " ")}, nil
+	return command{verb: strings.ToUpper(verb), args: strings.Trim(args, blanks)}, nil
 }
 
 // isHTTP recognises a web browser that was led here by a page: its request must not be taken for a few bad commands followed
@@ -60,25 +67,37 @@ func (c command) isHTTP() bool {
 	return strings.Contains(c.args, "HTTP/")
 }
 
-// path cuts the arguments of MAIL and RCPT into what stands between the angle brackets, without a source route (RFC 5321,
-// 4.1.1.3), and the parameters. Brackets may be missing and spaces may stand behind the colon: old programs write so.
-func (c command) path(keyword string) (path, params string, err error) {
-	if len(c.args) < len(keyword) || !strings.EqualFold(c.args[:len(keyword)], keyword) {
-		return "", "", fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
+// path cuts the arguments of MAIL and RCPT into what stands between the angle brackets, without a
+// source route (RFC 5321, 4.1.1.3), and the parameters. Brackets may be missing and spaces may
+// stand behind the colon: old programs write so. With loose, the colon may be missing or have a
+// space before it, and a name may stand before the brackets.
+func (c command) path(keyword string, loose bool) (path, params string, err error) {
+	bad := func() error { return fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword) }
+	rest, ok := cutFold(c.args, keyword)
+	if !ok && loose {
+		rest, ok = cutFold(c.args, strings.TrimSuffix(keyword, ":"))
+		ok = ok && rest != "" && strings.IndexByte(blanks+"<", rest[0]) >= 0
+		rest = strings.TrimPrefix(strings.TrimLeft(rest, blanks), ":")
 	}
-	rest := strings.TrimLeft(c.args[len(keyword):], " ")
+	if !ok {
+		return "", "", bad()
+	}
+	rest = strings.TrimLeft(rest, blanks)
+	if name, bracketed, ok := strings.Cut(rest, "<"); ok && loose && strings.TrimRight(name, blanks) != name && !strings.Contains(name, "@") {
+		rest = "<" + bracketed
+	}
 	if !strings.HasPrefix(rest, "<") {
 		path, params, _ = strings.Cut(rest, " ")
 		if path == "" {
-			return "", "", fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
+			return "", "", bad()
 		}
 		return path, params, nil
 	}
 	end := closingBracket(rest)
-	if end < 0 || end+1 < len(rest) && rest[end+1] != ' ' {
-		return "", "", fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
+	if end < 0 || end+1 < len(rest) && strings.IndexByte(blanks, rest[end+1]) < 0 {
+		return "", "", bad()
 	}
-	path, params = rest[1:end], rest[end+1:]
+	path, params = strings.Trim(rest[1:end], blanks), strings.ReplaceAll(rest[end+1:], "\t", " ")
 	if strings.HasPrefix(path, "@") {
 		route, mailbox, ok := strings.Cut(path, ":")
 		if !ok || strings.ContainsAny(route, `"\<> `) {
@@ -87,6 +106,14 @@ func (c command) path(keyword string) (path, params string, err error) {
 		path = mailbox
 	}
 	return path, params, nil
+}
+
+// cutFold cuts a prefix off s, in any case.
+func cutFold(s, prefix string) (rest string, ok bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
 }
 
 // closingBracket finds the ">" that ends the path at the start of s, which is not one in a quoted local part.
@@ -146,13 +173,4 @@ func (c command) chunk() (size int64, last bool, err error) {
 		return 0, false, bad
 	}
 	return int64(n), two, nil
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

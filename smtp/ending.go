@@ -15,28 +15,44 @@ const (
 	bodyEnded                // all of it was there
 )
 
-// scan reads b and returns how many of its bytes belong to the body, its end included. It stops at a stray CR of the kind that
-// go-smtp trips over: it swallows the one in CR LF "." CR, and takes CR CR LF for no line end. With one more CR in front of
-// what follows, go-smtp passes the stray one on, which gets the mail refused, and is in step again.
-func (e *ending) scan(b []byte) (n int, stray bool) {
+// oddity is what scan stops at.
+type oddity uint8
+
+const (
+	nothingOdd oddity = iota
+	strayCR           // a CR where LF would have ended the line
+	strayDotCR        // the same, and the line was a dot so far
+	loneDot           // a dot alone on a line that a bare LF ends
+)
+
+// scan reads b and returns how many of its bytes belong to the body, its end included. It stops at
+// a stray CR of the kind that go-smtp trips over: it swallows the one in CR LF "." CR, and takes CR
+// CR LF for no line end. With one more CR in front of what follows, go-smtp passes the stray one
+// on, which gets the mail refused, and is in step again. It stops as well behind a dot that looks
+// like the end of a mail to others: with one more dot in front of what follows, it is text.
+func (e *ending) scan(b []byte) (n int, odd oddity) {
 	for i := 0; i < len(b); i++ {
 		if *e == lineInside {
 			skip := bytes.IndexByte(b[i:], '\r')
 			if skip < 0 {
-				return len(b), false
+				return len(b), nothingOdd
 			}
 			i += skip
 		}
 		was, c := *e, b[i]
 		*e = was.next(c)
 		switch {
-		case was == lineCR && c == '\r', was == lineDotCR && c != '\n':
-			return i, true
+		case was == lineCR && c == '\r':
+			return i, strayCR
+		case was == lineDotCR && c != '\n':
+			return i, strayDotCR
+		case was == lineDot && c == '\n':
+			return i, loneDot
 		case *e == bodyEnded:
-			return i + 1, false
+			return i + 1, nothingOdd
 		}
 	}
-	return len(b), false
+	return len(b), nothingOdd
 }
 
 // unstuff takes out of b the dots that SMTP puts at the start of lines (RFC 5321, 4.5.2) and the end of the body. It returns

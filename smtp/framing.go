@@ -1,6 +1,10 @@
 package smtp
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+	"io"
+)
 
 // framing is where in the conversation we are.
 type framing struct {
@@ -9,10 +13,13 @@ type framing struct {
 	quiet    bool   // the greeting was said before STARTTLS
 	data     bool   // a DATA body comes in
 	ending   ending
-	doubtful bool  // other programs may see another end of this body than we do
-	chunk    int64 // bytes of a BDAT chunk that are still to come
-	last     bool  // it is the last one
-	skip     bool  // the next reply is not for the client: see session.giveUp
+	doubtful bool   // other programs may see another end of this body than we do
+	stray    int    // bytes since the CR that makes it so
+	loneDot  bool   // a line with a dot alone was taken for text: it stood beside a bare LF
+	tail     []byte // of what has come, where a lone dot may begin
+	chunk    int64  // bytes of a BDAT chunk that are still to come
+	last     bool   // it is the last one
+	skip     bool   // the next reply is not for the client: see session.giveUp
 }
 
 // advanceCommand reads command lines until one is for go-smtp.
@@ -21,7 +28,7 @@ func (t *talk) advanceCommand() error {
 	if err != nil {
 		return err
 	}
-	c, err := parseCommand(line)
+	c, err := parseCommand(line, t.session.mayAsk)
 	if err == nil {
 		var pass string
 		if pass, err = t.session.command(c); err == nil && pass != "" {
@@ -52,7 +59,10 @@ func (t *talk) readLine(most int) ([]byte, error) {
 			}
 			return line, nil
 		}
-		if len(t.in) >= t.longest(most) {
+		if longest := t.longest(most); len(t.in) >= longest {
+			if longest == maxAuthLine {
+				return nil, lastWord{errLongAuth}
+			}
 			return nil, lastWord{errLongLine}
 		}
 		if err := t.more(); err != nil {
@@ -74,28 +84,97 @@ func (t *talk) longest(most int) int {
 
 // advanceData passes on what belongs to the body, and notes its end.
 func (t *talk) advanceData() error {
-	if len(t.in) == 0 {
+	b := &t.body
+	if len(t.in) == 0 || b.ending == lineDot && string(t.in) == "\r" {
 		if err := t.more(); err != nil {
 			return err
 		}
 	}
-	b := &t.body
-	n, stray := b.ending.scan(t.in)
+	n, odd := b.ending.scan(t.in)
 	if t.wire.bytes > t.session.maxBody() {
 		return errEndless
 	}
+	if b.ending == lineDotCR { // the CR stays until it is known what it belongs to
+		b.ending = lineDot
+		n--
+	}
 	t.ready, t.in = t.in[:n], t.in[n:]
-	if stray {
-		b.doubtful = true
-		t.pass = append(append(t.pass[:0], t.ready...), '\r')
-		t.ready = t.pass
+	b.stray += n
+	if b.ending != bodyEnded {
+		b.seek(t.ready)
+		t.ready = t.amend(odd)
+		return nil
 	}
-	if b.ending == bodyEnded {
-		b.data, b.code = false, 0
-		t.wire.endBody()
-		t.wire.awaitCommand()
-	}
+	// A CR CR LF in the middle of what a trusted program sends leaves no doubt about the end.
+	b.doubtful = b.doubtful && (!t.session.mayAsk || b.stray == len("\r\n.\r\n"))
+	b.data, b.code = false, 0
+	t.wire.endBody()
+	t.wire.awaitCommand()
 	return nil
+}
+
+// amend adds to what is ready what go-smtp, or a program behind us, would misread without.
+func (t *talk) amend(odd oddity) []byte {
+	if odd == nothingOdd {
+		return t.ready
+	}
+	t.pass = append(t.pass[:0], t.ready...)
+	switch odd {
+	case loneDot:
+		t.pass = append(t.pass, '.')
+		return t.pass
+	case strayDotCR:
+		t.pass = append(t.pass[:len(t.pass)-1], ".\r"...)
+	}
+	t.body.doubtful, t.body.stray = true, 0
+	return append(t.pass, '\r')
+}
+
+// seek looks for a dot alone on a line that did not end the body, since the line ends beside it are
+// odd. Between two calls it keeps what one may begin with.
+func (b *framing) seek(more []byte) {
+	const longest = len("\n.\r\r\n") - 1
+	if b.loneDot {
+		return
+	}
+	seam := append(b.tail, more[:min(len(more), longest)]...)
+	b.loneDot = hasLoneDot(seam) || hasLoneDot(more)
+	if len(more) > longest {
+		seam = more[len(more)-longest:]
+	}
+	b.tail = append(b.tail[:0], seam[max(0, len(seam)-longest):]...)
+}
+
+func hasLoneDot(text []byte) bool {
+	for {
+		i := bytes.Index(text, []byte("\n."))
+		if i < 0 {
+			return false
+		}
+		text = text[i+2:]
+		for crs := range 3 {
+			if len(text) > crs && text[crs] == '\n' {
+				return true
+			}
+			if len(text) <= crs || text[crs] != '\r' {
+				break
+			}
+		}
+	}
+}
+
+// cut is what the end of the input, or of our patience, means in the middle of a body.
+func (b *framing) cut(err error) error {
+	switch {
+	case !errors.Is(err, io.EOF) && !errors.Is(err, errTooSlow):
+		return err
+	case b.data && b.loneDot:
+		return errLoneDot
+	case errors.Is(err, io.EOF):
+		return errCut
+	default:
+		return err
+	}
 }
 
 // advanceChunk passes on the chunk of a BDAT.

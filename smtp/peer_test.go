@@ -33,6 +33,19 @@ func dial(t testing.TB, addr string) *peer {
 	return p
 }
 
+// dialFrom connects from an address of the loopback network and takes the greeting.
+func dialFrom(t testing.TB, addr, from string) *peer {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPeer(t, c)
+	p.expect("220 mail.example.org")
+	return p
+}
+
 // dialTLS connects with TLS from the first byte and takes the greeting.
 func dialTLS(t testing.TB, addr string, cfg *tls.Config) *peer {
 	t.Helper()

@@ -7,18 +7,30 @@ import (
 	"time"
 )
 
-// maxPenalties bounds how many clients and accounts are remembered for their failed logins. Beyond it those whose pause is over
-// are forgotten first.
+// maxPenalties bounds how many clients, and how many names that nobody has, are remembered for
+// failed logins. Beyond it those whose pause is over are forgotten first.
 const maxPenalties = 10_000
 
-// penalties remembers failed logins by client and by account, and makes both wait after too many.
+// penalties remembers failed logins and makes whoever tries wait after too many. An address from
+// which an account has logged in answers for its own tries alone: strangers can neither shut the
+// owner out nor gain a try by the owner's logins. All other addresses together share one budget of
+// tries for each account, and each has one for itself.
 type penalties struct {
 	most           int
 	pause, longest time.Duration
 
-	mu      sync.Mutex // guards the maps
-	clients map[netip.Prefix]*offences
-	names   map[string]*offences
+	mu       sync.Mutex // guards the maps
+	clients  map[netip.Prefix]*offences
+	owners   map[login]*offences  // by an account and an address it has logged in from
+	accounts map[string]*offences // from everywhere else
+	nobodies map[string]*offences // by names that are no accounts
+}
+
+// try is somebody who logs in.
+type try struct {
+	login
+	real  bool // the account exists
+	known bool // and has logged in from there
 }
 
 // offences are the failed logins of one client or account.
@@ -45,20 +57,32 @@ func (e *pausedError) Error() string {
 func newPenalties(most int, pause, longest time.Duration) *penalties {
 	return &penalties{
 		most: most, pause: pause, longest: longest,
-		clients: make(map[netip.Prefix]*offences),
-		names:   make(map[string]*offences),
+		clients:  make(map[netip.Prefix]*offences),
+		owners:   make(map[login]*offences),
+		accounts: make(map[string]*offences),
+		nobodies: make(map[string]*offences),
 	}
 }
 
-// check returns a *pausedError while peer or name must wait.
-func (p *penalties) check(peer netip.Addr, name string, now time.Time) error {
+// check returns a *pausedError while whoever tries must wait.
+func (p *penalties) check(t try, now time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if o := p.clients[clientOf(peer)]; o != nil && now.Before(o.until) {
-		return &pausedError{client: true, wait: roundUp(o.until.Sub(now))}
+	if t.known {
+		return waits(p.owners[t.login], true, now)
 	}
-	if o := p.names[name]; o != nil && now.Before(o.until) {
-		return &pausedError{wait: roundUp(o.until.Sub(now))}
+	if err := waits(p.clients[t.client], true, now); err != nil {
+		return err
+	}
+	if t.real {
+		return waits(p.accounts[t.name], false, now)
+	}
+	return waits(p.nobodies[t.name], false, now)
+}
+
+func waits(o *offences, client bool, now time.Time) error {
+	if o != nil && now.Before(o.until) {
+		return &pausedError{client: client, wait: roundUp(o.until.Sub(now))}
 	}
 	return nil
 }
@@ -66,18 +90,31 @@ func (p *penalties) check(peer netip.Addr, name string, now time.Time) error {
 func roundUp(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
 
 // failed counts a failed login.
-func (p *penalties) failed(peer netip.Addr, name string, now time.Time) {
+func (p *penalties) failed(t try, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	offend(p, p.clients, clientOf(peer), now)
-	offend(p, p.names, name, now)
+	offend(p, p.clients, t.client, now)
+	switch {
+	case t.known:
+		offend(p, p.owners, t.login, now)
+	case t.real:
+		offend(p, p.accounts, t.name, now)
+	default:
+		offend(p, p.nobodies, t.name, now)
+	}
 }
 
-// succeeded clears the account. The client keeps its count, or else whoever has one account could guess at all the others.
-func (p *penalties) succeeded(name string) {
+// succeeded clears what counted against the account: from where it is known, that place's count
+// alone, or else each login of its owner would give strangers new tries. The client keeps its
+// count, or else whoever has one account could guess at all the others.
+func (p *penalties) succeeded(t try) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.names, name)
+	if t.known {
+		delete(p.owners, t.login)
+	} else {
+		delete(p.accounts, t.name)
+	}
 }
 
 func offend[K comparable](p *penalties, all map[K]*offences, who K, now time.Time) {

@@ -21,6 +21,7 @@ var (
 	errStranger     = errors.New("waited too long for AUTH")
 	errTooSlow      = errors.New("the mail came in too slowly")
 	errCut          = errors.New("the connection broke inside the mail")
+	errLoneDot      = errors.New("no end of the mail came: it is a line with a dot between CR LF and CR LF; one beside a bare LF is text")
 	errDesync       = errors.New("lost track of this connection")
 	errEndless      = errors.New("the mail does not end")
 	errErrors       = errors.New("too many errors")
@@ -38,6 +39,8 @@ var (
 	errAuthNeedsTLS = errors.New("AUTH needs TLS: say STARTTLS first")
 	errNoMechanism  = errors.New("AUTH mechanism not supported")
 	errSASL         = errors.New("malformed AUTH response")
+	errCancelled    = errors.New("login cancelled")
+	errLongAuth     = errors.New("AUTH line too long")
 	errLogin        = errors.New("user name or password is wrong")
 	errUTF8         = errors.New("this address needs SMTPUTF8 on MAIL")
 )
@@ -48,11 +51,14 @@ func reply(err error) *gosmtp.SMTPError {
 	var known *gosmtp.SMTPError
 	var badAddress *message.AddressError
 	var paused *pausedError
+	var malformed *message.MalformedError
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &badAddress):
 		return answer(553, 5, 1, 3, "not a mail address: "+badAddress.Reason)
+	case errors.As(err, &malformed):
+		return answer(554, 5, 6, 0, malformed.Error())
 	case errors.As(err, &paused):
 		if paused.client {
 			return answer(421, 4, 7, 0, err.Error())
@@ -74,7 +80,9 @@ func reply(err error) *gosmtp.SMTPError {
 	return answer(451, 4, 3, 0, "internal error, try again later")
 }
 
-// replies says what each error is answered. An empty text means the error's own words; detail those of everything around it.
+// replies says what each error is answered. An empty text means the error's own words; detail those
+// of what wraps it, which must then be of this package: what others wrap around an error is for the
+// log.
 var replies = []struct {
 	err    error
 	code   int
@@ -86,11 +94,12 @@ var replies = []struct {
 	{err: queue.ErrFull, code: 452, status: [3]int{4, 3, 1}, text: "the queue is full, try again later"},
 	{err: queue.ErrTooLarge, code: 552, status: [3]int{5, 3, 4}},
 	{err: queue.ErrTooManyRecipients, code: 452, status: [3]int{4, 5, 3}},
+	{err: queue.ErrNoMailbox, code: 550, status: [3]int{5, 1, 1}},
 	{err: queue.ErrNoRecipients, code: 554, status: [3]int{5, 5, 1}},
 	{err: queue.ErrBroken, code: 451, status: [3]int{4, 3, 0}, text: "mail cannot be kept at the moment, try again later"},
 	{err: queue.ErrPaused, code: 451, status: [3]int{4, 3, 2}, text: "taking mail in is paused, try again later"},
 	{err: queue.ErrClosed, code: 421, status: [3]int{4, 3, 2}, text: "going down for a restart, try again in a moment"},
-	{err: message.ErrMalformed, code: 554, status: [3]int{5, 6, 0}, detail: true},
+	{err: message.ErrMalformed, code: 554, status: [3]int{5, 6, 0}},
 	{err: message.ErrLoop, code: 554, status: [3]int{5, 4, 6}, text: "too many Received fields: this mail goes in circles"},
 
 	{err: errShutdown, code: 421, status: [3]int{4, 3, 2}},
@@ -100,6 +109,7 @@ var replies = []struct {
 	{err: errStranger, code: 421, status: [3]int{4, 7, 0}},
 	{err: errTooSlow, code: 421, status: [3]int{4, 4, 2}},
 	{err: errCut, code: 421, status: [3]int{4, 4, 2}},
+	{err: errLoneDot, code: 421, status: [3]int{4, 5, 2}},
 	{err: errDesync, code: 421, status: [3]int{4, 3, 0}},
 	{err: errEndless, code: 421, status: [3]int{4, 3, 4}},
 	{err: errErrors, code: 421, status: [3]int{4, 7, 0}},
@@ -117,6 +127,8 @@ var replies = []struct {
 	{err: errAuthNeedsTLS, code: 538, status: [3]int{5, 7, 11}},
 	{err: errNoMechanism, code: 504, status: [3]int{5, 5, 4}},
 	{err: errSASL, code: 501, status: [3]int{5, 5, 2}},
+	{err: errCancelled, code: 501, status: [3]int{5, 7, 0}},
+	{err: errLongAuth, code: 500, status: [3]int{5, 5, 6}},
 	{err: errLogin, code: 535, status: [3]int{5, 7, 8}},
 	{err: errUTF8, code: 553, status: [3]int{5, 6, 7}},
 

@@ -18,19 +18,20 @@ type session struct {
 	talk   *talk
 	server *Server
 	peer   netip.Addr
-	mayAsk bool // the peer is trusted: it may send without AUTH
+	mayAsk bool // the peer is trusted: it may send without AUTH, and writes as printers and scripts do
 
-	tls      string // version and cipher suite; empty without
-	helo     string // as the client called itself
-	extended bool   // it said EHLO
-	user     string // it logged in as
-	errors   int    // commands refused since the last accepted mail
-	idle     int    // commands since then that brought nothing
+	tls       string // version and cipher suite; empty without
+	helo      string // as the client called itself
+	extended  bool   // it said EHLO
+	user      string // it logged in as
+	garbled   bool   // its latest line of a login was no base64, and ends it
+	cancelled bool   // it ended a login itself
+	errors    int    // commands refused since the last accepted mail
+	idle      int    // commands since then that brought nothing
 
 	path     message.Address // of the MAIL or RCPT that go-smtp has just now
-	pathUTF8 bool
-	refused  bool // a recipient of this transaction was
-	chunking bool // a BDAT began its body
+	refused  bool            // a recipient of this transaction was
+	chunking bool            // a BDAT began its body
 
 	mu sync.Mutex // guards tx: BDAT reads it in another goroutine
 	tx *transaction
@@ -45,7 +46,7 @@ var _ gosmtp.AuthSession = (*session)(nil)
 
 // Mail opens the transaction. The address is the one that command parsed; go-smtp has only a placeholder.
 func (s *session) Mail(_ string, o *gosmtp.MailOptions) error {
-	if s.pathUTF8 && !o.UTF8 {
+	if s.path.NeedsUTF8() && !o.UTF8 {
 		return s.refuse("mail", errUTF8)
 	}
 	s.mu.Lock()
@@ -89,8 +90,7 @@ func (s *session) Rcpt(_ string, o *gosmtp.RcptOptions) error {
 	if tx == nil {
 		return reply(errSequence)
 	}
-	err := tx.add(message.Recipient{Address: s.path, Notify: notify(o.Notify), Original: original(o)}, s.pathUTF8,
-		s.server.cfg.MaxRecipients)
+	err := tx.add(message.Recipient{Address: s.path, Notify: notify(o.Notify), Original: original(o)}, s.server.cfg.MaxRecipients)
 	if err != nil {
 		s.refused = true
 		return s.refuse("rcpt", err)
@@ -123,11 +123,15 @@ func (s *session) take(r io.Reader) error {
 		trace.For = tx.envelope.To[0].Address
 	}
 	body := &bodyReader{r: r, left: s.server.cfg.MaxMessageBytes, tx: tx}
+	var text io.Reader = body
+	if s.mayAsk {
+		text = &loose{r: body}
+	}
 	id, err := s.server.next.Submit(s.talk.visit.ctx, queue.Submission{
 		Envelope: tx.envelope,
 		Trace:    trace,
 		Origin:   queue.Origin{Door: "smtp", Client: s.talk.wire.client, User: trace.User},
-		Body:     body,
+		Body:     text,
 	})
 	switch {
 	case err == nil:
@@ -187,7 +191,10 @@ func (s *session) Logout() error {
 }
 
 // accepted starts counting anew: a client that brings mail is none to get rid of.
-func (s *session) accepted() { s.errors, s.idle = 0, 0 }
+func (s *session) accepted() {
+	s.errors, s.idle = 0, 0
+	s.server.tally.accepted.Add(1)
+}
 
 // maxBody is what a body may bring on the wire, with a good deal for TLS and for what we refuse: beyond it we do not even wait
 // for its end.

@@ -3,11 +3,15 @@
 //
 // # What it promises
 //
-// "250 2.0.0 queued as ID" is said only after the Submitter returned that ID. A zero Config refuses everybody, so that
-// forgetting a setting never makes an open relay: who is neither trusted nor logged in gets 530 at MAIL, before any
-// recipient. No byte of a body is ever read as a command: once reading a body went wrong, the connection is closed. Every
-// line that comes in is looked at here before go-smtp sees it, with and without TLS, so that go-smtp never parses the address
-// of a stranger. Passwords are neither logged nor kept; they are taken over TLS or from loopback only.
+// "250 2.0.0 queued as ID" is said only after the Submitter returned that ID. A zero Config refuses
+// everybody, so that forgetting a setting never makes an open relay: who is neither trusted nor
+// logged in gets 530 at MAIL, before any recipient. Trusted peers may end lines with a bare LF or
+// CR CR LF, and write commands as old programs do; nobody else may, and an end of a body that
+// others might see elsewhere there is none: it is CR LF "." CR LF for all. No byte of a body is
+// ever read as a command: once reading a body went wrong, the connection is closed. Every line that
+// comes in is looked at here before go-smtp sees it, with and without TLS, so that go-smtp never
+// parses the address of a stranger. Passwords are neither logged nor kept; they are taken over TLS
+// or from loopback only.
 //
 // # Who runs where
 //
@@ -28,6 +32,7 @@ import (
 	"net/netip"
 	"time"
 
+	"dinkymail/message"
 	"dinkymail/queue"
 )
 
@@ -41,10 +46,17 @@ type Config struct {
 	Hostname string // in the greeting, in EHLO and in Received
 	Domain   string // completes "RCPT TO:<postmaster>"
 
+	// Knows reports whether somebody gets mail to a name without a domain, such as "RCPT TO:<root>"
+	// from Trusted. The Submitter is given such names as they are. Nil: they are refused like those
+	// of everybody else.
+	Knows func(message.Address) bool
+
 	// Users are the accounts that may log in: name to bcrypt or argon2id hash, see HashPassword. Entries that CheckHash
 	// refuses never match.
 	Users map[string]string
-	// Trusted are the networks that may send without AUTH. What counts is the peer address of the TCP connection.
+	// Trusted are the networks that may send without AUTH, and in whose words and line ends we are
+	// less strict. What counts is the peer address of the TCP connection, never one that somebody
+	// names.
 	Trusted []netip.Prefix
 	// TLS is for STARTTLS and ServeTLS; nil: neither is offered. Versions before TLS 1.2 are never spoken.
 	TLS *tls.Config
@@ -56,7 +68,7 @@ type Config struct {
 	MaxConnectionsPerClient int // an IPv4 address or an IPv6 /64; default 200
 	MaxErrors               int // commands refused since the last accepted message, then 421; default 20
 	MaxIdleCommands         int // commands that bring no mail along since the last accepted message, then 421; default 200
-	MaxHashing              int // passwords checked at the same time, each of which may take 19 MiB; default 2
+	MaxHashing              int // passwords checked at once, 19 MiB each, and one of known addresses; default 2
 	MaxLoginFailures        int // then client and account pause; default 5
 
 	IdleTimeout      time.Duration // for the next whole command; default 5 min (RFC 5321, 4.5.3.2.7)
@@ -70,6 +82,9 @@ type Config struct {
 	// LoginPause is how long client and account are refused after MaxLoginFailures failed logins. It doubles with each further
 	// failure, up to LoginPauseMax. Defaults: 1 min and 1 h. Failures are forgotten after LoginPauseMax without a new one.
 	LoginPause, LoginPauseMax time.Duration
+	// Logins is the file that remembers from which addresses accounts have logged in; the pause of
+	// an account is not for them. Empty: a restart forgets them.
+	Logins string
 
 	// Grace is how long transactions in flight may go on after the end of Serve's context; default 30 s.
 	Grace time.Duration
@@ -118,6 +133,7 @@ type Server struct {
 	log   *slog.Logger
 	doors *admission
 	users *accounts
+	tally tally
 }
 
 // New makes a Server; it opens and starts nothing.

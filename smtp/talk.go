@@ -87,7 +87,7 @@ func (t *talk) advance() error {
 	case b.code == 0 && b.verb != "":
 		return errDesync
 	case b.code == 354 && b.verb == "DATA":
-		b.data, b.ending, b.doubtful = true, lineStart, false
+		b.data, b.ending, b.doubtful, b.loneDot, b.tail = true, lineStart, false, false, append(b.tail[:0], '\n')
 		t.wire.awaitBody()
 		return nil
 	case b.code == 334:
@@ -95,10 +95,10 @@ func (t *talk) advance() error {
 		if err != nil {
 			return err
 		}
-		if _, err := parseCommand(line); err != nil {
+		if _, err := parseCommand(line, t.session.mayAsk); err != nil {
 			return err
 		}
-		b.code, t.ready = 0, line
+		b.code, t.ready = 0, t.session.response(line)
 		return nil
 	default:
 		return t.advanceCommand()
@@ -150,8 +150,15 @@ func (t *talk) more() error {
 // body, go-smtp must not take the end of the connection for the end of the mail.
 func (t *talk) fail(err error) {
 	inBody := t.body.data || t.body.chunk > 0
+	if inBody {
+		err = t.body.cut(err)
+	}
 	var ours lastWord
 	switch {
+	case errors.Is(err, errLoneDot):
+		t.say(t.session.refuse("data", err))
+		t.lastWord = true
+		_ = t.flush()
 	case errors.As(err, &ours), ourLastWord(err):
 		t.say(reply(err))
 		t.lastWord = true
@@ -167,7 +174,7 @@ func (t *talk) fail(err error) {
 
 // ourLastWord reports whether err is one of those that end a conversation and that the client is told.
 func ourLastWord(err error) bool {
-	for _, e := range []error{errShutdown, errIdle, errStranger, errTooSlow, errDesync, errEndless} {
+	for _, e := range []error{errShutdown, errIdle, errStranger, errTooSlow, errCut, errDesync, errEndless} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -11,9 +11,11 @@ import (
 	"testing"
 )
 
-// Every conversation in testdata goes as it is written there. "C:" is a line of the client, "RAW:" bytes of it as a Go string
-// (several until the next "S:" are sent at once), "S:" a line of the server as a path.Match pattern, "EOF" the end of the
-// connection, "ACCEPTED: n" how many mails the Submitter took. The first line names the configuration.
+// Every conversation in testdata goes as it is written there. "C:" is a line of the client, "RAW:"
+// bytes of it as a Go string (several until the next "S:" are sent at once), "S:" a line of the
+// server as a path.Match pattern, "EOF" the end of the connection, "END" that of what the client
+// has to say, "ACCEPTED: n" how many mails the Submitter took. The first line names the
+// configuration.
 func TestTalks(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.talk")
 	if err != nil || len(files) == 0 {
@@ -69,6 +71,10 @@ func runTalk(t *testing.T, text []byte) {
 				out.Reset()
 			}
 			checkTalk(t, p, n, verb, arg)
+		case verb == "END":
+			p.send(out.String())
+			out.Reset()
+			p.finish()
 		case verb == "ACCEPTED":
 			if got := strconv.Itoa(len(h.all())); got != arg {
 				t.Fatalf("line %d: %s mails accepted, want %s", n, got, arg)

@@ -23,11 +23,11 @@ type transaction struct {
 // manyRecipients is where looking through the list becomes slower than a map.
 const manyRecipients = 16
 
-func (tx *transaction) add(r message.Recipient, utf8 bool, most int) error {
+func (tx *transaction) add(r message.Recipient, most int) error {
 	to := tx.envelope.To
 	tx.asked++
 	switch {
-	case utf8 && !tx.envelope.UTF8:
+	case r.NeedsUTF8() && !tx.envelope.UTF8:
 		return errUTF8
 	case strings.ContainsFunc(r.Original, func(c rune) bool { return c < ' ' || c >= 0x7f && c < 0xa0 }):
 		return fmt.Errorf("%w: malformed ORCPT", errParameter)

@@ -224,6 +224,16 @@ func TestLongLines(t *testing.T) {
 	p.send("NOOP " + strings.Repeat("x", maxCommandLine) + "\r\n")
 	p.expect("500 5.5.2 command line too long")
 	p.gone()
+	for _, begin := range []string{"AUTH PLAIN ", "AUTH PLAIN\r\n"} {
+		p = dial(t, h.addr)
+		p.say("EHLO client", "250")
+		p.send(begin + strings.Repeat("x", maxAuthLine))
+		if strings.HasSuffix(begin, "\n") {
+			p.expect("334")
+		}
+		p.expect("500 5.5.6 AUTH line too long")
+		p.gone()
+	}
 }
 
 // What goes into the envelope is the address that the client meant, with quotes taken off once, and nothing else.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dinkymail/message"
+	"dinkymail/queue"
 )
 
 // command checks a line of the client. It returns the line that go-smtp gets in its place, or "" when everything is said, or
@@ -40,31 +41,11 @@ func (s *session) command(c command) (pass string, err error) {
 	return "", errUnknown
 }
 
-func (s *session) hello(c command) (string, error) {
-	name, _, _ := strings.Cut(c.args, " ")
-	if name == "" {
-		return "", fmt.Errorf("%w: expected %s and your host name", errParameter, c.verb)
-	}
-	s.helo, s.extended = hostName(name), c.verb == "EHLO"
-	return s.giveUp(c.verb + " client"), nil
-}
-
-// hostName makes what a client calls itself fit to be shown: it is neither true nor well-formed.
-func hostName(name string) string {
-	const most = 255
-	if len(name) > most {
-		name = name[:most]
-	}
-	return strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(".-_:[]", r) {
-			return r
-		}
-		return '?'
-	}, name)
-}
-
 // mail lets nobody in who is neither trusted nor logged in. Everything else comes after that.
 func (s *session) mail(c command) (string, error) {
+	if s.tx == nil {
+		s.server.tally.begun.Add(1)
+	}
 	switch {
 	case s.helo == "":
 		return "", fmt.Errorf("%w: say EHLO first", errSequence)
@@ -73,18 +54,18 @@ func (s *session) mail(c command) (string, error) {
 	case s.tx != nil:
 		return "", fmt.Errorf("%w: there is a MAIL already, end it or say RSET", errSequence)
 	}
-	path, params, err := c.path("FROM:")
+	path, params, err := c.path("FROM:", s.mayAsk)
 	if err != nil {
 		return "", err
 	}
 	if err := checkSize(params, s.server.cfg.MaxMessageBytes); err != nil {
 		return "", s.refuse("mail", err)
 	}
-	s.path, s.pathUTF8 = message.Address{}, !isASCII(path)
+	s.path = message.Address{}
 	if path == "" {
 		return "MAIL FROM:<>" + params, nil
 	}
-	if s.path, err = parsePath(path, ""); err != nil {
+	if s.path, err = s.address(path, ""); err != nil {
 		return "", err
 	}
 	return "MAIL FROM:<a@b>" + params, nil
@@ -97,10 +78,12 @@ func (s *session) rcpt(c command) (string, error) {
 	case s.chunking:
 		return "", fmt.Errorf("%w: the mail has begun", errSequence)
 	}
-	path, params, err := c.path("TO:")
+	path, params, err := c.path("TO:", s.mayAsk)
 	if err == nil {
-		s.pathUTF8 = !isASCII(path)
-		s.path, err = parsePath(path, s.server.cfg.Domain)
+		s.path, err = s.address(path, s.server.cfg.Domain)
+	}
+	if err == nil && s.path.Domain == "" && !s.server.cfg.Knows(s.path) {
+		err = s.refuse("rcpt", queue.ErrNoMailbox)
 	}
 	if err != nil {
 		s.refused = true
@@ -108,6 +91,15 @@ func (s *session) rcpt(c command) (string, error) {
 	}
 	s.idle-- // a recipient brings the mail along
 	return "RCPT TO:<a@b>" + params, nil
+}
+
+// address parses a path. Programs on this machine and in its networks may name whom they know
+// without a domain.
+func (s *session) address(path, domain string) (message.Address, error) {
+	if s.mayAsk && s.server.cfg.Knows != nil && !strings.Contains(path, "@") {
+		return message.ParseLocalAddress(path)
+	}
+	return parsePath(path, domain)
 }
 
 func (s *session) data(c command) (string, error) {
@@ -160,26 +152,15 @@ func (s *session) bdat(c command) (string, error) {
 // itself, and its late answer could become the one to the next mail; so the body is ended first, in a way that makes no mail of
 // it.
 func (s *session) giveUp(pass string) string {
+	if s.tx != nil {
+		s.server.tally.givenUp.Add(1)
+	}
 	if !s.chunking {
 		return pass
 	}
 	s.tx.givenUp.Store(true)
 	s.talk.body.skip = true
 	return "BDAT 0 LAST\r\n" + pass
-}
-
-func (s *session) auth(c command) (string, error) {
-	switch {
-	case s.helo == "":
-		return "", fmt.Errorf("%w: say EHLO first", errSequence)
-	case s.user != "":
-		return "", fmt.Errorf("%w: you are logged in already", errSequence)
-	case s.tx != nil:
-		return "", fmt.Errorf("%w: AUTH comes before MAIL", errSequence)
-	case c.args == "":
-		return "", fmt.Errorf("%w: expected AUTH and a mechanism", errParameter)
-	}
-	return "AUTH " + c.args, nil
 }
 
 // startTLS says yes and ends this part of the conversation; talk.Close hands the connection on. Whatever the client sent behind
@@ -213,25 +194,12 @@ func (s *session) words(verb string, code int) (string, bool) {
 		return "250 2.1.5 recipient ok\r\n", true
 	case (verb == "MAIL" || verb == "RCPT") && code == 500:
 		return "555 5.5.4 parameter not supported\r\n", true
+	case verb == "AUTH" && code == 501 && s.garbled:
+		return line(reply(errSASL)), true
+	case verb == "AUTH" && code == 501 && s.cancelled:
+		return line(reply(errCancelled)), true
 	case verb == "BDAT" && code == 502:
 		return line(reply(fmt.Errorf("%w: say MAIL and RCPT first", errSequence))), true
 	}
 	return "", false
-}
-
-// capabilities is the answer to EHLO.
-func (s *session) capabilities() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "250-%s\r\n", s.server.cfg.Hostname)
-	for _, word := range []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN"} {
-		b.WriteString("250-" + word + "\r\n")
-	}
-	if s.tls == "" && s.server.cfg.TLS != nil {
-		b.WriteString("250-STARTTLS\r\n")
-	}
-	if mechanisms := s.AuthMechanisms(); len(mechanisms) > 0 {
-		b.WriteString("250-AUTH " + strings.Join(mechanisms, " ") + "\r\n")
-	}
-	fmt.Fprintf(&b, "250 SIZE %d\r\n", s.server.cfg.MaxMessageBytes)
-	return b.String()
 }

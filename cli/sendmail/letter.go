@@ -20,6 +20,7 @@ type letter struct {
 	fields []field
 	body   int64  // where it begins in text
 	extra  []byte // fields of ours
+	mended changes
 }
 
 // field is one of the header's, with all its lines.
@@ -32,7 +33,8 @@ type field struct {
 // read takes a mail in, of at most limit bytes where that is above zero. With dot, a line with nothing but a dot ends it.
 func read(in io.Reader, dot bool, limit int64) (*letter, error) {
 	l := &letter{text: &spool{limit: limit}}
-	changes, err := normalise(in, l.text, dot)
+	var err error
+	l.mended, err = normalise(in, l.text, dot)
 	if err == nil {
 		err = l.split()
 	}
@@ -40,7 +42,7 @@ func read(in io.Reader, dot bool, limit int64) (*letter, error) {
 		l.close()
 		return nil, err
 	}
-	if note := changes.String(); note != "" {
+	if note := l.mended.String(); note != "" {
 		l.add("X-Dinkymail-Note", note)
 	}
 	return l, nil
@@ -98,6 +100,7 @@ func (l *letter) split() error {
 			f := &l.fields[len(l.fields)-1]
 			f.raw = append(f.raw, line...)
 		default:
+			l.endFields()
 			if l.body = at; bytes.Equal(line, []byte("\r\n")) {
 				l.body += 2
 			}
@@ -113,6 +116,22 @@ func (l *letter) split() error {
 		if at += int64(len(line)); at > message.MaxHeader-64<<10 { // room for the fields that are added
 			return failf(exitData, "the header of the mail is larger than 960 KiB")
 		}
+	}
+}
+
+// endFields takes lines of white space off the last field: they were meant for the empty line
+// behind it.
+func (l *letter) endFields() {
+	if len(l.fields) == 0 {
+		return
+	}
+	f := &l.fields[len(l.fields)-1]
+	for {
+		last := bytes.LastIndexByte(f.raw[:len(f.raw)-1], '\n') + 1
+		if last == 0 || len(bytes.TrimSpace(f.raw[last:])) > 0 {
+			return
+		}
+		f.raw = f.raw[:last]
 	}
 }
 

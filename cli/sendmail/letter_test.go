@@ -27,6 +27,8 @@ func TestLetters(t *testing.T) {
 		{"header alone, no end", "Subject: x", "Subject: x\r\n\r\n"},
 		{"no empty line", "Subject: x\nHello\n", "Subject: x\r\n\r\nHello\r\n"},
 		{"folded", "Subject: x\n y\n\tz\n\nHello\n", "Subject: x\r\n y\r\n\tz\r\n\r\nHello\r\n"},
+		{"a line of white space for the empty one", "Subject: x\n \n\t\nHello\n", "Subject: x\r\n\r\nHello\r\n"},
+		{"white space within a field", "Subject: x\n \n y\n \n\n Hello\n", "Subject: x\r\n \r\n y\r\n\r\n Hello\r\n"},
 		{"mbox", "From ada Sun Nov 22 00:00:00 2026\n>From bob\nSubject: x\n\nHello\n", "Subject: x\r\n\r\nHello\r\n"},
 		{"text that looks like mbox", "From here on\nit is text\n", none + "From here on\r\nit is text\r\n"},
 		{"text that looks like mbox alone", "From here", none + "From here\r\n"},
@@ -124,6 +126,8 @@ func TestRecipients(t *testing.T) {
 		{"To: \"a b\"@x.org, <@h,@i:c@x.org>, <>\n", "\"a b\"@x.org c@x.org"},
 		{"To: a@[IPv6:2001:db8::1], b @ x . org\n", "a@[IPv6:2001:db8::1] b@x.org"},
 		{"To: a@x.org,,\n ,\n", "a@x.org"},
+		{"To: ilo.@x.org, a..b@x_y.org., c..d\n", "\"ilo.\"@x.org \"a..b\"@x_y.org \"c..d\""},
+		{"To: \ufeffa@x.org,\u00a0root\u200b, ada@x.org <\u202ab@x.org\u202c>\n", "a@x.org root b@x.org"},
 		{"To: J\u00fcrgen <j\u00fcrgen@x.org>\n", "j\u00fcrgen@x.org"},
 		{"To:\n", ""},
 		{"Subject: To: a@x.org\n\nTo: b@x.org\n", ""},
@@ -148,7 +152,7 @@ func TestRecipients(t *testing.T) {
 		l.close()
 	}
 	for _, list := range []string{"a b@x.org", "<a@x.org", "\"a@x.org", "(a@x.org", "a@", "@x.org", "a@x@y", "<a@x.org> <b@x.org>", "a@x..org",
-		"a\x01@x.org", "a..b"} {
+		"a\x01@x.org", "a\u200bb@x.org", "a@x\u00a0y.org", "ro\u200bot"} {
 		_, err := addresses(list)
 		if x := (*exit)(nil); !errors.As(err, &x) || x.code != exitNoUser {
 			t.Errorf("%q: got %v", list, err)

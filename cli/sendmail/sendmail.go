@@ -17,6 +17,10 @@
 //	75  not now: the queue is full, or neither the appliance nor a maildrop is there
 //	77  this user is not in SUBMIT_GROUP
 //
+// With -bs it means that every mail of the conversation was accepted, but for those that RSET gave
+// up, or that there was none: whoever only looks at the status must not take one for sent that was
+// refused, cut off, or never ended by CR LF "." CR LF.
+//
 // With -oem, as cron has it, a mail that cannot be handed in is appended to dead.letter in the user's home directory.
 //
 // # What is done to a mail

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/aliases"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -70,6 +71,51 @@ func TestNotNow(t *testing.T) {
 	r := a.sendmail("Hello\n", "bob@example.net")
 	if r.status != exitTryLater || !strings.Contains(r.err, "full") {
 		t.Errorf("full: got %+v", r)
+	}
+}
+
+// A name without a domain has its alias, else DEFAULT_TO, else it is refused and the settings are
+// named, by -bs as well. In the maildrop, where nobody could say so, it becomes an address at our
+// domain.
+func TestBareNames(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "aliases")
+	if err := os.WriteFile(file, []byte("root: carol@example.net\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	owner := message.Address{Local: "owner", Domain: "example.org"}
+	for _, c := range []struct {
+		catch      message.Address
+		name, want string
+	}{
+		{owner, "root", "carol@example.net"}, {owner, "postmaster", "owner@example.org"}, {owner, "www-data", "owner@example.org"},
+		{message.Address{}, "postmaster", "postmaster@example.org"}, {message.Address{}, "www-data", ""},
+	} {
+		cfg := queue.Config{Rewriter: aliases.NewLive(aliases.Config{Aliases: []string{file}, Domain: "example.org", Catch: c.catch}, discard)}
+		a := newAppliance(t, cfg)
+		if c.want == "" {
+			if r := a.sendmail("x\n", c.name); r.status != 0 {
+				t.Errorf("down: got %+v", r)
+			}
+			a.pickUp()
+			if m, _ := a.one(); recipients(m.Envelope) != c.name+"@example.org" {
+				t.Errorf("picked up: got %s", recipients(m.Envelope))
+			}
+		}
+		a.start()
+		r := a.sendmail("To: "+c.name+"\n\nHello\n", "-t")
+		if c.want == "" {
+			if r.status != exitNoUser || !strings.Contains(r.err, "ALIASES_FILE") || !strings.Contains(r.err, "DEFAULT_TO") {
+				t.Errorf("%s: got %+v", c.name, r)
+			}
+			r = a.sendmail("HELO x\r\nMAIL FROM:<ada>\r\nRCPT TO:<"+c.name+">\r\nDATA\r\n.\r\nQUIT\r\n", "-bs")
+			if !strings.Contains(r.out, "550 5.1.1 ") {
+				t.Errorf("%s: got %+v", c.name, r)
+			}
+			continue
+		}
+		if m, _ := a.one(); r.status != 0 || recipients(m.Envelope) != c.want {
+			t.Errorf("%s: got %+v, %s, want %s", c.name, r, recipients(m.Envelope), c.want)
+		}
 	}
 }
 

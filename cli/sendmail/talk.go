@@ -27,37 +27,83 @@ func (w World) talk(ctx context.Context, o *options) error {
 		domain = "localhost"
 	}
 	here := netip.MustParseAddr("127.0.0.1")
-	server := smtp.New(submitter{w, o, places, limits}, smtp.Config{
+	next := &submitter{world: w, o: o, places: places, limits: limits}
+	server := smtp.New(next, smtp.Config{
 		Hostname: domain, Domain: domain, Trusted: []netip.Prefix{netip.PrefixFrom(here, here.BitLen())},
+		Knows:           func(message.Address) bool { return true }, // the appliance will say
 		MaxMessageBytes: limits.MaxMessageBytes, MaxRecipients: limits.MaxRecipients,
 	}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ln := &once{conn: &stdio{in: w.In, out: w.Out, closed: cancel, at: net.TCPAddrFromAddrPort(netip.AddrPortFrom(here, 25))},
 		done: make(chan struct{})}
-	return server.Serve(ctx, ln)
+	if err := server.Serve(ctx, ln); err != nil {
+		return err
+	}
+	return next.outcome(server.Tally())
 }
 
-// submitter is where the SMTP server gives its mail to.
+// submitter is where the SMTP server gives its mail to. It belongs to the server's one connection.
 type submitter struct {
 	world  World
 	o      *options
 	places []place
 	limits maildrop.About
+	failed error // the latest mail that was not taken
+}
+
+// outcome says whether the conversation did what it set out to do. Whoever only looks at the exit
+// status must not take a mail for sent that was refused, cut off or never finished; to give a mail
+// up with RSET is no failure, unless no other one was sent.
+func (s *submitter) outcome(t smtp.Tally) error {
+	lost := t.Begun - t.GivenUp - t.Accepted
+	switch {
+	case t.Accepted > 0 && lost <= 0, t.Begun == 0 && t.Refused == 0:
+		return nil
+	case t.Accepted == 0:
+		lost = t.Begun
+	}
+	code := exitData
+	var x *exit
+	switch {
+	case errors.Is(s.failed, queue.ErrTooLarge):
+		code = exitUnavailable
+	case errors.As(s.failed, &x):
+		code = x.code
+	}
+	switch {
+	case lost <= 0:
+		return failf(code, "no mail was sent, and a command was refused")
+	case t.Begun == 1:
+		return failf(code, "the mail was not accepted; the replies say why")
+	}
+	return failf(code, "%d of %d mails were not accepted; the replies say why", lost, t.Begun)
 }
 
 // Submit hands a mail in.
-func (s submitter) Submit(ctx context.Context, m queue.Submission) (queue.ID, error) {
-	l, err := read(m.Body, false, s.limits.MaxMessageBytes)
+func (s *submitter) Submit(ctx context.Context, m queue.Submission) (queue.ID, error) {
+	id, err := s.submit(ctx, m)
 	if err != nil {
+		s.failed = err
 		return "", inQueueWords(err)
 	}
+	return id, nil
+}
+
+func (s *submitter) submit(ctx context.Context, m queue.Submission) (queue.ID, error) {
+	l, err := read(m.Body, false, s.limits.MaxMessageBytes)
+	if err != nil {
+		return "", err
+	}
 	defer l.close()
+	if l.mended != (changes{}) {
+		return "", failf(exitData, "there is a NUL byte, or a CR without LF") // as on the appliance's ports
+	}
 	if err := s.world.sign(s.o.name, m.Envelope.From, l); err != nil {
 		return "", err
 	}
 	id, _, err := handIn(ctx, s.places, m.Envelope, l)
-	return id, inQueueWords(err)
+	return id, err
 }
 
 // inQueueWords makes an error one that the SMTP server has a reply for.
@@ -69,8 +115,10 @@ func inQueueWords(err error) error {
 	switch x.code {
 	case exitTryLater:
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
-	case exitData, exitNoUser, exitUnavailable, exitPermission:
-		return fmt.Errorf("%w: %w", message.ErrMalformed, err)
+	case exitNoUser:
+		return fmt.Errorf("%w: %w", queue.ErrNoMailbox, err)
+	case exitData, exitUnavailable, exitPermission:
+		return &message.MalformedError{Reason: err.Error()}
 	default:
 		return err
 	}

@@ -65,6 +65,47 @@ func TestTalkRefuses(t *testing.T) {
 	full.one()
 }
 
+// Only a mail that was accepted, or a conversation that tried nothing, ends with 0.
+func TestTalkStatus(t *testing.T) {
+	const from, to, begin = "MAIL FROM:<ada@example.org>\r\n", "RCPT TO:<bob@example.net>\r\n", "HELO x\r\n"
+	const mail = from + to + "DATA\r\nSubject: x\r\n\r\nHello\r\n.\r\n"
+	a := newAppliance(t, queue.Config{}).start()
+	for _, c := range []struct {
+		name, said string
+		status     int
+	}{
+		{"nothing", "", 0},
+		{"no mail", begin + "NOOP\r\nRSET\r\nVRFY x\r\nQUIT\r\n", 0},
+		{"a mail", begin + mail + "QUIT\r\n", 0},
+		{"a mail, no QUIT", begin + mail, 0},
+		{"with LF", "HELO\n" + strings.ReplaceAll(from+to, "\r", "") + "DATA\nSubject: x\n\nHello\r\n.\r\nQUIT\n", 0},
+		{"given up, then a mail", begin + from + to + "RSET\r\n" + mail, 0},
+		{"refused recipient, given up, then a mail", begin + from + "RCPT TO:<b@@>\r\nRSET\r\n" + mail, 0},
+		{"given up", begin + from + to + "RSET\r\nQUIT\r\n", exitData},
+		{"end within the mail", begin + from + to + "DATA\r\nSubject: x\r\n\r\nHel", exitInput},
+		{"end before DATA", begin + from + to, exitData},
+		{"QUIT before DATA", begin + from + to + "QUIT\r\n", exitData},
+		{"QUIT behind MAIL", begin + from + "QUIT\r\n", exitData},
+		{"no HELO", mail + "QUIT\r\n", exitData},
+		{"refused sender", begin + "MAIL FROM:<@>\r\n" + to + "DATA\r\nQUIT\r\n", exitData},
+		{"refused recipient", begin + from + "RCPT TO:<b@@>\r\nDATA\r\nQUIT\r\n", exitData},
+		{"LF alone", strings.ReplaceAll(begin+mail, "\r", "") + "QUIT\n", exitInput},
+		{"a mail and half of one", begin + mail + from + to + "DATA\r\nHel", exitInput},
+		{"one refused, one taken", begin + strings.Replace(mail, "Hello", strings.Repeat("Hello", 1<<20), 1) + mail, exitUnavailable},
+		{"a NUL", begin + from + to + "DATA\r\nHel\x00o\r\n.\r\nQUIT\r\n", exitData},
+		{"no SMTP at all", "Subject: x\n\nHello\n", exitData},
+	} {
+		r := a.sendmail(c.said, "-bs")
+		if r.status != c.status || (r.err == "") != (c.status == 0) {
+			t.Errorf("%s: got %+v, want status %d", c.name, r, c.status)
+		}
+	}
+	down := World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + t.TempDir()}}
+	if r := run(t, down, begin+mail+"QUIT\r\n", "-bs"); r.status != exitTryLater {
+		t.Errorf("nobody there: got %+v", r)
+	}
+}
+
 // What is read after the program has ended is nobody's: standard input is not drained.
 func TestTalkEndsAtQuit(t *testing.T) {
 	a := newAppliance(t, queue.Config{}).start()

@@ -29,6 +29,7 @@ type SinkConfig struct {
 
 	Pause      time.Duration // before every reply, of whatever command
 	Sequential bool          // no PIPELINING: a command that came together with the next one is refused
+	ASCII      bool          // no SMTPUTF8
 	TLS        *tls.Config   // STARTTLS is offered, and mail taken after it and AUTH PLAIN alone; nil: neither
 	Login      [2]string     // with TLS: user name and password
 }
@@ -251,7 +252,10 @@ func (t *taking) hello() string {
 	default:
 		text += "250-STARTTLS\r\n"
 	}
-	return text + "250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE 104857600\r\n250 ENHANCEDSTATUSCODES"
+	if !t.sink.cfg.ASCII {
+		text += "250-SMTPUTF8\r\n"
+	}
+	return text + "250-8BITMIME\r\n250-SIZE 104857600\r\n250 ENHANCEDSTATUSCODES"
 }
 
 // startTLS reports whether the connection can go on.

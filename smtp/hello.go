@@ -1,0 +1,58 @@
+package smtp
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+func (s *session) hello(c command) (string, error) {
+	name, _, _ := strings.Cut(c.args, " ")
+	if name == "" && s.mayAsk && s.peer.IsValid() {
+		name = literal(s.peer)
+	}
+	if name == "" {
+		return "", fmt.Errorf("%w: expected %s and your host name", errParameter, c.verb)
+	}
+	s.helo, s.extended = hostName(name), c.verb == "EHLO"
+	return s.giveUp(c.verb + " client"), nil
+}
+
+// literal is the address literal of a client that does not say its name (RFC 5321, 4.1.3).
+func literal(a netip.Addr) string {
+	if a.Is6() {
+		return "[IPv6:" + a.String() + "]"
+	}
+	return "[" + a.String() + "]"
+}
+
+// hostName makes what a client calls itself fit to be shown: it is neither true nor well-formed.
+func hostName(name string) string {
+	const most = 255
+	if len(name) > most {
+		name = name[:most]
+	}
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(".-_:[]", r) {
+			return r
+		}
+		return '?'
+	}, name)
+}
+
+// capabilities is the answer to EHLO.
+func (s *session) capabilities() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "250-%s\r\n", s.server.cfg.Hostname)
+	for _, word := range []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN"} {
+		b.WriteString("250-" + word + "\r\n")
+	}
+	if s.tls == "" && s.server.cfg.TLS != nil {
+		b.WriteString("250-STARTTLS\r\n")
+	}
+	if mechanisms := s.AuthMechanisms(); len(mechanisms) > 0 {
+		b.WriteString("250-AUTH " + strings.Join(mechanisms, " ") + "\r\n")
+	}
+	fmt.Fprintf(&b, "250 SIZE %d\r\n", s.server.cfg.MaxMessageBytes)
+	return b.String()
+}
