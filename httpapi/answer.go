@@ -17,7 +17,27 @@ type formPage struct {
 	Warnings []string
 	Reason   string
 	Code     Code
-	Later    bool // the same may succeed later
+	Advice   string
+}
+
+// What the page that refuses a form advises.
+const (
+	adviseChange = "Go back with your browser, where what you wrote is still there, change it and send it again."
+	adviseLater  = "Nothing is wrong with what you wrote. Go back with your browser in a moment and send it again."
+	adviseOwner  = "Nothing is wrong with what you wrote: the website has to be mended. Please tell whoever runs it. " +
+		"Go back with your browser to find your text."
+)
+
+// advice is what a person who was refused a form can do.
+func (p *refusal) advice() string {
+	switch p.code {
+	case codeOrigin, codeRecipient, codeField, codeKey, codeMethod, codeMissingTo, codeMissingFrom, codeSender, codeEncoding:
+		return adviseOwner
+	}
+	if p.retry > 0 || p.status() >= http.StatusInternalServerError {
+		return adviseLater
+	}
+	return adviseChange
 }
 
 // shaped is an error whose answer has a shape that does not follow from the header alone.
@@ -28,8 +48,8 @@ type shaped struct {
 
 func (e *shaped) Unwrap() error { return e.error }
 
-// isShownAsPage reports whether the answer to a request that failed is for people: a browser posted a form that was one, or sent a
-// form with GET by mistake.
+// isShownAsPage reports whether the answer to a request that failed is for people: a browser posted
+// a form that was one, or sent a form with GET by mistake.
 func isShownAsPage(r *http.Request, err error) bool {
 	if e, ok := errors.AsType[*shaped](err); ok {
 		return e.page
@@ -41,8 +61,9 @@ func isShownAsPage(r *http.Request, err error) bool {
 	return (r.Method == http.MethodGet || kind == formURL || kind == formParts || kind == formText) && wantsFormPage(r)
 }
 
-// wantsFormPage reports whether who posted a form is to see a page. A browser that leaves its page for the answer says that it
-// takes HTML; scripts on a page take anything, and say JSON when they mean it. Who says nothing at all is a plain client.
+// wantsFormPage reports whether who posted a form is to see a page. A browser that leaves its page
+// for the answer says that it takes HTML; scripts on a page take anything, and say JSON when they
+// mean it. Who says nothing at all is a plain client.
 func wantsFormPage(r *http.Request) bool {
 	accept := strings.ToLower(strings.Join(r.Header["Accept"], ","))
 	page, program := strings.Index(accept, "text/html"), strings.Index(accept, "json")
@@ -73,15 +94,15 @@ func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *refusal)
 	w.Header().Add("Vary", "Accept")
 	reason := strings.TrimPrefix(strings.TrimPrefix(p.message, badFormat), notSent)
 	return showPage(w, p.status(), "refused", formPage{
-		Back: s.destination(r, r.Referer()), Reason: upper(reason), Code: p.code, Later: p.retry > 0 || p.status() >= 500,
+		Back: s.destination(r, r.Referer()), Reason: upper(reason), Code: p.code, Advice: p.advice(),
 	})
 }
 
 // maxLocation bounds the address of a page, in bytes.
 const maxLocation = 2000
 
-// destination is the address of a page of an allowed origin; relative ones are below the page with the form. It is empty for any
-// other address, so that nobody is led elsewhere by us.
+// destination is the address of a page of an allowed origin; relative ones are below the page with
+// the form. It is empty for any other address, so that nobody is led elsewhere by us.
 func (s *Server) destination(r *http.Request, address string) string {
 	if address == "" || len(address) > maxLocation {
 		return ""

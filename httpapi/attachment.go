@@ -19,15 +19,32 @@ type attachment struct {
 	ContentType string `json:"content_type"`
 	ContentID   string `json:"content_id"`
 
-	bytes  []byte   // the content of an uploaded file
+	unusual *unusual // nil for most
+}
+
+// unusual is what an attachment has besides the fields.
+type unusual struct {
+	upload []byte   // the content of an uploaded file
 	odd    string   // what the content is, when it is no base64 by its type
 	unread []string // the fields that are none of these, at most maxUnread
+}
+
+// maxAttachments is how many attachments a request may have.
+const maxAttachments = 1000
+
+// besides is what the attachment has besides the fields, to be changed.
+func (a *attachment) besides() *unusual {
+	if a.unusual == nil {
+		a.unusual = new(unusual)
+	}
+	return a.unusual
 }
 
 // maxUnread is how many unknown fields of an attachment are named.
 const maxUnread = 10
 
-// attachmentSpellings are the names of an attachment's fields, squashed, as this service and others call them.
+// attachmentSpellings are the names of an attachment's fields, squashed, as this service and others
+// call them.
 var attachmentSpellings = map[string]func(*attachment) *string{
 	"filename": (*attachment).filename, "name": (*attachment).filename,
 	"content":     func(a *attachment) *string { return &a.Content },
@@ -57,6 +74,9 @@ func (q *request) decodeAttachments(b []byte) error {
 		if err != nil {
 			return badJSON(err)
 		}
+		if len(q.Attachments) == maxAttachments {
+			return refuse(codeAttachment, fmt.Sprintf("There are more than %d attachments.", maxAttachments))
+		}
 		var a attachment
 		switch value[0] {
 		case 'n':
@@ -80,18 +100,18 @@ func (a *attachment) decode(name string, value []byte) error {
 	case value[0] == 'n', a.goesWithoutSaying(squashed, value):
 		return nil
 	case squashed == "encoding":
-		a.odd = "in the encoding " + cut(line(textOf(value)), maxOtherName) + " and not in base64"
+		a.besides().odd = "in the encoding " + cut(line(textOf(value)), maxOtherName) + " and not in base64"
 		return nil
 	case !known:
-		if len(a.unread) < maxUnread {
-			a.unread = append(a.unread, cut(line(name), maxOtherName))
+		if b := a.besides(); len(b.unread) < maxUnread {
+			b.unread = append(b.unread, cut(line(name), maxOtherName))
 		}
 		return nil
 	}
 	var text string
 	switch err := json.Unmarshal(value, &text); {
 	case err != nil && squashed == "content":
-		a.odd = kindOf(value) + " and no string"
+		a.besides().odd = kindOf(value) + " and no string"
 		return nil
 	case err != nil:
 		return mistyped("attachments")
@@ -103,8 +123,8 @@ func (a *attachment) decode(name string, value []byte) error {
 	return malformed(fmt.Sprintf("the field %q of an attachment is given twice.", cut(line(name), maxOtherName)))
 }
 
-// goesWithoutSaying reports whether a field says what is so anyway: the content is base64, and a content_id that the HTML mentions
-// is shown there.
+// goesWithoutSaying reports whether a field says what is so anyway: the content is base64, and a
+// content_id that the HTML mentions is shown there.
 func (a *attachment) goesWithoutSaying(name string, value []byte) bool {
 	switch name {
 	case "encoding":
@@ -154,8 +174,8 @@ func contentID(id string) string {
 
 // decoded is the content of the attachment number n. Line ends and spaces in base64 do not matter.
 func (a *attachment) decoded(n int) ([]byte, error) {
-	if a.bytes != nil {
-		return a.bytes, nil
+	if a.unusual != nil && a.unusual.upload != nil {
+		return a.unusual.upload, nil
 	}
 	if reason := a.absent(); reason != "" {
 		return nil, refuse(codeAttachment, fmt.Sprintf("The attachment %s has no content: %s. "+
@@ -179,20 +199,25 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 	return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
 }
 
-// nothing are the words that a content becomes when a program that has none makes a string of it. Some would pass for base64.
+// nothing are the words that a content becomes when a program that has none makes a string of it.
+// Some would pass for base64.
 var nothing = map[string]bool{"null": true, "undefined": true, "None": true, "nil": true, "NULL": true}
 
 // absent says why there is no content; empty when there is.
 func (a *attachment) absent() string {
+	var extra unusual
+	if a.unusual != nil {
+		extra = *a.unusual
+	}
 	switch {
-	case a.odd != "":
-		return "\"content\" is " + a.odd
+	case extra.odd != "":
+		return "\"content\" is " + extra.odd
 	case nothing[a.Content]:
 		return "\"content\" is the word " + a.Content
 	case !blank(a.Content):
 		return ""
-	case len(a.unread) > 0:
-		return "it is not taken from \"" + strings.Join(a.unread, "\", \"") + "\""
+	case len(extra.unread) > 0:
+		return "it is not taken from \"" + strings.Join(extra.unread, "\", \"") + "\""
 	}
 	return "\"content\" is empty or missing"
 }

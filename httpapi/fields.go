@@ -41,7 +41,8 @@ const (
 	forAttachments = "files go into \"attachments\", an array of objects with \"filename\" and \"content\" in base64"
 )
 
-// altering are the names, squashed, that are none of a request and whose loss would change what is delivered, when or to whom.
+// altering are the names, squashed, that are none of a request and whose loss would change what is
+// delivered, when or to whom.
 var altering = map[string]string{
 	"schedule": forSchedule, "scheduled": forSchedule, "scheduledat": forSchedule, "scheduleat": forSchedule,
 	"scheduledfor": forSchedule, "schedulefor": forSchedule, "scheduledtime": forSchedule, "scheduletime": forSchedule,
@@ -58,7 +59,7 @@ var altering = map[string]string{
 	"ccrecipient": forCc, "ccrecipients": forCc, "carboncopy": forCc,
 
 	"attachment": forAttachments, "attachements": forAttachments, "attachement": forAttachments, "attachmets": forAttachments,
-	"attachmnets": forAttachments, "attachmens": forAttachments, "attachents": forAttachments, "attachemnts": forAttachments,
+	"attachmnets": forAttachments, "attachmens": forAttachments, "attachents": forAttachments, "attachemnts": forAttachments, //nolint:misspell // as people write them
 	"attachmments": forAttachments, "atachments": forAttachments, "attatchments": forAttachments, "attatchment": forAttachments,
 	"attachs": forAttachments, "attach": forAttachments, "attached": forAttachments, "attachedfile": forAttachments,
 	"attachedfiles": forAttachments, "attachmentlist": forAttachments, "attachmentslist": forAttachments,
@@ -81,16 +82,22 @@ func fieldNamed(name string) int {
 	return -1
 }
 
-// squash is a name in small letters and without what its spellings differ in. An underscore at its beginning stays: by that
-// form builders mark fields that are for the machine.
+// squash is a name in small letters and without what its spellings differ in. An underscore at its
+// beginning stays: by that form builders mark fields that are for the machine.
 func squash(name string) string {
+	name = strings.TrimSpace(name)
 	if len(name) > maxWord {
 		return ""
 	}
-	name = strings.ToLower(strings.TrimSpace(name))
-	first := ""
-	if strings.HasPrefix(name, "_") {
-		first = "_"
+	b := make([]byte, 0, maxWord)
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '-', c == ' ', c == '_' && i > 0:
+		case 'A' <= c && c <= 'Z':
+			b = append(b, c+'a'-'A')
+		default:
+			b = append(b, c)
+		}
 	}
-	return first + strings.NewReplacer("-", "", "_", "", " ", "").Replace(name)
+	return string(b)
 }

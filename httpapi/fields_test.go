@@ -11,7 +11,8 @@ import (
 	"dinkymail/message"
 )
 
-// An attachment whose content is not there, or is somewhere else, is refused by its name and the field; no file comes empty.
+// An attachment whose content is not there, or is somewhere else, is refused by its name and the
+// field; no file comes empty.
 func TestAttachmentThatIsNotThere(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, config(t))
@@ -117,7 +118,8 @@ func sendOK(t *testing.T, url, json string, warnings int, headers ...string) []a
 	return list
 }
 
-// A program learns which fields were not understood; one whose loss would change what is delivered is refused, unless it says nothing.
+// A program learns which fields were not understood; one whose loss would change what is delivered
+// is refused, unless it says nothing.
 func TestProgramsAreWarned(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, config(t))
@@ -150,7 +152,8 @@ func TestProgramsAreWarned(t *testing.T) {
 	sendOK(t, base, mail+`"`+strings.Repeat("x", 5000)+`":1,"a\u202eb\n":1`+strings.Repeat(`,"y":1`, 500)+"}", 51)
 }
 
-// What a visitor writes besides is in the mail, with the page it comes from, and never a reason to refuse it.
+// What a visitor writes besides is in the mail, with the page it comes from, and never a reason to
+// refuse it.
 func TestVisitorsFieldsAreShown(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, outside(t))
@@ -192,7 +195,8 @@ func textPart(t *testing.T, body string) string {
 	return strings.ReplaceAll(read.Text, "\r\n", "\n")
 }
 
-// At most 50 fields and 10 KB of them are shown; the visitor is told nothing, and the owner how many there were.
+// At most 50 fields and 10 KB of them are shown; the visitor is told nothing, and the owner how
+// many there were.
 func TestVisitorsFieldsAreBounded(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, outside(t))
@@ -260,8 +264,8 @@ func TestHTMLFlag(t *testing.T) {
 	}
 }
 
-// A visitor's mail without a recipient goes to DEFAULT_TO, whatever FORM_RECIPIENTS lists; without DEFAULT_TO, and from keys and
-// programs, it is refused.
+// A visitor's mail without a recipient goes to DEFAULT_TO, whatever FORM_RECIPIENTS lists; without
+// DEFAULT_TO, and from keys and programs, it is refused.
 func TestDefaultTo(t *testing.T) {
 	for _, to := range []string{``, `"to":"",`, `"to":null,`, `"to":[],`, `"to":[" "],`} {
 		json := `{` + to + `"subject":"s","body":"b"}`
@@ -285,7 +289,8 @@ func TestDefaultTo(t *testing.T) {
 	}
 }
 
-// The text beside HTML is what the HTML shows, and only a file that the HTML mentions is shown inside it.
+// The text beside HTML is what the HTML shows, and only a file that the HTML mentions is shown
+// inside it.
 func TestHTMLMail(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, config(t))

@@ -22,7 +22,8 @@ var browser = []string{"Origin: https://example.org", "Referer: https://example.
 // fieldsOf are the fields of a form in their order.
 type fieldsOf [][2]string
 
-// encode writes a form as a browser does, in one of the three encodings, and gives its Content-Type.
+// encode writes a form as a browser does, in one of the three encodings, and gives its
+// Content-Type.
 func (f fieldsOf) encode(kind string) (contentType, body string) {
 	switch kind {
 	case formParts:
@@ -48,7 +49,8 @@ func (f fieldsOf) encode(kind string) (contentType, body string) {
 
 var formKinds = []string{formURL, formParts, formText}
 
-// A plain form in each of the three encodings is a mail to the owner, and the browser goes where the form says, or sees thanks.
+// A plain form in each of the three encodings is a mail to the owner, and the browser goes where
+// the form says, or sees thanks.
 func TestPlainForm(t *testing.T) {
 	contact := fieldsOf{{"name", "Ada Lovelace"}, {"email", "ada@example.net"}, {"phone", "+49 1"}, {"message", "Grüße & 1=1\nsecond line"},
 		{"interest", "tea"}, {"interest", "cake"}, {"cf-turnstile-response", "TOKEN"}}
@@ -81,7 +83,8 @@ func TestPlainForm(t *testing.T) {
 	}
 }
 
-// Nobody is led to a page of an origin that ALLOWED_HOSTS does not list, however the address is written.
+// Nobody is led to a page of an origin that ALLOWED_HOSTS does not list, however the address is
+// written.
 func TestFormIsNoOpenRedirect(t *testing.T) {
 	for next, want := range map[string]string{
 		"https://example.org/thanks?a=b#c": "https://example.org/thanks?a=b#c", "http://EXAMPLE.org:8080": "http://EXAMPLE.org:8080", "done": "https://example.org/done",
@@ -102,7 +105,8 @@ func TestFormIsNoOpenRedirect(t *testing.T) {
 	}
 }
 
-// A browser is told in a page why a form was refused and what to do; a script that asks for JSON gets JSON, as it does for JSON.
+// A browser is told in a page why a form was refused and what to do; a script that asks for JSON
+// gets JSON, as it does for JSON.
 func TestFormRefusals(t *testing.T) {
 	cfg := config(t)
 	cfg.FormRate = Rate{N: 3, Per: time.Minute}
@@ -144,7 +148,8 @@ func TestFormRefusals(t *testing.T) {
 				}
 				return
 			}
-			if !strings.HasPrefix(text, "<!doctype html>") || !strings.Contains(text, "was not sent") || !strings.Contains(text, c.page) || !strings.Contains(text, "Go back") {
+			if !strings.HasPrefix(text, "<!doctype html>") || !strings.Contains(text, "was not sent") || !strings.Contains(text, c.page) || !strings.Contains(text, "Go back") ||
+				strings.Contains(text, "whoever runs it") != (c.status == 403) {
 				t.Errorf("page = %s", text)
 			}
 		})
@@ -162,7 +167,8 @@ func TestFormRefusals(t *testing.T) {
 	}
 }
 
-// A script that posts a form gets the answer that it would get for JSON; so does a program, with its warnings.
+// A script that posts a form gets the answer that it would get for JSON; so does a program, with
+// its warnings.
 func TestFormAnsweredAsJSON(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, config(t))
@@ -240,8 +246,9 @@ func TestFormCharset(t *testing.T) {
 	}
 }
 
-// The same form of the same client within ten seconds is one mail, under its first id; another client's, another content and a later
-// one are mails of their own, and so is a second try after the first failed.
+// The same form of the same client within ten seconds is one mail, under its first id; another
+// client's, another content and a later one are mails of their own, and so is a second try after
+// the first failed.
 func TestDoubleClick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := new(memory)
@@ -324,7 +331,8 @@ func TestRepeatsAreBounded(t *testing.T) {
 	}
 }
 
-// Whatever is posted as a form is answered by a page or a redirect, and what is accepted is one mail from us to us.
+// Whatever is posted as a form is answered by a page or a redirect, and what is accepted is one
+// mail from us to us.
 func FuzzSendForm(f *testing.F) {
 	for _, kind := range formKinds {
 		contentType, body := fieldsOf{{"name", "Ada"}, {"email", "ada@example.net"}, {"message", "x\ny=z"}, {"_next", "/x"}, {"html", "on"}}.encode(kind)

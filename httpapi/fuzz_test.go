@@ -26,6 +26,8 @@ func FuzzSendJSON(f *testing.F) {
 		`{"to":"owner@example.com","subject":"s","body":"b","attachments":[{"filename":"f\r\n","content":"YQ==","content_type":"a/b;c=\"d\"","content_id":"x"}]}`,
 		`{"to":"owner@example.com","subject":"\ud800","body":"\u0000\r.\r\n","send_at":"2030-01-01T00:00:00Z","tags":[""],"metadata":{"":""}}`,
 		`{"TO":"owner@example.com, g: a@example.org;","subject":"s","body":"b","x":[[[{}]]],"y":1e999}`,
+		`{"replyTo":"a@b.example","Reply-To":"x","subject":"s","message":"m","name":{"a":[1,"b\r\n"]},"phone":1e9,"_x":"y","email":"a@b.example","html":"yes"}`,
+		`{"subject":"s","body":"b","Attachments":[{"Name":"f","Content":"YQ==","cid":"<x>"},{"path":"/x"},null,{"content":{}}],"isHtml":"1"}`,
 		`{"to":"\"owner\"@example.com (c)","cc":null,"bcc":[],"headers":{"X-A":"b"},"subject":" ","body":" "}`,
 	} {
 		f.Add(seed)

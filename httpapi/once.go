@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A form that the same client sends again within sameWithin is one mail: people click twice. As many forms as maxRepeats are
-// remembered.
+// A form that the same client sends again within sameWithin is one mail: people click twice. As
+// many forms as maxRepeats are remembered.
 const (
 	sameWithin = 10 * time.Second
 	maxRepeats = 10_000
@@ -30,8 +30,8 @@ type repeat struct {
 	at   time.Time // when it succeeded
 }
 
-// once does what send does, or waits for another that does the same and returns what that got. After a failure each tries for
-// itself.
+// once does what send does, or waits for another that does the same and returns what that got.
+// After a failure each tries for itself.
 func (p *repeats) once(ctx context.Context, sum [sha256.Size]byte, send func() (identity, error)) (identity, error) {
 	for {
 		one, first := p.enter(sum)

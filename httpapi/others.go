@@ -16,8 +16,9 @@ const (
 	maxOtherName  = 100      // bytes of a name
 )
 
-// others are the fields of a request that are none of ours, in their order. More is how many were too many to keep, and altering
-// the first name whose loss would change what is delivered. The first message, email and name, which forms have, are there whole.
+// others are the fields of a request that are none of ours, in their order. More is how many were
+// too many to keep, and altering the first name whose loss would change what is delivered. The
+// first message, email and name, which forms have, are there whole.
 type others struct {
 	list                 []other
 	forPeople            int // how many of list are not for machines
@@ -31,6 +32,10 @@ type other struct{ name, value string }
 
 // addJSON takes a member of a JSON object. One that is null says nothing.
 func (o *others) addJSON(name string, value []byte) {
+	if o.more >= maxOthers {
+		o.more++ // whoever sends so many does not mean any
+		return
+	}
 	text := textOf(value)
 	switch {
 	case value[0] == '"':
@@ -48,10 +53,17 @@ func (o *others) addJSON(name string, value []byte) {
 func (o *others) add(name, value string) {
 	if !blank(value) {
 		o.note(name)
-		for own, at := range map[string]*string{"message": &o.message, "email": &o.email, "name": &o.name} {
-			if squash(name) == own && *at == "" {
-				*at = value
-			}
+		var at *string
+		switch squash(name) {
+		case "message":
+			at = &o.message
+		case "email":
+			at = &o.email
+		case "name":
+			at = &o.name
+		}
+		if at != nil && *at == "" {
+			*at = value
 		}
 	}
 	o.keep(name, value)
@@ -100,7 +112,10 @@ func (q *request) warnings() []string {
 	var all []string
 	o := &q.others
 	for i := range q.Attachments {
-		for _, name := range q.Attachments[i].unread {
+		if q.Attachments[i].unusual == nil {
+			continue
+		}
+		for _, name := range q.Attachments[i].unusual.unread {
 			if len(all) < maxOthers {
 				all = append(all, fmt.Sprintf("The field %q of the attachment %s was not understood.", name, q.Attachments[i].title(i+1)))
 			}
@@ -115,7 +130,8 @@ func (q *request) warnings() []string {
 	return all
 }
 
-// refuse is the answer to a program that gave a field whose loss would change what is delivered; nil when there was none.
+// refuse is the answer to a program that gave a field whose loss would change what is delivered;
+// nil when there was none.
 func (o *others) refuse() error {
 	if o.altering == "" {
 		return nil
@@ -124,8 +140,8 @@ func (o *others) refuse() error {
 		altering[squash(o.altering)]))
 }
 
-// shown are the fields that the owner of a form sees, within all bounds, and how many are left out. What is meant for machines
-// is not among either.
+// shown are the fields that the owner of a form sees, within all bounds, and how many are left out.
+// What is meant for machines is not among either.
 func (o *others) shown() (list []other, left int) {
 	room := maxOtherBytes
 	left = o.more
@@ -145,7 +161,8 @@ func (o *others) shown() (list []other, left int) {
 	return list, left
 }
 
-// forMachines reports whether a field is a token of a captcha or a framework, or marked as no content.
+// forMachines reports whether a field is a token of a captcha or a framework, or marked as no
+// content.
 func forMachines(name string) bool {
 	name = strings.ToLower(name)
 	if strings.HasPrefix(name, "_") || name == "" {
@@ -159,7 +176,8 @@ func forMachines(name string) bool {
 	return false
 }
 
-// textOf is a JSON value as people read it: a string without its quotes, an array of plain values with commas, others as they are.
+// textOf is a JSON value as people read it: a string without its quotes, an array of plain values
+// with commas, others as they are.
 func textOf(value []byte) string {
 	var text string
 	var list []json.RawMessage

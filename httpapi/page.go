@@ -19,8 +19,8 @@ var pageText string
 //go:embed form.html
 var formPages string
 
-// pages are the two pages of captured mail, "list" of a capturedList and "mail" of a *capturedFull, and those that answer a form,
-// "sent" and "refused" of a formPage.
+// pages are the two pages of captured mail, "list" of a capturedList and "mail" of a *capturedFull,
+// and those that answer a form, "sent" and "refused" of a formPage.
 var pages = template.Must(template.New("pages").Funcs(template.FuncMap{
 	"style": func() template.CSS { return template.CSS(pageStyle) }, //nolint:gosec // our own file
 	"size": func(n int64) string {

@@ -57,7 +57,8 @@ type markup struct {
 	odd  bool
 }
 
-// flags are the words by which html says yes or no in a string, as forms and shells do. None of them is a mail.
+// flags are the words by which html says yes or no in a string, as forms and shells do. None of
+// them is a mail.
 var flags = map[string]bool{
 	"true": true, "1": true, "yes": true, "on": true, "y": true, "t": true,
 	"false": false, "0": false, "no": false, "off": false, "n": false, "f": false, "null": false, "none": false, "undefined": false,
@@ -99,9 +100,9 @@ const (
 	stringOrList = "a string or an array of strings"
 )
 
-// parse reads the one JSON object that b must be. Names are read in the spellings of spellings, without regard to case; a known
-// one may stand there once. What the others hold is kept as text. Text that is not UTF-8 is refused: guessing would send wrong
-// letters.
+// parse reads the one JSON object that b must be. Names are read in the spellings of spellings,
+// without regard to case; a known one may stand there once. What the others hold is kept as text.
+// Text that is not UTF-8 is refused: guessing would send wrong letters.
 func (q *request) parse(b []byte) error {
 	b = bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\ufeff")))
 	switch {
@@ -112,7 +113,7 @@ func (q *request) parse(b []byte) error {
 	case b[0] != '{':
 		return malformed("the body must be a JSON object.")
 	}
-	if r, ok := quick(b); ok {
+	if r, ok := quick(b); ok && len(r.Attachments) <= maxAttachments {
 		*q = r
 	} else if err := q.decode(b); err != nil {
 		return err
@@ -148,8 +149,8 @@ func (q *request) decode(b []byte) error {
 	})
 }
 
-// members calls each for the members of the valid JSON object b, in their order, until it returns an error. The value is only
-// good until each returns.
+// members calls each for the members of the valid JSON object b, in their order, until it returns
+// an error. The value is only good until each returns.
 func members(b []byte, each func(name string, value []byte) error) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(b), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if _, err := d.ReadToken(); err != nil {

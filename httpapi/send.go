@@ -115,30 +115,6 @@ func (s *Server) accept(r *http.Request, q *request, who caller) (got receipt, e
 	return got, err
 }
 
-// settle gives every field its meaning for this caller, and checks that nothing is missing.
-func (s *Server) settle(q *request, who caller, r *http.Request) error {
-	if who.rank != visitor {
-		if err := q.others.refuse(); err != nil {
-			return err
-		}
-	}
-	page := ""
-	if q.form != nil || who.rank == visitor {
-		page = pageOf(r)
-	}
-	q.settle(who, page)
-	if q.form != nil && who.rank == visitor {
-		q.show(page)
-	}
-	if err := q.complete(who.rank == visitor && !s.cfg.DefaultTo.Address.IsNull()); err != nil {
-		return err
-	}
-	if q.form == nil && who.rank == visitor {
-		q.show(page)
-	}
-	return nil
-}
-
 // queueUp makes the mail and puts it into the queue.
 func (s *Server) queueUp(r *http.Request, q *request, who caller) (identity, error) {
 	id := queue.NewID()
@@ -153,21 +129,6 @@ func (s *Server) queueUp(r *http.Request, q *request, who caller) (identity, err
 		return identity{}, err
 	}
 	return identity{id, draft.MessageID}, nil
-}
-
-// complete checks that nothing is missing: recipient, unless there is one by default, subject and body, in this order.
-func (q *request) complete(defaultTo bool) error {
-	switch {
-	case blank(strings.Join(q.To.all, "")) && !defaultTo:
-		return refuse(codeMissingTo, "Recipient (to) is required")
-	case blank(q.Subject):
-		return refuse(codeMissingSubject, "Subject is required")
-	case blank(q.Body) && blank(q.Text) && blank(q.HTML.text):
-		return refuse(codeMissingBody, "Email body is required")
-	case q.Body != "" && q.Text != "" && q.Body != q.Text && !q.HTML.body:
-		return refuse(codeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
-	}
-	return nil
 }
 
 // draft turns a complete request into a mail that this caller may send.
@@ -185,6 +146,9 @@ func (s *Server) draft(q *request, who caller, id queue.ID) (message.Draft, erro
 		d.HTML, d.Text = q.Body, q.Text
 	} else if d.Text == "" {
 		d.Text = q.Text
+	}
+	if d.HTML != "" && blank(d.Text) {
+		d.Text = "" // it is made from the HTML then
 	}
 	from, err := q.addresses(&d)
 	if err != nil {

@@ -22,8 +22,9 @@ const dateFormat = "Mon, 02 Jan 2006 15:04:05 -0700"
 // addressed to "undisclosed-recipients:;". A Draft that does not Validate is not written; the error is then Validate's. It can be
 // one *DraftError or several joined.
 //
-// HTML always comes with a text for those who do not show HTML (multipart/alternative), with the files that it refers to
-// (multipart/related); all other attachments stand behind both (multipart/mixed).
+// HTML always comes with a text for those who do not show HTML (multipart/alternative), with the
+// files that it refers to (multipart/related); all other attachments stand behind both
+// (multipart/mixed).
 func (d Draft) WriteTo(w io.Writer) (int64, error) {
 	if err := d.Validate(); err != nil {
 		return 0, err

@@ -39,8 +39,9 @@ type Draft struct {
 	Domain      string // right-hand side of the Message-ID
 }
 
-// Attachment is a file that goes with a Draft. With a ContentID (without angle brackets) it is shown inside the HTML that refers
-// to it as "cid:…"; when no HTML does it is an ordinary attachment. An empty ContentType is guessed from Filename.
+// Attachment is a file that goes with a Draft. With a ContentID (without angle brackets) it is
+// shown inside the HTML that refers to it as "cid:…"; when no HTML does it is an ordinary
+// attachment. An empty ContentType is guessed from Filename.
 type Attachment struct {
 	Filename    string // in UTF-8; directories in it are dropped
 	ContentType string

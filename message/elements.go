@@ -7,7 +7,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// blocks are the elements that begin and end a line: 2 with an empty line between it and the text around.
+// blocks are the elements that begin and end a line: 2 with an empty line between it and the text
+// around.
 var blocks = map[string]int{
 	"p": 2, "h1": 2, "h2": 2, "h3": 2, "h4": 2, "h5": 2, "h6": 2, "blockquote": 2, "pre": 2, "listing": 2, "xmp": 2, "plaintext": 2,
 	"dl": 2, "figure": 2, "address": 1, "article": 1, "aside": 1, "body": 1, "caption": 1, "center": 1, "dd": 1, "details": 1,
@@ -30,7 +31,8 @@ var voidElements = map[string]bool{
 	"meta": true, "param": true, "source": true, "track": true, "wbr": true,
 }
 
-// isElement reports whether a tag can be one of HTML or of Word's additions to it. An address in angle brackets is none.
+// isElement reports whether a tag can be one of HTML or of Word's additions to it. An address in
+// angle brackets is none.
 func isElement(name string) bool {
 	colons := 0
 	for i := range len(name) {

@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// flow is text in the making. Line ends, blanks and what stands before a line are owed until the next word, so that there is
-// never too much of them.
+// flow is text in the making. Line ends, blanks and what stands before a line are owed until the
+// next word, so that there is never too much of them.
 type flow struct {
 	out    []byte
 	lines  int // line ends written
@@ -28,7 +28,8 @@ type flow struct {
 	first bool // a line end is the first thing in one of them, and does not count
 }
 
-// listing is an open list. Its next item has the number next, or a dash when the list is not ordered.
+// listing is an open list. Its next item has the number next, or a dash when the list is not
+// ordered.
 type listing struct {
 	ordered bool
 	next    int

@@ -17,8 +17,9 @@ const (
 // cutShort stands at the end of a text that does not tell all of the HTML.
 const cutShort = "\n\n[The rest is only in the HTML form of this message.]"
 
-// textOf derives the text of a mail from its HTML: what a reader of the HTML sees, line by line, with the addresses of links
-// behind their words and the cells of a table side by side. It takes time linear in the size of the HTML.
+// textOf derives the text of a mail from its HTML: what a reader of the HTML sees, line by line,
+// with the addresses of links behind their words and the cells of a table side by side. It takes
+// time linear in the size of the HTML.
 func textOf(source string) string {
 	source = strings.ToValidUTF8(source, "\ufffd")
 	rest := len(source) > maxHTML
@@ -84,7 +85,8 @@ func (d *deriver) walk(source string) {
 			}
 			renew = renew || at-from > bigTag
 			if renew && !rawElements[t.Data] {
-				// The tokenizer clears a map of attributes at each tag, which takes as long as the map ever was large.
+				// The tokenizer clears a map of attributes at each tag, which takes as long as the
+				// map ever was large.
 				z, renew = html.NewTokenizer(strings.NewReader(source[at:])), false
 			}
 		case html.EndTagToken:

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// The text of HTML is what its reader sees: nothing runs together, nothing is lost, and nothing shows that the HTML hides.
+// The text of HTML is what its reader sees: nothing runs together, nothing is lost, and nothing
+// shows that the HTML hides.
 func TestTextOfHTML(t *testing.T) {
 	for _, c := range []struct{ html, want string }{
 		{"a<br>b<br/>c<br />d<BR\n/>e", "a\nb\nc\nd\ne"},
@@ -105,7 +106,8 @@ func attributes(n int) string {
 	return b.String()
 }
 
-// Whatever the HTML, its text is short, whole UTF-8 without control characters, and has the words that stand outside every tag.
+// Whatever the HTML, its text is short, whole UTF-8 without control characters, and has the words
+// that stand outside every tag.
 func FuzzTextOfHTML(f *testing.F) {
 	for _, seed := range []string{
 		"a<br />b", "<table><tr><td>a<td>b", "<a href=x>y</a>", "<ul><li>a", "<pre>\n a\n", "<!-- x --><style>y</style>", "<div hidden>x", "a < b > c",

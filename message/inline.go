@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// mentioned are those of the attachments' content IDs that the HTML refers to as "cid:…", where bytes may be percent-encoded.
+// mentioned are those of the attachments' content IDs that the HTML refers to as "cid:…", where
+// bytes may be percent-encoded.
 func (d Draft) mentioned() map[string]bool {
 	ids, all := make(map[string]bool), 0
 	for _, a := range d.Attachments {
@@ -35,7 +36,8 @@ func (d Draft) mentioned() map[string]bool {
 	return found
 }
 
-// readings are what the text behind "cid:" can mean: the ID as it stands there, and without its encoding.
+// readings are what the text behind "cid:" can mean: the ID as it stands there, and without its
+// encoding.
 func readings(text string) [2]string {
 	id := text[:min(len(text), 3*maxContentID)]
 	if end := strings.IndexAny(id, "\"' \t\r\n<>)"); end >= 0 {

@@ -34,8 +34,9 @@ func contactPage(action string) http.HandlerFunc {
 	}
 }
 
-// A form without a script, posted by a browser in each of its three encodings, is one mail also when the button is clicked twice. The
-// browser is led back to the website, or thanked; what is wrong is shown in a page, from which the browser goes back to the form.
+// A form without a script, posted by a browser in each of its three encodings, is one mail also
+// when the button is clicked twice. The browser is led back to the website, or thanked; what is
+// wrong is shown in a page, from which the browser goes back to the form.
 func TestBrowserPostsForms(t *testing.T) {
 	chromium(t)
 	a := appliance(t, map[string]string{

@@ -13,9 +13,50 @@ import (
 // maxPage is how much of the address of a visitor's page is shown, in bytes.
 const maxPage = 500
 
-// settle gives the fields that forms have under names of their own their meaning: message is the body when there is none, and a
-// visitor's email is whom an answer goes to when nothing else says so. A visitor's address that cannot stand in a header stays
-// in the text: a typing mistake in it must not lose the mail.
+// settle gives every field its meaning for this caller, and checks that nothing is missing.
+func (s *Server) settle(q *request, who caller, r *http.Request) error {
+	if who.rank != visitor {
+		if err := q.others.refuse(); err != nil {
+			return err
+		}
+	}
+	page := ""
+	if q.form != nil || who.rank == visitor {
+		page = pageOf(r)
+	}
+	q.settle(who, page)
+	if q.form != nil && who.rank == visitor {
+		q.show(page)
+	}
+	if err := q.complete(who.rank == visitor && !s.cfg.DefaultTo.Address.IsNull()); err != nil {
+		return err
+	}
+	if q.form == nil && who.rank == visitor {
+		q.show(page)
+	}
+	return nil
+}
+
+// complete checks that nothing is missing: recipient, unless there is one by default, subject and
+// body, in this order.
+func (q *request) complete(defaultTo bool) error {
+	switch {
+	case blank(strings.Join(q.To.all, "")) && !defaultTo:
+		return refuse(codeMissingTo, "Recipient (to) is required")
+	case blank(q.Subject):
+		return refuse(codeMissingSubject, "Subject is required")
+	case blank(q.Body) && blank(q.Text) && blank(q.HTML.text):
+		return refuse(codeMissingBody, "Email body is required")
+	case q.Body != "" && q.Text != "" && q.Body != q.Text && !q.HTML.body:
+		return refuse(codeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
+	}
+	return nil
+}
+
+// settle gives the fields that forms have under names of their own their meaning: message is the
+// body when there is none, and a visitor's email is whom an answer goes to when nothing else says
+// so. A visitor's address that cannot stand in a header stays in the text: a typing mistake in it
+// must not lose the mail.
 func (q *request) settle(who caller, page string) {
 	if blank(q.Body) && blank(q.Text) && blank(q.HTML.text) {
 		q.Body = q.others.takeMessage()
@@ -47,7 +88,8 @@ func (q *request) settle(who caller, page string) {
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
-// answerable is the text of an address field, if every address in it can stand in Reply-To. Otherwise the field is shown.
+// answerable is the text of an address field, if every address in it can stand in Reply-To.
+// Otherwise the field is shown.
 func (q *request) answerable(field, text string) string {
 	if blank(text) {
 		return ""
@@ -80,7 +122,8 @@ func defaultSubject(page string) string {
 	return "Contact form"
 }
 
-// pageOf is the address of the page that made a request, as far as the browser tells; empty when it does not.
+// pageOf is the address of the page that made a request, as far as the browser tells; empty when it
+// does not.
 func pageOf(r *http.Request) string {
 	for _, name := range [...]string{"Referer", "Origin"} {
 		u, err := url.Parse(r.Header.Get(name))
