@@ -28,8 +28,8 @@ type session struct {
 	idle     int    // commands since then that brought nothing
 
 	path     message.Address // of the MAIL or RCPT that go-smtp has just now
-	refused  bool // a recipient of this transaction was
-	chunking bool // a BDAT began its body
+	refused  bool            // a recipient of this transaction was
+	chunking bool            // a BDAT began its body
 
 	mu sync.Mutex // guards tx: BDAT reads it in another goroutine
 	tx *transaction
