@@ -154,6 +154,13 @@ func (r *reading) aliasTarget(file, t string) (target string, more []string, pro
 
 // checkTarget accepts an address or a local name; a backslash before it, which ends expansion, stays.
 func checkTarget(t string) (target string, more []string, problem string) {
+	if strings.HasSuffix(t, ">") { // with a display name
+		m, err := message.ParseMailbox(t)
+		if err != nil || m.Address.Domain == "" {
+			return "", nil, fmt.Sprintf("%q is no address: %s", t, reason(err))
+		}
+		return m.Address.String(), nil, ""
+	}
 	name := strings.TrimPrefix(t, `\`)
 	if !strings.Contains(name, "@") {
 		name += "@localhost"
@@ -166,6 +173,9 @@ func checkTarget(t string) (target string, more []string, problem string) {
 
 // reason is why message refused an address, without the address, which stands before it already.
 func reason(err error) string {
+	if err == nil {
+		return "it has no domain"
+	}
 	var ae *message.AddressError
 	if errors.As(err, &ae) {
 		return ae.Reason

@@ -90,6 +90,8 @@ func TestSignedBodiesStay(t *testing.T) {
 		dated + signed("multipart/encrypted"),
 		dated + "Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n" + signed("multipart/signed") + "\r\n--m--\r\n",
 		dated + "Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\n\r\n" + asciiLine + "\r\n",
+		dated + "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\nContent-Transfer-Encoding: base64\r\n\r\n" + oneBase64 + "\r\n",
+		dated + "Content-Type: text/plain; charset=utf-8\r\n\r\n-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\n" + onOneLine + "\r\n",
 		"DKIM-Signature: v=1; h=from; b=x\r\n" + dated + part + "\r\n",
 		"DKIM-Signature: v=1; h=from; b=x\r\n" + dated + "Content-Type: message/rfc822\r\n\r\nSubject: ü\r\n" + part + "\r\n",
 		dated + "Content-Type: message/partial\r\n\r\n" + asciiLine + "\r\n",
