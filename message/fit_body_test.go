@@ -22,6 +22,7 @@ var (
 		{"HTML from PHP", "MIME-Version: 1.0\r\nContent-Type: text/html; charset=UTF-8\r\n", onOneLine},
 		{"HTML in 8bit", "MIME-Version: 1.0\r\nContent-type: text/html; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n", asciiLine + "\xfc"},
 		{"text in 7bit", "MIME-Version: 1.0\r\nContent-Transfer-Encoding: 7bit\r\nContent-Type: text/plain\r\n", asciiLine + "\r\n.\r\nFrom x  \r\n\t"},
+		{"comments", "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit (a comment)\r\n", onOneLine},
 		{"no MIME", "", asciiLine},
 		{"Japanese", "Content-Type: text/plain; charset=utf-8\r\n", strings.Repeat("日本語", 120)},
 		{"JSON", "Content-Type: application/json\r\n", `{"a":"` + asciiLine + `"}`},
