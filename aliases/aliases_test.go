@@ -189,10 +189,11 @@ func TestInvisibleCharactersInMaps(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{":4: the alias \"po\u00adst\" has an invisible character in it: U+00AD soft hyphen at position 3",
-		":5: bad: \"a\\u200bda@example.net\" is no address and no local name: ", "U+200B zero width space at position 2",
-		":3: the key ", "U+00A0 no-break space at position 18", ":8: lost: \"Ada <ada>\" is no address: ", ":4: x@shop.example: \"@sh\\u200bop.example\" is no domain: "} {
-		if !strings.Contains(err.Error(), strings.ReplaceAll(want, "\u00ad", `\u00ad`)) {
+	for _, want := range []string{":4: the name of the alias has an invisible character in it: U+00AD soft hyphen at position 3",
+		":5: bad: what stands there is no address and no local name: ", "U+200B zero width space at position 2",
+		":8: lost: what stands there is no address: ", ":3: the key has an invisible character in it: U+00A0 no-break space at position 18",
+		":4: x@shop.example: what stands there is no domain: "} {
+		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in:\n%v", want, err)
 		}
 	}

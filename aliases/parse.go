@@ -71,7 +71,7 @@ func (r *reading) parseAliases(file, text string) (entries []entry, problems []e
 			continue
 		}
 		if hidden := message.Invisible(key); hidden != "" {
-			problems = append(problems, &Problem{file, l.line, fmt.Sprintf("the alias %q has an invisible character in it: %s", key, hidden)})
+			problems = append(problems, &Problem{file, l.line, "the name of the alias has an invisible character in it: " + hidden})
 			continue
 		}
 		e := entry{key: strings.ToLower(key), line: l.line}
@@ -157,7 +157,7 @@ func checkTarget(t string) (target string, more []string, problem string) {
 	if strings.HasSuffix(t, ">") { // with a display name
 		m, err := message.ParseMailbox(t)
 		if err != nil || m.Address.Domain == "" {
-			return "", nil, fmt.Sprintf("%q is no address: %s", t, reason(err))
+			return "", nil, "what stands there is no address: " + reason(err)
 		}
 		return m.Address.String(), nil, ""
 	}
@@ -166,12 +166,12 @@ func checkTarget(t string) (target string, more []string, problem string) {
 		name += "@localhost"
 	}
 	if _, err := message.ParseAddress(name); err != nil {
-		return "", nil, fmt.Sprintf("%q is no address and no local name: %s", t, reason(err))
+		return "", nil, "what stands there is no address and no local name: " + reason(err)
 	}
 	return t, nil, ""
 }
 
-// reason is why message refused an address, without the address, which stands before it already.
+// reason is why message refused an address, without the address: an included file may be another than was meant, and hold secrets.
 func reason(err error) string {
 	if err == nil {
 		return "it has no domain"
@@ -211,7 +211,7 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 func mapKey(key string) (string, error) {
 	key = message.TrimInvisible(key)
 	if hidden := message.Invisible(key); hidden != "" {
-		return "", fmt.Errorf("the key %q has an invisible character in it: %s", key, hidden)
+		return "", errors.New("the key has an invisible character in it: " + hidden)
 	}
 	if domain, ok := strings.CutPrefix(key, "@"); ok {
 		if d, err := message.ParseDomain(domain); err == nil {
@@ -259,7 +259,7 @@ func mapTarget(t string) (target, problem string) {
 	}
 	d, err := message.ParseDomain(domain)
 	if err != nil {
-		return "", fmt.Sprintf("%q is no domain: %s", t, reason(err))
+		return "", "what stands there is no domain: " + reason(err)
 	}
 	return "@" + d, ""
 }

@@ -17,9 +17,6 @@ const (
 	maxAuthLine    = 12288 + 2
 )
 
-// blanks may stand around what a command says.
-const blanks = " \t"
-
 // A lastWord is an error after whose answer the connection is closed.
 type lastWord struct{ error }
 
@@ -37,20 +34,20 @@ type command struct {
 	args string
 }
 
-// parseCommand cuts a line that ends with LF. It refuses bare line ends and control characters other than the tab: who tolerates
-// them reads other commands than the next program does.
+// parseCommand cuts a line that ends with LF. It refuses bare line ends and control characters: who tolerates them reads other
+// commands than the next program does.
 func parseCommand(line []byte) (command, error) {
 	n := len(line) - 2
 	if n < 0 || line[n] != '\r' {
 		return command{}, lastWord{errBareLine}
 	}
 	for _, c := range line[:n] {
-		if c < ' ' && c != '\t' || c == 0x7f {
+		if c < ' ' || c == 0x7f {
 			return command{}, lastWord{errBareLine}
 		}
 	}
 	verb, args, _ := strings.Cut(string(line[:n]), " ")
-	return command{verb: strings.ToUpper(verb), args: strings.Trim(args, blanks)}, nil
+	return command{verb: strings.ToUpper(verb), args: strings.Trim(args, " ")}, nil
 }
 
 // isHTTP recognises a web browser that was led here by a page: its request must not be taken for a few bad commands followed
@@ -64,13 +61,12 @@ func (c command) isHTTP() bool {
 }
 
 // path cuts the arguments of MAIL and RCPT into what stands between the angle brackets, without a source route (RFC 5321,
-// 4.1.1.3), and the parameters. Brackets may be missing, and blanks may stand behind the colon and within the brackets: old
-// programs write so.
+// 4.1.1.3), and the parameters. Brackets may be missing and spaces may stand behind the colon: old programs write so.
 func (c command) path(keyword string) (path, params string, err error) {
 	if len(c.args) < len(keyword) || !strings.EqualFold(c.args[:len(keyword)], keyword) {
 		return "", "", fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
 	}
-	rest := strings.TrimLeft(c.args[len(keyword):], blanks)
+	rest := strings.TrimLeft(c.args[len(keyword):], " ")
 	if !strings.HasPrefix(rest, "<") {
 		path, params, _ = strings.Cut(rest, " ")
 		if path == "" {
@@ -79,10 +75,10 @@ func (c command) path(keyword string) (path, params string, err error) {
 		return path, params, nil
 	}
 	end := closingBracket(rest)
-	if end < 0 || end+1 < len(rest) && strings.IndexByte(blanks, rest[end+1]) < 0 {
+	if end < 0 || end+1 < len(rest) && rest[end+1] != ' ' {
 		return "", "", fmt.Errorf("%w: expected %s %s<address>", errParameter, c.verb, keyword)
 	}
-	path, params = strings.Trim(rest[1:end], blanks), strings.ReplaceAll(rest[end+1:], "\t", " ")
+	path, params = strings.Trim(rest[1:end], " "), rest[end+1:]
 	if strings.HasPrefix(path, "@") {
 		route, mailbox, ok := strings.Cut(path, ":")
 		if !ok || strings.ContainsAny(route, `"\<> `) {
