@@ -174,6 +174,13 @@ func shown(key string) string {
 
 // checkTarget accepts an address or a local name; a backslash before it, which ends expansion, stays.
 func checkTarget(t string) (target string, more []string, problem string) {
+	if strings.HasSuffix(t, ">") { // with a display name
+		m, err := message.ParseMailbox(t)
+		if err != nil || m.Address.Domain == "" {
+			return "", nil, "what stands there is no address: " + reason(err)
+		}
+		return m.Address.String(), nil, ""
+	}
 	name := strings.TrimPrefix(t, `\`)
 	if !strings.Contains(name, "@") {
 		name += "@localhost"
@@ -184,8 +191,11 @@ func checkTarget(t string) (target string, more []string, problem string) {
 	return t, nil, ""
 }
 
-// reason is why message refused an address, without the address, which stands before it already.
+// reason is why message refused an address, without the address: an included file may be another than was meant, and hold secrets.
 func reason(err error) string {
+	if err == nil {
+		return "it has no domain"
+	}
 	var ae *message.AddressError
 	if errors.As(err, &ae) {
 		return ae.Reason

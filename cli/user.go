@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"dinkymail/config"
 	"dinkymail/smtp"
 )
 
@@ -45,6 +46,9 @@ func (c hashCommand) Run(p *program) error {
 	password, err := p.password(c.Name)
 	if err != nil {
 		return err
+	}
+	if name := config.Doubt(password); name != "" {
+		fmt.Fprintln(p.Err, "warning: the password holds the character "+name+"; if it is not meant, type it anew.")
 	}
 	hash, err := smtp.HashPassword(password)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/joho/godotenv"
+
+	"dinkymail/message"
 )
 
 // entry is one variable of .env.
@@ -76,12 +78,12 @@ func (d *dotenv) warn(a assignment, text string) {
 // read takes in the line at index i and returns the index of the last line it used.
 func (d *dotenv) read(i int) int {
 	text := strings.TrimFunc(d.lines[i], isBlank)
-	if text == "" || text[0] == '#' {
+	if bare := message.TrimInvisible(text); bare == "" || bare[0] == '#' {
 		return i
 	}
 	a, ok := d.assignment(i+1, text)
 	if !ok {
-		d.problem(assignment{line: i + 1}, "is no NAME=value", "correct the line, or put # in front of it")
+		d.problem(assignment{line: i + 1}, "is no NAME=value"+among(a.name), "correct the line, or put # in front of it")
 		return i
 	}
 	if !a.ours {
@@ -116,8 +118,11 @@ func (d *dotenv) assignment(line int, text string) (assignment, bool) {
 	if i < 0 {
 		return assignment{}, false
 	}
-	a := assignment{line: line, name: strings.TrimRightFunc(text[:i], isBlank)}
+	a := assignment{line: line, name: message.TrimInvisible(text[:i])}
 	a.rest = strings.TrimLeftFunc(text[i+1:], isBlank)
+	if bare := message.TrimInvisible(a.rest); bare != "" && strings.IndexByte(`'"`, bare[0]) >= 0 {
+		a.rest = a.rest[strings.IndexByte(a.rest, bare[0]):] // what cannot be seen before a quote is no value
+	}
 	a.space = len(a.rest) < len(text[i+1:])
 	st, ours := d.known[a.name]
 	a.ours, a.secret = ours, ours && st.Secret
@@ -185,7 +190,7 @@ func (d *dotenv) quoted(a assignment) (string, bool) {
 		d.problem(a, "the value begins with "+q+" and has no "+q+" at its end", otherQuotes(a, "close the quote on the same line"))
 		return "", false
 	}
-	if tail := strings.TrimFunc(a.rest[end+1:], isBlank); tail != "" && tail[0] != '#' {
+	if tail := message.TrimInvisible(a.rest[end+1:]); tail != "" && tail[0] != '#' {
 		d.problem(a, "something follows the closing "+q, otherQuotes(a, "remove it"))
 		return "", false
 	}

@@ -24,7 +24,7 @@ func (s *Settings) warnSecrets(read []value) {
 			continue
 		}
 		where := v.name + " (" + v.source + ")"
-		if name := doubt(v.text); name != "" {
+		if name := Doubt(v.text); name != "" {
 			s.Warnings = append(s.Warnings, where+" holds the character "+name+
 				". Copying from a web page or a letter brings such along; if it is not meant, write the value anew.")
 		} else if strings.Trim(v.text, " ") != v.text {
@@ -33,8 +33,8 @@ func (s *Settings) warnSecrets(read []value) {
 	}
 }
 
-// doubt names the first character that is probably not meant. Line ends stand between the entries of a list.
-func doubt(text string) string {
+// Doubt names the first character that is probably not meant. Line ends stand between the entries of a list.
+func Doubt(text string) string {
 	for _, r := range text {
 		if name, ok := typographic[r]; ok {
 			return fmt.Sprintf("U+%04X %s", r, name)
@@ -46,12 +46,12 @@ func doubt(text string) string {
 	return ""
 }
 
-// among is doubt as the end of a sentence, with the place where the character stands.
+// among is Doubt as the end of a sentence, with the place where the character stands.
 func among(text string) string {
 	if hidden := message.Invisible(text); hidden != "" {
 		return ": there is an invisible character in it, " + hidden
 	}
-	if name := doubt(text); name != "" {
+	if name := Doubt(text); name != "" {
 		return ": it holds the character " + name
 	}
 	return ""

@@ -21,6 +21,19 @@ func TestInvisibleEndsAreDropped(t *testing.T) {
 	}
 }
 
+// What cannot be seen around a name, a quote or a comment of .env is no part of them, and inside a name it is named.
+func TestInvisibleCharactersInDotenv(t *testing.T) {
+	s := with(t, "\u200bMAIL_DOMAIN\u00a0=\u00a0'example.com'\u00a0\n\ufeff# a comment\n\u00a0\nSMTP_RELAY_HOST = \u200b\"smtp.example.net\"\n"+
+		"SMTP_RELAY_USERNAME=ada\nSMTP_RELAY_PASSWORD=\u00a0'secret word'\n")
+	if s.err != nil || s.Domain != "example.com" || s.Relay.Host != "smtp.example.net" || s.Relay.Password != "secret word" {
+		t.Errorf("got %v, %+v", s.err, s.Settings)
+	}
+	s = with(t, ok+"\nDEFAULT\u200b_TO=a@example.com\n")
+	if s.err == nil || !strings.Contains(s.err.Error(), "line 2: is no NAME=value: there is an invisible character in it, U+200B zero width space at position 8") {
+		t.Errorf("got %v", s.err)
+	}
+}
+
 // What cannot be seen inside a value is named, with its place.
 func TestInvisibleInsideIsNamed(t *testing.T) {
 	for setting, want := range map[string]string{

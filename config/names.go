@@ -111,6 +111,11 @@ func sender(text string) (entry, reason string) {
 		return "@" + d, ""
 	}
 	a, err := message.ParseAddress(text)
+	if strings.HasSuffix(text, ">") { // with a display name
+		var m message.Mailbox
+		m, err = message.ParseMailbox(text)
+		a = m.Address
+	}
 	switch {
 	case err != nil:
 		return "", "is no address: " + addressReason(err)

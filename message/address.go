@@ -72,8 +72,8 @@ func newAddress(local, domain string) (Address, string) {
 	if !utf8.ValidString(local) || !utf8.ValidString(domain) {
 		return Address{}, "it is not valid UTF-8"
 	}
-	if hidden := Invisible(local + "@" + domain); hidden != "" {
-		return Address{}, "there is an invisible or control character in it: " + hidden
+	if reason := invisibleReason(local + "@" + domain); reason != "" {
+		return Address{}, reason
 	}
 	if reason := checkLocal(local); reason != "" {
 		return Address{}, reason
@@ -94,6 +94,14 @@ func newAddress(local, domain string) (Address, string) {
 		return Address{}, fmt.Sprintf("it is longer than %d octets", limit)
 	}
 	return Address{Local: local, Domain: domain}, ""
+}
+
+// invisibleReason is why s is no address when something in it cannot be seen.
+func invisibleReason(s string) string {
+	if hidden := Invisible(s); hidden != "" {
+		return "there is an invisible or control character in it: " + hidden
+	}
+	return ""
 }
 
 // cutLocal splits a local part off s, and unquotes it.

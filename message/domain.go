@@ -25,10 +25,8 @@ var domains = idna.New(
 // *AddressError.
 func ParseDomain(s string) (string, error) {
 	d := TrimInvisible(s)
-	reason := ""
-	if hidden := Invisible(d); hidden != "" {
-		reason = "there is an invisible or control character in it: " + hidden
-	} else {
+	reason := invisibleReason(d)
+	if reason == "" {
 		d, reason = parseDomain(d)
 	}
 	if reason != "" {

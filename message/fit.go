@@ -52,12 +52,11 @@ type Fitted struct {
 //     are text for people a longer word becomes encoded words. Other long words stay.
 //
 // What is signed stays as it is: the fields that a DKIM-Signature names, and the body then; multipart/signed and
-// multipart/encrypted; a message/* other than message/rfc822. Bytes above 127 that have to stay in a header are sent as they are.
+// multipart/encrypted; S/MIME, and text with PGP's armour; a message/* other than message/rfc822. Bytes above 127 that have to stay in a header are sent as they are.
 // Only a body in 8 bits is changed in spite of DKIM where the hop has no 8BITMIME, which its signer had to foresee (RFC 6376, 5.3);
 // where such a body is signed in another way, or cannot be read, Fit fails with a *DowngradeError.
 //
-// Memory does not depend on the size of the mail but for its header and the number of parts; of these maxFitParts are looked at,
-// and what follows is a part of the last.
+// Memory does not depend on the size of the mail but for its header and the number of parts. Parts beyond maxFitParts stay.
 func Fit(r io.ReadSeeker, size int64, f Facts, hop Hop) (Fitted, error) {
 	ready, err := hop.takes(r, f)
 	if err != nil {

@@ -32,6 +32,7 @@ func (p *planner) entity(c context) error {
 	p.done = headEnd
 	at, before := len(p.pieces)-1, p.encoded
 	if hasBody {
+		c.sealed = c.sealed || h.isSMIME()
 		if err := p.body(&h, c); err != nil {
 			return err
 		}
@@ -95,7 +96,7 @@ func (p *planner) opaque(reason string, args ...any) error {
 
 // tooLong reports whether l has to be changed for its lines.
 func (p *planner) tooLong(l looks, c context) bool {
-	return l.longest > maxLine && !p.hop.LongLines && !c.sealed
+	return l.longest > maxLine && !p.hop.LongLines && !c.sealed && !l.pgp
 }
 
 // tooHigh reports whether l has to be changed for its bytes above 127.
@@ -107,7 +108,7 @@ func (p *planner) leaf(h *entityHeader, c context) error {
 	if err != nil {
 		return err
 	}
-	if !p.tooHigh(l) && (!p.tooLong(l, c) || h.isSMIME()) {
+	if !p.tooHigh(l) && !p.tooLong(l, c) {
 		p.high = p.high || l.high
 		return nil
 	}

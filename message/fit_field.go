@@ -154,7 +154,7 @@ func cutParam(s string) (name, value string, ok bool) {
 // mediaType reads a Content-Type more patiently than mime.ParseMediaType does: what cannot be read of it is left out.
 func mediaType(s string) (kind string, params map[string]string) {
 	parts := splitOutside(s, ";")
-	kind = strings.ToLower(strings.TrimSpace(parts[0]))
+	kind = token(parts[0])
 	params = map[string]string{}
 	for _, part := range parts[1:] {
 		if name, value, ok := cutParam(part); ok {
@@ -164,6 +164,15 @@ func mediaType(s string) (kind string, params map[string]string) {
 		}
 	}
 	return kind, params
+}
+
+// token is the word that a value begins with, in small letters: a comment or a stray semicolon may stand behind it.
+func token(s string) string {
+	s = strings.ToLower(strings.TrimSpace(s))
+	if i := strings.IndexAny(s, " \t(;"); i >= 0 {
+		s = s[:i]
+	}
+	return s
 }
 
 // splitOutside splits s at every one of the separators that stands outside of quotes.

@@ -129,6 +129,16 @@ func TestSignedFieldsStay(t *testing.T) {
 	}
 }
 
+// A signed field in 8 bits is no reason to refuse a mail, whatever the next hop offers.
+func TestSignedEightBitHeaderIsSent(t *testing.T) {
+	raw := "DKIM-Signature: v=1; h=subject; b=x\r\nSubject: ü\r\n" + dated + "\r\nx\r\n"
+	for _, hop := range []Hop{{}, {EightBit: true}, {EightBit: true, LongLines: true}} {
+		if got, m := fit(t, raw, hop); got != raw || !m.EightBit {
+			t.Errorf("%+v: got %q", hop, got)
+		}
+	}
+}
+
 // Long header lines are folded where that changes nothing.
 func TestLongHeaderLines(t *testing.T) {
 	to := strings.Repeat("Ada Lovelace <ada@example.org>, ", 65) + "bob@example.net"

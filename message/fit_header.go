@@ -37,7 +37,7 @@ func (h *entityHeader) read(otherwise string) {
 		}
 	}
 	value, _ := h.value("content-transfer-encoding")
-	h.encoding = strings.ToLower(value)
+	h.encoding = token(value)
 	if h.mail {
 		h.readSignatures()
 	}

@@ -102,7 +102,11 @@ type looks struct {
 	high     bool
 	odd      int64 // see countOdd
 	invalid  bool  // it is not UTF-8
+	pgp      bool  // it is signed or encrypted in itself
 }
+
+// pgpBytes begin the armour of OpenPGP (RFC 9580, 6.2).
+var pgpBytes = []byte("-----BEGIN PGP ")
 
 // look reads up to the next delimiter.
 func (p *planner) look() (l looks, err error) {
@@ -110,6 +114,7 @@ func (p *planner) look() (l looks, err error) {
 	length := 0
 	var torn, text []byte // the beginning of a character, and what it goes on with
 	for {
+		begins := !p.rest
 		line, ok, err := p.line()
 		if err != nil || !ok {
 			l.to = max(p.end, l.from)
@@ -119,6 +124,7 @@ func (p *planner) look() (l looks, err error) {
 		if hasHighBit(line) {
 			l.high = true
 		}
+		l.pgp = l.pgp || begins && bytes.HasPrefix(line, pgpBytes)
 		l.odd += int64(countOdd(line))
 		length += len(bytes.TrimRight(line, "\r\n"))
 		l.longest = max(l.longest, length)

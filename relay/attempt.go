@@ -177,9 +177,15 @@ func (a *attempt) fill(res queue.Result) {
 	}
 }
 
-// fit makes the message one that the next hop takes, or fails it with the reason why that cannot be.
+// fit makes the message one that the next hop takes, or fails it with the reason why that cannot be. Long lines stay where the
+// message would become too large without them.
 func (a *attempt) fit(c *conn) bool {
-	m, err := message.Fit(a.Body, a.Size, a.Facts, message.Hop{EightBit: c.ext.eightBit, UTF8: a.utf8, LongLines: c.cfg.LongLines})
+	hop := message.Hop{EightBit: c.ext.eightBit, UTF8: a.utf8, LongLines: c.cfg.LongLines}
+	m, err := message.Fit(a.Body, a.Size, a.Facts, hop)
+	if err == nil && !hop.LongLines && c.ext.limit > 0 && m.Size > c.ext.limit && a.Size <= c.ext.limit {
+		hop.LongLines = true
+		m, err = message.Fit(a.Body, a.Size, a.Facts, hop)
+	}
 	switch {
 	case errors.Is(err, message.ErrCannotDowngrade):
 		a.refuse(c, "5.6.3", clean("the next hop offers no 8BITMIME, and this message "+err.Error(), maxText))

@@ -106,6 +106,20 @@ func TestDowngrade(t *testing.T) {
 	}
 }
 
+// Long lines are encoded, but not where the message would be too large for the next hop by that.
+func TestLongLinesAndSize(t *testing.T) {
+	text := "MIME-Version: 1.0\r\nContent-Type: application/json\r\n\r\n" + strings.Repeat("x", 10_000) + "\r\n"
+	for size, stays := range map[string]bool{"SIZE 12000": true, "SIZE 20000": false, "SIZE": false} {
+		hop := smtptest.New(t, smtptest.Config{Extensions: []string{size}})
+		d := mail(t, text, "bob@example.net")
+		d.Facts = message.Facts{LongestLine: 10_000}
+		check(t, deliver(t, start(t, to(hop, Config{})), d)[0], queue.Delivered, queue.NoPause)
+		if got := string(hop.Messages()[0].Data); got == text != stays {
+			t.Errorf("%s: got %.200q", size, got)
+		}
+	}
+}
+
 // The extensions of an EHLO reply are read whatever their case and spacing.
 func TestParseExtensions(t *testing.T) {
 	e := parseExtensions("hop greets you: STARTTLS\nSize  1000 \npipelining\nAUTH=LOGIN\nauth plain Cram-MD5\n\n8BITMIME\nX")
