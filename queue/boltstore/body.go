@@ -15,6 +15,14 @@ import (
 // Body implements queue.Store. A body of at most Config.LargeBytes is checked before Body returns; a larger one while it is
 // read from its start, so that a damaged one fails at its end at the latest. Both give ErrDamaged.
 func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
+	body, err := s.openBody(id)
+	if errors.Is(err, ErrDamaged) {
+		s.spoil(id, err)
+	}
+	return body, err
+}
+
+func (s *Store) openBody(id queue.ID) (io.ReadSeekCloser, error) {
 	// A body is moved now and then; whoever looks just then finds it at its new place.
 	for range 3 {
 		at, err := s.locate(id)
@@ -31,6 +39,9 @@ func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
 		case inLarge:
 			body, err = s.largeBody(id, at.body)
 		default:
+			if at.kept == waiting {
+				return nil, fmt.Errorf("body of %s: %w: it is gone with what the journal lost", id, ErrDamaged)
+			}
 			return nil, queue.ErrNotFound
 		}
 		if err == nil {
@@ -79,6 +90,8 @@ func (s *Store) segmentBytes(l location) ([]byte, error) {
 
 // largeBody reads a file and sums it up while somebody reads it through.
 type largeBody struct {
+	s    *Store
+	id   queue.ID
 	f    file
 	path string
 	want location
@@ -100,7 +113,7 @@ func (s *Store) largeBody(id queue.ID, l location) (io.ReadSeekCloser, error) {
 		return nil, errors.Join(fmt.Errorf("%w: %s has %d bytes instead of %d; put it back if you have it whole",
 			ErrDamaged, path, size, l.n), err, f.Close())
 	}
-	return &largeBody{f: f, path: path, want: l}, nil
+	return &largeBody{s: s, id: id, f: f, path: path, want: l}, nil
 }
 
 func (b *largeBody) Read(p []byte) (int, error) {
@@ -112,7 +125,9 @@ func (b *largeBody) Read(p []byte) (int, error) {
 		b.sum = crc32.Update(b.sum, castagnoli, p[:n])
 		b.upTo += int64(n)
 		if b.upTo == b.want.n && b.sum != b.want.crc {
-			return 0, fmt.Errorf("body: %w: %s is not what was written; check the disk", ErrDamaged, b.path)
+			err := fmt.Errorf("body: %w: %s is not what was written; check the disk", ErrDamaged, b.path)
+			b.s.spoil(b.id, err)
+			return 0, err
 		}
 	}
 	b.off += int64(n)

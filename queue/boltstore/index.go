@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,7 +27,7 @@ import (
 //
 // Schema is raised with every field that the records gain: a version that does not know the field would drop it, and so refuses
 // a store with a greater one.
-const schema = 2
+const schema = 3
 
 // bucketOf names the bucket of each state; orderOf the one with its order in time, and captured shares that of finished
 // mail, since both only wait to be forgotten.
@@ -34,7 +36,7 @@ var (
 		removed: []byte("removed")}
 	orderOf  = [...][]byte{waiting: []byte("due"), finished: []byte("expiry"), captured: []byte("expiry"), removed: []byte("trash")}
 	segments = []byte("segments")
-	notes    = []byte("notes") // name → text
+	notes    = []byte("notes") // name → text; of schema 2, since then they are in the state
 	meta     = []byte("meta")
 	stateKey = []byte("state")
 )
@@ -46,6 +48,10 @@ type progress struct {
 	Seg    uint32   `cbor:"3,keyasint"`
 	Off    int64    `cbor:"4,keyasint"`
 	Count  counters `cbor:"5,keyasint"`
+
+	Notes   map[string]string `cbor:"6,keyasint,omitempty"`
+	Partial bool              `cbor:"7,keyasint,omitempty"` // it is being made anew, and of no use before that is done
+	Sum     uint32            `cbor:"8,keyasint,omitempty"` // CRC-32C of all bytes before; the last four are it
 }
 
 // index is the bbolt file. It can be closed and opened again under its users.
@@ -55,6 +61,8 @@ type index struct {
 	mu   sync.RWMutex
 	db   *bolt.DB
 	live map[uint32]int64 // of segments, as in the file
+
+	condemned atomic.Bool // it is damaged, and was set aside although it is open
 }
 
 // mapped is the address space set aside for the file, so that readers never hold up a writer that lets it grow.
@@ -105,15 +113,15 @@ func (x *index) load() (err error) {
 	return nil
 }
 
-func (x *index) close() error {
+func (x *index) close() (err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.db == nil {
 		return nil
 	}
-	err := x.db.Close()
-	x.db = nil
-	return err
+	defer func() { x.db = nil }()
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	return x.db.Close()
 }
 
 // settle writes down which pages are free, so that the next open need not find out by reading all others.
@@ -121,7 +129,7 @@ func (x *index) settle() (err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	if x.db == nil || x.s.Broken() != nil {
+	if x.db == nil || x.s.Broken() != nil || x.condemned.Load() {
 		return nil
 	}
 	x.db.NoFreelistSync = false
@@ -138,8 +146,21 @@ func (x *index) view(f func(tx *bolt.Tx) error) (err error) {
 	if x.db == nil {
 		return fmt.Errorf("read the index: %w", queue.ErrClosed)
 	}
+	defer func() {
+		if errors.Is(err, ErrDamaged) {
+			x.condemn(err)
+		}
+	}()
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	return x.db.View(f)
+}
+
+// update changes the file in a transaction of its own.
+func (x *index) update(f func(tx *bolt.Tx) error) (err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	return x.db.Update(f)
 }
 
 // recovered makes an error of a panic, and sets back what happens on a fault. bbolt panics where a page is not what it should
@@ -193,7 +214,7 @@ func (x *index) lookup(id queue.ID, read func(at place, record []byte) error) er
 		}
 		return queue.ErrNotFound
 	})
-	if raw != nil {
+	if raw != nil && (x.s.serving.Load() || !x.s.carried) {
 		x.s.unreadable(id, at, raw, err)
 	}
 	return err
@@ -204,8 +225,6 @@ type snapshot struct {
 	states map[queue.ID]*state
 	to     progress
 	live   map[uint32]int64
-	notes  map[string]string // all there are; nil when none changed
-	noted  int               // how many changes of notes it has
 }
 
 // write brings the index to a snapshot in one transaction, or leaves it as it was.
@@ -246,24 +265,34 @@ func (x *index) fill(tx *bolt.Tx, sn *snapshot) error {
 	if err := x.fillSegments(tx, sn.live); err != nil {
 		return err
 	}
-	if err := fillNotes(tx, sn.notes); err != nil {
-		return err
-	}
 	return putProgress(tx, sn.to)
 }
 
 func putProgress(tx *bolt.Tx, to progress) error {
+	to.Sum = math.MaxUint32 // takes four bytes
 	v, err := cbor.Marshal(to)
 	if err != nil {
 		return err
 	}
+	binary.BigEndian.PutUint32(v[len(v)-4:], checksum(v[:len(v)-4]))
 	return tx.Bucket(meta).Put(stateKey, v)
 }
 
-func progressIn(tx *bolt.Tx) (p progress, err error) {
-	err = cbor.Unmarshal(tx.Bucket(meta).Get(stateKey), &p)
-	return p, err
+func progressIn(tx *bolt.Tx) (progress, error) { return parseProgress(tx.Bucket(meta).Get(stateKey)) }
+
+// parseProgress reads the state. One that a newer version wrote is read as far as it is understood.
+func parseProgress(v []byte) (p progress, err error) {
+	if err := reading.Unmarshal(v, &p); err != nil {
+		return p, fmt.Errorf("%w: state of the index: %w", ErrDamaged, err)
+	}
+	if p.Schema >= summed && p.Schema <= schema && checksum(v[:len(v)-4]) != binary.BigEndian.Uint32(v[len(v)-4:]) {
+		return p, fmt.Errorf("%w: the state of the index is not what was written", ErrDamaged)
+	}
+	return p, nil
 }
+
+// summed is the first schema with checksums in the index.
+const summed = 3
 
 func (x *index) fillSegments(tx *bolt.Tx, live map[uint32]int64) error {
 	b := tx.Bucket(segments)
@@ -319,8 +348,7 @@ func (b *buckets) move(id queue.ID, st *state) error {
 			return err
 		}
 	}
-	value := now.append(make([]byte, 0, placeSize+len(record)))
-	return b.records[now.kept].Put(key, append(value, record...))
+	return b.records[now.kept].Put(key, now.value(record))
 }
 
 // orderKey sorts by time, then by ID.

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,39 +26,72 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 	s := &Store{
 		dir: dir, cfg: cfg.withDefaults(), log: log,
 		quit: make(chan struct{}), dirty: make(chan struct{}, 1), urgent: make(chan struct{}, 1), sparse: make(chan struct{}, 1),
-		flushed: make(chan struct{}), busy: make(map[queue.ID]chan struct{}), fresh: make(map[queue.ID]*state),
-		live: make(map[uint32]int64),
+		flushed: make(chan struct{}), busy: make(map[queue.ID]chan struct{}),
 	}
-	s.index = index{s: s, path: s.indexPath(), live: make(map[uint32]int64)}
+	s.index = index{s: s, path: s.indexPath()}
 	s.files = files{s: s, open: make(map[uint32]*shared)}
 	s.reserve = reserve{s: s}
 	s.journal = journal{s: s, kick: make(chan struct{}, 1), lazy: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 		zeros: make([]byte, zerosAhead)}
-	s.claims = claims{due: newTurns(0), leases: make(map[queue.ID]*lease)}
-	s.oldest.fresh.at = make(map[packed]spot)
+	s.forget()
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.abandon())
 	}
+	if s.bare {
+		signal(s.sparse)
+	}
+	s.serving.Store(true)
 	go s.journal.run()
 	s.running.Go(s.runIndex)
 	s.running.Go(s.runCompact)
 	return s, nil
 }
 
+// forget makes the store know nothing of what is in its directory.
+func (s *Store) forget() {
+	s.fresh, s.flush, s.flushing, s.indexed = make(map[queue.ID]*state), nil, snapshot{}, snapshot{}
+	s.live, s.index.live = make(map[uint32]int64), make(map[uint32]int64)
+	s.count, s.pos, s.notes, s.maxID, s.damaged = counters{}, position{}, nil, "", 0
+	s.spoiled = make(map[queue.ID]bool)
+	s.claims = claims{due: newTurns(0), leases: make(map[queue.ID]*lease)}
+	s.oldest = oldest{fresh: schedule{at: make(map[packed]spot)}}
+}
+
 // open does everything but start goroutines.
 func (s *Store) open() error {
-	for _, d := range []string{"", "segments", "large", "damaged"} {
-		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o700); err != nil {
-			return s.cannotWrite(err)
-		}
+	if err := s.makeDirs(); err != nil {
+		return s.cannotWrite(err)
 	}
 	if err := s.takeLock(); err != nil {
 		return err
 	}
-	if err := s.openIndex(); err != nil {
+	err := s.read()
+	if errors.Is(err, ErrDamaged) && s.anew == nil {
+		if err := s.setIndexAside(err); err != nil {
+			return s.cannotWrite(err)
+		}
+		err = s.read()
+	}
+	if err != nil {
 		return err
 	}
+	if err := s.reserve.make(); noSpace(err) {
+		s.reserve.release()
+	} else if err != nil {
+		return s.cannotWrite(err)
+	}
+	if err := s.cfg.disk.syncDir(s.dir); err != nil {
+		return s.cannotWrite(err)
+	}
+	return nil
+}
+
+// read reads the index and what the journal has beyond it. It returns ErrDamaged when the index is not what was written.
+func (s *Store) read() error {
 	if err := s.countDamaged(); err != nil {
+		return err
+	}
+	if err := s.openIndex(); err != nil {
 		return err
 	}
 	if err := s.replay(); err != nil {
@@ -68,12 +100,62 @@ func (s *Store) open() error {
 	if err := s.sweepLarge(); err != nil {
 		return s.cannotWrite(err)
 	}
-	if err := s.reserve.make(); noSpace(err) {
-		s.reserve.release()
-	} else if err != nil {
-		return s.cannotWrite(err)
+	if err := s.madeAnew(); err != nil {
+		return err
+	}
+	return s.carry()
+}
+
+// carry lets the journal carry all there is, where it does not yet: an earlier version kept no checkpoint, or something was missing.
+func (s *Store) carry() error {
+	if !s.bare {
+		return nil
+	}
+	err := s.writeCheckpoint(false)
+	if err == nil || noSpace(err) || errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return s.cannotWrite(err)
+}
+
+// makeDirs makes the directories that are missing. Their names survive power loss before anything is written to them, also when a
+// process before this one made them and was cut off.
+func (s *Store) makeDirs() error {
+	made, err := missingDirs(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, d := range []string{"", "segments", "large", "damaged"} {
+		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o700); err != nil {
+			return err
+		}
+	}
+	for _, d := range []string{"segments", "large", "damaged", ""} {
+		if err := s.cfg.disk.syncDir(filepath.Join(s.dir, d)); err != nil {
+			return err
+		}
+	}
+	for _, d := range made {
+		if err := s.cfg.disk.syncDir(filepath.Dir(d)); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// missingDirs are those of dir and the directories it is in that are not there, and dir itself in any case.
+func missingDirs(dir string) ([]string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	missing := []string{dir}
+	for d := filepath.Dir(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, os.ErrNotExist) || d == filepath.Dir(d) {
+			return missing, nil
+		}
+		missing = append(missing, d)
+	}
 }
 
 func (s *Store) cannotWrite(err error) error {
@@ -118,13 +200,19 @@ func (s *Store) inUse(pid string) error {
 		ErrInUse, s.dir, pid)
 }
 
-func (s *Store) brokenIndex(err error) error {
-	return fmt.Errorf("the index %s cannot be read: %w; move that file away and start again: it is made anew from %s "+
-		"(mail delivered lately may then be delivered once more)", s.index.path, err, filepath.Join(s.dir, "segments"))
-}
-
 // openIndex opens the bbolt file and reads what must be known of it at all times.
 func (s *Store) openIndex() error {
+	if err := s.findCheckpoint(); err != nil {
+		return s.cannotWrite(err)
+	}
+	if err := s.examine(); err != nil {
+		return err
+	}
+	return s.useIndex()
+}
+
+// useIndex opens the bbolt file, making it if there is none. It returns ErrDamaged when it is not one of ours.
+func (s *Store) useIndex() error {
 	err := s.index.open()
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -132,13 +220,16 @@ func (s *Store) openIndex() error {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), noSpace(err):
 		return s.cannotWrite(err)
 	case err != nil:
-		return s.brokenIndex(err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err := s.prepareIndex(); err != nil {
 		return err
 	}
 	if err := s.index.view(s.load); err != nil {
-		return s.brokenIndex(err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if s.partial {
+		return s.loadCheckpoint()
 	}
 	return nil
 }
@@ -148,8 +239,10 @@ func (s *Store) prepareIndex() error {
 	var p progress
 	known := false
 	err := s.index.view(func(tx *bolt.Tx) error {
-		b := tx.Bucket(meta)
-		if b == nil {
+		if tx.Bucket(meta) == nil {
+			if first, _ := tx.Cursor().First(); first != nil {
+				return errors.New("a database of something else")
+			}
 			return nil
 		}
 		known = true
@@ -157,74 +250,65 @@ func (s *Store) prepareIndex() error {
 		p, err = progressIn(tx)
 		return err
 	})
-	if err != nil {
-		return s.brokenIndex(err)
+	switch {
+	case known && p.Schema > schema:
+		return s.newer(p.Schema)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	case p.Partial:
+		return fmt.Errorf("%w: making it anew was cut short", ErrDamaged)
+	case !known:
+		return s.createIndex()
 	}
-	if known && p.Schema > schema {
-		return fmt.Errorf("the queue in %s was written by a newer dinkymail (schema %d, this one knows %d); "+
-			"run that version or a later one", s.dir, p.Schema, schema)
-	}
-	if !known {
-		if err := s.createIndex(); err != nil {
-			return s.cannotWrite(err)
-		}
-		return nil
-	}
-	s.salt, s.count, s.pos = p.Salt, p.Count, position{seg: p.Seg, off: p.Off}
-	if err := s.index.db.Update(makeBuckets); err != nil { // an earlier version made fewer
-		return s.cannotWrite(err)
-	}
+	s.salt, s.count, s.pos, s.notes = p.Salt, p.Count, position{seg: p.Seg, off: p.Off}, p.Notes
 	return s.raise(p)
+}
+
+func (s *Store) newer(written int) error {
+	return fmt.Errorf("the queue in %s was written by a newer dinkymail (schema %d, this one knows %d); run that version or a later one",
+		s.dir, written, schema)
 }
 
 // raise notes the schema of this version before anything is written by it. An earlier version would drop what it does not know
 // of a record, so it must not open the store from now on.
 func (s *Store) raise(p progress) error {
+	s.bare = s.bare || p.Schema < summed // that version kept no checkpoint
 	if p.Schema == schema {
 		return nil
 	}
 	p.Schema = schema
-	err := s.index.db.Update(func(tx *bolt.Tx) error { return putProgress(tx, p) })
+	err := s.index.update(func(tx *bolt.Tx) error {
+		if err := errors.Join(makeBuckets(tx), takeNotes(tx, &p)); err != nil {
+			return err
+		}
+		return putProgress(tx, p)
+	})
+	s.notes = p.Notes
+	if errors.Is(err, ErrDamaged) {
+		return err
+	}
 	if err != nil {
 		return s.cannotWrite(err)
 	}
 	return nil
 }
 
-// createIndex begins an index where the first segment there is begins: with none, or where somebody moved a bad index away.
-func (s *Store) createIndex() error {
-	numbers, err := s.segmentNumbers()
-	if err != nil {
-		return err
+// takeNotes moves the notes of schema 2 to where they are now.
+func takeNotes(tx *bolt.Tx, p *progress) error {
+	b := tx.Bucket(notes)
+	if b == nil {
+		return nil
 	}
-	var b [8]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	s.salt, s.pos = binary.LittleEndian.Uint64(b[:]), position{seg: 1, off: segmentHead}
-	for _, n := range slices.Backward(numbers) {
-		s.pos.seg = n
-		err := s.files.use(n, func(f file) error {
-			if salt, ok := saltOf(f); ok {
-				s.salt = salt
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if len(numbers) > 0 {
-		s.log.Warn("no index: it is made anew from the journal", "path", s.index.path, "n", len(numbers))
-	}
-	return s.index.db.Update(func(tx *bolt.Tx) error {
-		if err := makeBuckets(tx); err != nil {
-			return err
-		}
-		return putProgress(tx, progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off})
+	p.Notes = make(map[string]string)
+	err := b.ForEach(func(k, v []byte) error {
+		p.Notes[string(k)] = string(v)
+		return nil
 	})
+	return errors.Join(err, tx.DeleteBucket(notes))
 }
 
 func makeBuckets(tx *bolt.Tx) error {
-	for _, name := range slices.Concat(bucketOf[waiting:], orderOf[waiting:], [][]byte{segments, meta, notes}) {
+	for _, name := range slices.Concat(bucketOf[waiting:], orderOf[waiting:], [][]byte{segments, meta}) {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -253,11 +337,9 @@ func (s *Store) load(tx *bolt.Tx) error {
 		}
 		return nil
 	})
-	s.notes = make(map[string]string)
-	err = errors.Join(err, tx.Bucket(notes).ForEach(func(k, v []byte) error {
-		s.notes[string(k)] = string(v)
-		return nil
-	}))
+	if s.notes == nil {
+		s.notes = make(map[string]string)
+	}
 	newest := int64(0)
 	for k := waiting; k <= removed; k++ {
 		last, v := tx.Bucket(bucketOf[k]).Cursor().Last()
@@ -310,7 +392,7 @@ func (s *Store) Close() error {
 	close(s.quit)
 	s.journal.close()
 	s.running.Wait()
-	err := errors.Join(s.lastFlush(), s.index.settle())
+	err := errors.Join(s.lastFlush(), s.index.settle(), s.sumUp())
 	s.journal.seal()
 	s.journal.active = nil
 	return errors.Join(err, s.abandon())
@@ -320,7 +402,7 @@ func (s *Store) Close() error {
 func (s *Store) lastFlush() error {
 	for {
 		s.mu.Lock()
-		n := len(s.fresh) + len(s.flush) + s.noted - s.saved
+		n := len(s.fresh) + len(s.flush)
 		s.mu.Unlock()
 		if n == 0 || s.Broken() != nil {
 			return nil

@@ -166,13 +166,7 @@ func (f *powerFile) Sync() error {
 // acknowledged is there: bodies byte for byte, what was recorded as finished or removed is that, and notes. POWER_SEEDS sets how many
 // stores are tried, each with some dozens of outages; 3 without.
 func TestPowerLoss(t *testing.T) {
-	seeds := uint64(3)
-	if v := os.Getenv("POWER_SEEDS"); v != "" {
-		var err error
-		if seeds, err = strconv.ParseUint(v, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
+	seeds := numberFrom(t, "POWER_SEEDS", 3)
 	var outages atomic.Int64
 	if os.Getenv("POWER_SEEDS") != "" {
 		t.Cleanup(func() { fmt.Printf("%d stores, %d outages\n", seeds, outages.Load()) })
@@ -183,6 +177,20 @@ func TestPowerLoss(t *testing.T) {
 			outages.Add(powerLoss(t, seed))
 		})
 	}
+}
+
+// numberFrom is a number from the environment.
+func numberFrom(t *testing.T, name string, without uint64) uint64 {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		return without
+	}
+	n, err := strconv.ParseUint(v, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 const intoTrash = "removed "

@@ -14,7 +14,11 @@ func (s *Store) apply(batch []*change, seg uint32, end int64) {
 	s.written = time.Now()
 	s.claims.due.clock = nanos(s.written)
 	for _, c := range batch {
-		if c.kind != kindProbe {
+		switch c.kind {
+		case kindProbe:
+		case kindNote:
+			_ = s.applyNote(c.meta) // it was encoded by newNote
+		default:
 			s.applyOne(c)
 		}
 	}

@@ -91,8 +91,16 @@ type Store struct {
 	maxID    queue.ID // the greatest ID the index may have
 	damaged  int
 	notes    map[string]string
-	noted    int // changes of notes
-	saved    int // those of them that the index has
+	spoiled  map[queue.ID]bool // messages whose body was found damaged since Open
+	indexed  snapshot          // what the index has: no states
+	serving  atomic.Bool       // Open is done
+	carried  bool              // the journal has all there is, so that a damaged index can be made anew without loss
+	partial  bool              // the index is being made anew, and does not have all of the checkpoint yet
+
+	// Of Open, then of the goroutine that looks after segments.
+	held checkpoint // the newest one
+	bare bool       // the journal does not carry everything by itself: a checkpoint must be written
+	anew *anew      // set while the index is made anew
 }
 
 // position is a place in the journal.

@@ -20,7 +20,7 @@ import (
 )
 
 // fieldsOf says how many fields the record types have, by schema.
-var fieldsOf = map[int]int{1: 45, 2: 48}
+var fieldsOf = map[int]int{1: 45, 2: 48, 3: 48}
 
 // A version that does not know a field would lose it when it writes the record anew. So a record type with another number of
 // fields is another schema, and every version before refuses the store.
