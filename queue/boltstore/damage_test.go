@@ -31,12 +31,19 @@ func crash(t *testing.T, s *Store) {
 // logged opens a store and gives what it logs.
 func logged(t *testing.T, dir string) (*Store, string) {
 	t.Helper()
+	s, b := spoken(t, dir)
+	return s, b.String()
+}
+
+// spoken is logged for what the store says later; it is read after Close.
+func spoken(t *testing.T, dir string) (*Store, *bytes.Buffer) {
+	t.Helper()
 	var b bytes.Buffer
 	s, err := Open(dir, Config{}, slog.New(slog.NewTextHandler(&b, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, b.String()
+	return s, &b
 }
 
 // journalOf is the only segment with anything in it, without the zeros behind its end.
@@ -133,7 +140,8 @@ func TestGarbledMiddle(t *testing.T) {
 	}
 }
 
-// A body damaged, cut off or missing gives ErrDamaged with the name of the file, small or large; others are read as ever.
+// A body damaged, cut off or missing gives ErrDamaged with the name of the file, small or large, and is counted and reported once;
+// others are read as ever.
 func TestDamagedBody(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Config{})
@@ -155,8 +163,8 @@ func TestDamagedBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, dir, Config{})
-	for _, id := range []queue.ID{small, large} {
+	s, said := spoken(t, dir)
+	for _, id := range []queue.ID{small, large, small, large} {
 		r, err := s.Body(id)
 		if err == nil {
 			_, err = io.Copy(io.Discard, r)
@@ -167,7 +175,15 @@ func TestDamagedBody(t *testing.T) {
 		}
 	}
 	mustRead(t, s, good, "good")
+	if st := s.Stats(); st.Damaged != 2 {
+		t.Fatalf("stats %+v", st)
+	}
 	shut(t, s)
+	for _, id := range []queue.ID{small, large} {
+		if log := said.String(); strings.Count(log, "id="+string(id)) != 1 || !strings.Contains(log, "level=ERROR") {
+			t.Fatalf("log: %s", log)
+		}
+	}
 	if err := errors.Join(os.Remove(path), os.Remove(filepath.Join(dir, "large", string(large)))); err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +204,7 @@ func TestDamagedBody(t *testing.T) {
 }
 
 // A record of the index that cannot be read is set aside with its body when somebody comes across it, and neither Claim nor
-// List nor Expire is stopped by it.
+// List nor Expire is stopped by it. The next start reads it back from the journal.
 func TestDamagedRecord(t *testing.T) {
 	for name, spoil := range map[string]func(v []byte) []byte{
 		"record": func(v []byte) []byte { return append(v[:placeSize:placeSize], 0xff, 0xff) },
@@ -227,42 +243,40 @@ func TestDamagedRecord(t *testing.T) {
 
 func damagedRecord(t *testing.T, spoil func([]byte) []byte, meet func(*testing.T, *Store, queue.ID)) {
 	dir := t.TempDir()
-	s := open(t, dir, Config{})
+	s := open(t, dir, noFlush)
 	first, bad, last := mustKeep(t, s, "first"), mustKeep(t, s, "bad"), mustKeep(t, s, "last")
 	shut(t, s)
-	db, err := bolt.Open(filepath.Join(dir, "queue.db"), 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bolt.Tx) error {
+	s = open(t, dir, noFlush)
+	err := s.index.update(func(tx *bolt.Tx) error {
 		b := tx.Bucket(bucketOf[waiting])
 		return b.Put([]byte(bad), spoil(bytes.Clone(b.Get([]byte(bad)))))
 	})
-	if err := errors.Join(err, db.Close()); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, dir, Config{})
 	meet(t, s, bad)
-	for range 2 {
-		mustRead(t, s, first, "first")
-		mustRead(t, s, last, "last")
-		if _, err := s.Get(bad); !errors.Is(err, queue.ErrNotFound) {
-			t.Fatalf("Get: %v", err)
-		}
-		if st := s.Stats(); st.Waiting != 2 || st.Damaged != 1 {
-			t.Fatalf("stats %+v", st)
-		}
-		if _, err := os.Stat(filepath.Join(dir, "damaged", string(bad)+".record")); err != nil {
-			t.Fatal(err)
-		}
-		shut(t, s)
-		s = open(t, dir, Config{})
+	mustRead(t, s, first, "first")
+	mustRead(t, s, last, "last")
+	if _, err := s.Get(bad); !errors.Is(err, queue.ErrNotFound) {
+		t.Fatalf("Get: %v", err)
 	}
-	ms, err := s.Claim(10, time.Minute)
-	if err != nil || len(ms) != 2 {
-		t.Fatalf("Claim: %d messages, %v", len(ms), err)
+	if st := s.Stats(); st.Waiting != 2 || st.Damaged != 1 {
+		t.Fatalf("stats %+v", st)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "damaged", string(bad)+".record")); err != nil {
+		t.Fatal(err)
 	}
 	shut(t, s)
+	for range 2 {
+		s = open(t, dir, Config{})
+		for id, text := range map[queue.ID]string{first: "first", bad: "bad", last: "last"} {
+			mustRead(t, s, id, text)
+		}
+		if st := s.Stats(); st.Waiting != 3 || st.Damaged != 1 {
+			t.Fatalf("stats %+v", st)
+		}
+		shut(t, s)
+	}
 }
 
 // A second store on the same directory is refused with the process that has it, and does the first no harm.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -46,8 +48,52 @@ func FuzzModel(f *testing.F) {
 		queuetest.Fuzz(t, func(t *testing.T, dir string) (queue.Store, func()) {
 			s := open(t, dir, smallConfig)
 			return s, func() { shut(t, s) }
-		}, input)
+		}, harm, input)
 	})
+}
+
+// Whatever becomes of the index while the store is closed, cleanly or not, the store answers as a few maps would: nothing is lost, and
+// nothing that was settled comes back.
+func TestModelHarmed(t *testing.T) {
+	queuetest.Model(t, func(t *testing.T, dir string) (queue.Store, func()) {
+		s := open(t, dir, harmedConfig)
+		return s, func() { shut(t, s) }
+	}, harm)
+}
+
+// harmedConfig has limits at which a few messages fill a segment, so that segments are compacted and deleted all the time.
+var harmedConfig = Config{SegmentBytes: 4 << 10, LargeBytes: 8 << 10, FlushRecords: 3, FlushDelay: time.Millisecond, ReserveBytes: 4096}
+
+// harm deletes or damages the index.
+func harm(t *testing.T, dir string, pick func(n int) int) {
+	t.Helper()
+	path := filepath.Join(dir, "queue.db")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := len(bytes.TrimRight(b, "\x00"))
+	if pick(2) == 0 {
+		_ = os.Remove(filepath.Join(dir, "sum")) // as after a crash
+	}
+	switch pick(5) {
+	case 0:
+		err = os.Remove(path)
+	case 1:
+		err = os.Truncate(path, int64(pick(used)))
+	case 2:
+		b[pick(used)] ^= byte(1 + pick(255))
+		err = os.WriteFile(path, b, 0o600)
+	default:
+		page, with := 4096*pick(used/4096+1), pick(2)
+		for i := range 4096 {
+			b[page+i] = byte(with * i)
+		}
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Whatever stands before a record in the index, it is a place that is written as it was read, or an error.
