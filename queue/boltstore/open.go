@@ -32,7 +32,7 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 	s.files = files{s: s, open: make(map[uint32]*shared)}
 	s.reserve = reserve{s: s}
 	s.journal = journal{s: s, kick: make(chan struct{}, 1), lazy: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-		zeros: make([]byte, zerosAhead)}
+		zeros: make([]byte, min(zerosAhead, s.cfg.SegmentBytes))}
 	s.forget()
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.abandon())

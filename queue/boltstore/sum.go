@@ -34,7 +34,7 @@ func (s *Store) sumUp() error {
 	if !ok {
 		return nil
 	}
-	sum, err := sumOf(f)
+	sum, err := sumOf(f, m)
 	if err != nil {
 		return err
 	}
@@ -46,13 +46,10 @@ func (s *Store) sumUp() error {
 	return nil
 }
 
-// sumOf is the CRC-32C of the CRC-32C of each sumChunk bytes.
-func sumOf(f *os.File) (uint32, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	sums := make([]byte, 4*((st.Size()+sumChunk-1)/sumChunk))
+// sumOf is the CRC-32C of the CRC-32C of each sumChunk bytes, up to where the file is used.
+func sumOf(f *os.File, m boltMeta) (uint32, error) {
+	size := int64(m.pages) * m.pageSize
+	sums := make([]byte, 4*((size+sumChunk-1)/sumChunk))
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var all sync.WaitGroup
@@ -64,7 +61,7 @@ func sumOf(f *os.File) (uint32, error) {
 				if 4*i >= int64(len(sums)) {
 					return
 				}
-				n, err := f.ReadAt(buf, i*sumChunk)
+				n, err := f.ReadAt(buf[:min(sumChunk, size-i*sumChunk)], i*sumChunk)
 				if err != nil && err != io.EOF {
 					failed.Store(&err)
 					return
@@ -111,7 +108,7 @@ func (s *Store) examine() error {
 		var want uint32
 		text, _ := os.ReadFile(s.sumPath()) // none after a crash
 		if _, err := fmt.Sscanf(string(text), "%d %x", &tx, &want); err == nil && tx == m.tx {
-			got, err := sumOf(f)
+			got, err := sumOf(f, m)
 			if err == nil && got == want {
 				return nil
 			}
