@@ -111,7 +111,10 @@ func (s *Store) carry() error {
 	if !s.bare {
 		return nil
 	}
-	err := s.writeCheckpoint(false)
+	err := s.flushOnce()
+	if err == nil {
+		err = s.writeCheckpoint(false)
+	}
 	if err == nil || noSpace(err) || errors.Is(err, ErrDamaged) {
 		return err
 	}

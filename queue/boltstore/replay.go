@@ -77,6 +77,7 @@ func (s *Store) resume(end position, last uint32) error {
 	if err != nil {
 		return s.cannotWrite(err)
 	}
+	s.bare = s.bare || next > 1
 	s.pos = position{seg: next, off: segmentHead}
 	s.journal.begin(f, next, segmentHead)
 	return nil

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,13 +39,16 @@ func (s *Store) sumUp() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.sumPath(), fmt.Appendf(nil, "%d %x\n", m.tx, sum), 0o600); err != nil {
+	if err := os.WriteFile(s.sumPath(), sumLine(m, sum), 0o600); err != nil {
 		// Without it the index is walked through at the next Open, which takes a little longer.
 		s.log.Debug("checksum of the index not written", "path", s.sumPath(), "err", err)
 		_ = os.Remove(s.sumPath())
 	}
 	return nil
 }
+
+// sumLine is what stands in the file: the transaction and the sum, in eight digits.
+func sumLine(m boltMeta, sum uint32) []byte { return fmt.Appendf(nil, "%d %08x\n", m.tx, sum) }
 
 // sumOf is the CRC-32C of the CRC-32C of each sumChunk bytes, up to where the file is used.
 func sumOf(f *os.File, m boltMeta) (uint32, error) {
@@ -104,16 +108,15 @@ func (s *Store) examine() error {
 	// What an earlier version kept and the journal does not have is worth more than that all of it agrees.
 	s.carried = gaps(numbers, max(s.held.number, 1)) == 0
 	if s.carried {
-		var tx uint64
-		var want uint32
-		text, _ := os.ReadFile(s.sumPath()) // none after a crash
-		if _, err := fmt.Sscanf(string(text), "%d %x", &tx, &want); err == nil && tx == m.tx {
-			got, err := sumOf(f, m)
-			if err == nil && got == want {
+		was, _ := os.ReadFile(s.sumPath()) // none after a crash
+		if is := sumLine(m, 0); len(was) == len(is) && bytes.HasSuffix(was, is[len(is)-1:]) && bytes.HasPrefix(was, is[:len(is)-9]) {
+			sum, err := sumOf(f, m)
+			if err == nil && bytes.Equal(was, sumLine(m, sum)) {
 				return nil
 			}
 			return fmt.Errorf("%w: it is not what was written: %w", ErrDamaged, errors.Join(errPage, err))
 		}
 	}
+	s.bare = s.bare || !s.carried
 	return soundIndex(f, m, s.carried)
 }
