@@ -135,6 +135,9 @@ func (x *index) view(f func(tx *bolt.Tx) error) (err error) {
 		if errors.Is(err, ErrDamaged) {
 			x.condemn(err)
 		}
+		if errors.Is(err, errPage) && x.s.serving.Load() {
+			_ = x.s.fail(err) // who asks next is told
+		}
 	}()
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	return x.db.View(f)
@@ -153,7 +156,7 @@ func (x *index) update(f func(tx *bolt.Tx) error) (err error) {
 func recovered(err *error, faults bool) {
 	debug.SetPanicOnFault(faults)
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("index %w: %v", ErrDamaged, p)
+		*err = fmt.Errorf("index %w: %w: %v", ErrDamaged, errPage, p)
 	}
 }
 
