@@ -101,5 +101,5 @@ type Stats struct {
 	Removed  int       // in the trash
 	Trash    int64     // bytes of the bodies there
 	Oldest   time.Time // when the oldest waiting message was accepted; zero without one
-	Damaged  int       // records set aside because they could not be read
+	Damaged  int       // records and bodies set aside because they could not be read or are not known, and bodies found damaged
 }
