@@ -107,7 +107,7 @@ func aged(t *testing.T, dir string) string {
 }
 
 // usedOf is the index up to where the file is used.
-func usedOf(t *testing.T, dir string) []byte {
+func usedOf(t testing.TB, dir string) []byte {
 	t.Helper()
 	f, err := os.Open(filepath.Join(dir, "queue.db"))
 	if err != nil {

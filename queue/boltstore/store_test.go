@@ -94,6 +94,28 @@ func harm(t *testing.T, dir string, pick func(n int) int) {
 	}
 }
 
+// Whatever stands before a record in the index, it is a place that is written as it was read, or an error.
+func FuzzPlace(f *testing.F) {
+	p := place{kept: waiting, key: 17, accepted: 4711, body: location{where: inSegment, seg: 3, off: 64, n: 12, crc: 99}}
+	f.Add(p.append(nil))
+	f.Add(append(p.append(nil), "record"...))
+	f.Add(p.value([]byte("record")))
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, v []byte) {
+		p, record, err := parsePlace(waiting, v)
+		if err != nil {
+			return
+		}
+		again := append(p.append(nil), record...)
+		if v[0] == 2 {
+			again = p.value(record)
+		}
+		if !bytes.Equal(again, v) {
+			t.Fatalf("read %x, written %x", v, again)
+		}
+	})
+}
+
 func open(t testing.TB, dir string, cfg Config) *Store {
 	t.Helper()
 	s, err := Open(dir, cfg, quiet)
