@@ -341,6 +341,37 @@ func TestOutageAndRestartLoseNothing(t *testing.T) {
 	a.awaitStatus(id, "delivered")
 }
 
+// Whatever becomes of the index between two starts, what waits is delivered, what was delivered is not delivered again, and its history
+// is there.
+func TestLostIndexLosesNothing(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"gone":   os.Remove,
+		"zeroed": func(path string) error { return os.WriteFile(path, make([]byte, 64<<10), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			hop, settings := upstream(t)
+			dir := t.TempDir()
+			a := start(t, dir, settings...)
+			done := a.send("delivered")
+			a.awaitStatus(done, "delivered")
+			hop.Stop()
+			waits := a.send("waiting")
+			a.log.wait(t, "lane held")
+			a.end()
+			if err := harm(filepath.Join(dir, "data", "queue.db")); err != nil {
+				t.Fatal(err)
+			}
+			a = start(t, dir, settings...)
+			a.awaitStatus(done, "delivered")
+			hop.Start()
+			a.awaitStatus(waits, "delivered")
+			if got := hop.Messages(); len(got) != 2 {
+				t.Errorf("%d messages arrived, want 2", len(got))
+			}
+		})
+	}
+}
+
 // Without any settings mail is captured, shown parsed and raw, and stays here also when production opens the same directory.
 func TestDevelopmentModeCaptures(t *testing.T) {
 	hop, settings := upstream(t)
