@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 	bolt "go.etcd.io/bbolt"
@@ -23,7 +24,11 @@ import (
 type checkpoint struct {
 	number uint32 // 0: there is none
 	size   int64
+	failed time.Time // when it was last tried in vain to write another
 }
+
+// checkpointPause is how long nothing is tried after that.
+const checkpointPause = 10 * time.Second
 
 // checkpointSync is how much of a checkpoint is written before it is synced, so that the journal's syncs need not wait for more.
 const checkpointSync = 4 << 20
@@ -167,6 +172,9 @@ func (w *checkpointWriter) records(tx *bolt.Tx, k kept) error {
 	var meta []byte
 	return tx.Bucket(bucketOf[k]).ForEach(func(id, v []byte) error {
 		p, record, err := parsePlace(k, v)
+		if err != nil && !w.s.carried {
+			return nil // set aside by whoever asks for it; an earlier version's index is all there is
+		}
 		if err != nil || !queue.ID(id).Valid() {
 			return fmt.Errorf("%w: record of %s: %w", ErrDamaged, id, errors.Join(err, errRecord))
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"time"
 
 	"dinkymail/queue"
 )
@@ -31,6 +32,7 @@ func (s *Store) tidy() {
 	}
 	if s.checkpointDue(&has, dead) {
 		if err := s.writeCheckpoint(s.reserve.tight.Load()); err != nil && !errors.Is(err, queue.ErrClosed) {
+			s.held.failed = time.Now()
 			s.log.Warn("checkpoint not written: segments stay for longer", "path", s.dir, "err", err)
 		}
 	}
@@ -59,6 +61,9 @@ func (s *Store) dead(has *snapshot) (map[uint32]int64, error) {
 
 // checkpointDue reports whether the segments that only wait for a checkpoint are worth one. On a full disk any is.
 func (s *Store) checkpointDue(has *snapshot, dead map[uint32]int64) bool {
+	if time.Since(s.held.failed) < checkpointPause {
+		return false
+	}
 	waiting := int64(0)
 	for n, size := range dead {
 		if n >= s.held.number {

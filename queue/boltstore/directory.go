@@ -3,56 +3,58 @@ package boltstore
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"dinkymail/queue"
 )
 
 // makeDirs makes the directories that are missing. Their names survive power loss before anything is written to them, also when a
 // process before this one made them and was cut off.
 func (s *Store) makeDirs() error {
-	made, err := missingDirs(s.dir)
+	dir, err := filepath.Abs(s.dir)
 	if err != nil {
 		return err
 	}
+	made := missingDirs(dir)
 	for _, d := range []string{"", "segments", "large", "damaged"} {
-		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
 			return err
 		}
 	}
 	for _, d := range []string{"segments", "large", "damaged", ""} {
-		if err := s.cfg.disk.syncDir(filepath.Join(s.dir, d)); err != nil {
+		if err := s.cfg.disk.syncDir(filepath.Join(dir, d)); err != nil {
 			return err
 		}
 	}
+	if len(made) == 0 { // whoever made it may not let us read the directory it is in
+		_ = s.cfg.disk.syncDir(filepath.Dir(dir))
+	}
 	for _, d := range made {
-		if err := s.cfg.disk.syncDir(filepath.Dir(d)); err != nil {
+		if err := s.cfg.disk.syncDir(filepath.Dir(d)); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 	}
 	return nil
 }
 
-// missingDirs are those of dir and the directories it is in that are not there, and dir itself in any case.
-func missingDirs(dir string) ([]string, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, err
-	}
-	missing := []string{dir}
-	for d := filepath.Dir(dir); ; d = filepath.Dir(d) {
-		if _, err := os.Stat(d); !errors.Is(err, os.ErrNotExist) || d == filepath.Dir(d) {
-			return missing, nil
+// missingDirs are those of dir and the directories it is in that are not there.
+func missingDirs(dir string) (missing []string) {
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			return missing
 		}
-		missing = append(missing, d)
+		missing = append(missing, dir)
 	}
 }
 
 func (s *Store) cannotWrite(err error) error {
 	switch {
-	case noSpace(err):
+	case noSpace(err), errors.Is(err, queue.ErrNoSpace):
 		return fmt.Errorf("no space left for the queue in %s: %w; free space on this disk", s.dir, err)
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("cannot write the queue in %s: %w; the kernel's log (dmesg) tells why, check that disk and mount it for writing again",

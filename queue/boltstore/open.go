@@ -104,7 +104,10 @@ func (s *Store) carry() error {
 	if err == nil {
 		err = s.writeCheckpoint(false)
 	}
-	if err == nil || noSpace(err) || errors.Is(err, ErrDamaged) {
+	switch {
+	case err == nil, noSpace(err), errors.Is(err, queue.ErrNoSpace): // it is tried again
+		return nil
+	case errors.Is(err, ErrDamaged):
 		return err
 	}
 	return s.cannotWrite(err)

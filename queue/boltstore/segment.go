@@ -156,7 +156,7 @@ func (r *reader) head(off int64) (entryHead, []byte, error) {
 	}
 	h := entryHead{kind: kind(b[4]), batch: binary.LittleEndian.Uint32(b[12:]), meta: int(binary.LittleEndian.Uint32(b[16:])),
 		crc: binary.LittleEndian.Uint32(b[20:]), body: int64(binary.LittleEndian.Uint64(b[24:]))}
-	if binary.LittleEndian.Uint32(b) != recordMagic || h.kind < kindPut || h.kind > kindEnd || h.meta > maxMeta ||
+	if binary.LittleEndian.Uint32(b) != recordMagic || h.kind < kindPut || h.kind > kindEnd || h.meta > maxMeta+placed ||
 		binary.LittleEndian.Uint32(b[8:]) != r.seg || binary.LittleEndian.Uint64(b[32:]) != r.salt || h.body < 0 {
 		return entryHead{}, nil, errNoRecord
 	}
