@@ -140,13 +140,13 @@ func (s *Store) newCheckpoint(seg uint32, living bool) (*checkpointWriter, error
 }
 
 func (w *checkpointWriter) fill(tx *bolt.Tx, p progress) error {
-	for name, text := range p.Notes {
-		c, err := newNote(name, text)
+	for _, n := range p.Notes {
+		b, err := n.encode()
 		if err != nil {
 			return err
 		}
 		w.end.Notes++
-		if err := w.add(entryHead{kind: kindNote, meta: len(c.meta)}, c.meta); err != nil {
+		if err := w.add(entryHead{kind: kindNote, meta: len(b)}, b); err != nil {
 			return err
 		}
 	}

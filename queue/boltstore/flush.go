@@ -63,7 +63,7 @@ func (s *Store) beginFlush() *snapshot {
 		s.flushing = snapshot{
 			states: s.flush, live: maps.Clone(s.live),
 			to: progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Count: s.count,
-				Notes: maps.Clone(s.notes), Partial: s.partial},
+				Notes: listed(s.notes), Partial: s.partial},
 		}
 	}
 	sn := s.flushing

@@ -7,7 +7,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// note is how a note stands in the journal.
+// note is how a note stands in the journal and in the index. Its bytes are no text, which would have to be UTF-8.
 type note struct {
 	_    struct{} `cbor:",toarray"`
 	Name []byte
@@ -27,11 +27,32 @@ func (s *Store) SetNote(name, text string) error {
 }
 
 func newNote(name, text string) (*change, error) {
-	b, err := cbor.Marshal(note{Name: []byte(name), Text: []byte(text)})
+	b, err := note{Name: []byte(name), Text: []byte(text)}.encode()
+	return &change{kind: kindNote, meta: b}, err
+}
+
+func (n note) encode() ([]byte, error) {
+	b, err := cbor.Marshal(n)
 	if err != nil {
 		return nil, fmt.Errorf("encode a note: %w", err)
 	}
-	return &change{kind: kindNote, meta: b}, nil
+	return b, nil
+}
+
+// listed and named are notes as they stand in the index and as they are in memory.
+func listed(all map[string]string) (list []note) {
+	for name, text := range all {
+		list = append(list, note{Name: []byte(name), Text: []byte(text)})
+	}
+	return list
+}
+
+func named(list []note) map[string]string {
+	all := make(map[string]string)
+	for _, n := range list {
+		all[string(n.Name)] = string(n.Text)
+	}
+	return all
 }
 
 // applyNote changes a note as the journal says. It is called with mu held.

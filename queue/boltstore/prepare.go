@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -75,7 +76,7 @@ func (s *Store) prepareIndex() error {
 	case !known:
 		return s.createIndex()
 	}
-	s.salt, s.count, s.pos, s.notes = p.Salt, p.Count, position{seg: p.Seg, off: p.Off}, p.Notes
+	s.salt, s.count, s.pos, s.notes = p.Salt, p.Count, position{seg: p.Seg, off: p.Off}, named(p.Notes)
 	return s.raise(p)
 }
 
@@ -98,7 +99,7 @@ func (s *Store) raise(p progress) error {
 		}
 		return putProgress(tx, p)
 	})
-	s.notes = p.Notes
+	s.notes = named(p.Notes)
 	if errors.Is(err, ErrDamaged) {
 		return err
 	}
@@ -114,9 +115,8 @@ func takeNotes(tx *bolt.Tx, p *progress) error {
 	if b == nil {
 		return nil
 	}
-	p.Notes = make(map[string]string)
 	err := b.ForEach(func(k, v []byte) error {
-		p.Notes[string(k)] = string(v)
+		p.Notes = append(p.Notes, note{Name: bytes.Clone(k), Text: bytes.Clone(v)})
 		return nil
 	})
 	return errors.Join(err, tx.DeleteBucket(notes))

@@ -17,9 +17,9 @@ type progress struct {
 	Off    int64    `cbor:"4,keyasint"`
 	Count  counters `cbor:"5,keyasint"`
 
-	Notes   map[string]string `cbor:"6,keyasint,omitempty"`
-	Partial bool              `cbor:"7,keyasint,omitempty"` // it is being made anew, and of no use before that is done
-	Sum     uint32            `cbor:"8,keyasint,omitempty"` // CRC-32C of all bytes before; the last four are it
+	Notes   []note `cbor:"6,keyasint,omitempty"`
+	Partial bool   `cbor:"7,keyasint,omitempty"` // it is being made anew, and of no use before that is done
+	Sum     uint32 `cbor:"8,keyasint,omitempty"` // CRC-32C of all bytes before; the last four are it
 }
 
 func putProgress(tx *bolt.Tx, to progress) error {
