@@ -134,6 +134,9 @@ func (m *move) add(from location, id queue.ID) error {
 	}
 	if err != nil || at.body != from {
 		m.s.unlockID(id)
+		if errors.Is(err, ErrDamaged) {
+			m.s.harmed(id, err)
+		}
 		if errors.Is(err, queue.ErrNotFound) || errors.Is(err, ErrDamaged) {
 			return nil // a damaged body stays where it is, and whoever asks for it is told
 		}

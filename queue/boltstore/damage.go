@@ -57,6 +57,7 @@ func (s *Store) countDamaged() error {
 	if err != nil {
 		return fmt.Errorf("read what was set aside: %w", err)
 	}
+	s.recallHarm(names)
 	for _, e := range names {
 		if filepath.Ext(e.Name()) == ".record" {
 			s.damaged++

@@ -28,7 +28,7 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 		dir: dir, cfg: cfg.withDefaults(), log: log,
 		quit: make(chan struct{}), dirty: make(chan struct{}, 1), urgent: make(chan struct{}, 1), sparse: make(chan struct{}, 1),
 		flushed: make(chan struct{}), busy: make(map[queue.ID]chan struct{}), fresh: make(map[queue.ID]*state),
-		live: make(map[uint32]int64),
+		live: make(map[uint32]int64), harm: make(map[queue.ID]bool),
 	}
 	s.index = index{s: s, path: s.indexPath(), live: make(map[uint32]int64)}
 	s.files = files{s: s, open: make(map[uint32]*shared)}
@@ -68,6 +68,7 @@ func (s *Store) open() error {
 	if err := s.sweepLarge(); err != nil {
 		return s.cannotWrite(err)
 	}
+	s.forgetHarm()
 	if err := s.reserve.make(); noSpace(err) {
 		s.reserve.release()
 	} else if err != nil {

@@ -90,6 +90,7 @@ type Store struct {
 	oldest   oldest
 	maxID    queue.ID // the greatest ID the index may have
 	damaged  int
+	harm     map[queue.ID]bool // messages whose body was found damaged
 	notes    map[string]string
 	noted    int // changes of notes
 	saved    int // those of them that the index has
@@ -255,7 +256,7 @@ func (s *Store) Remove(id queue.ID) error {
 func (s *Store) Stats() queue.Stats {
 	s.mu.Lock()
 	st := queue.Stats{Waiting: s.count.Waiting, Bytes: s.count.Bytes, Records: s.count.Records, Finished: s.count.Finished, Captured: s.count.Captured,
-		Held: s.count.Held, Removed: s.count.Removed, Trash: s.count.Trash, Damaged: s.damaged}
+		Held: s.count.Held, Removed: s.count.Removed, Trash: s.count.Trash, Damaged: s.damaged + len(s.harm)}
 	s.mu.Unlock()
 	if st.Waiting > 0 {
 		st.Oldest = s.oldestWaiting()
