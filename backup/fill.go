@@ -68,8 +68,13 @@ func (f *filler) wait() error {
 
 func (f *filler) put(m member, mail io.Reader) error {
 	record := m.Message
-	if f.options.Hold && record.Finished.IsZero() && !record.Captured && record.Held == "" {
-		record.Held = heldWhy
+	if record.Finished.IsZero() && !record.Captured {
+		switch {
+		case m.Damaged != "":
+			record.Held = heldBare + " (" + m.Damaged + ")" + heldBounce
+		case f.options.Hold && record.Held == "":
+			record.Held = heldWhy
+		}
 	}
 	whole := m.Mail != ""
 	_, err := f.store.Put(mail, func(size int64) (queue.Message, error) {
@@ -77,17 +82,17 @@ func (f *filler) put(m member, mail io.Reader) error {
 			record.Size = size
 			return record, nil
 		}
-		bare := record // it loses its mail with the Update that follows, which is when it becomes what it was
+		bare := record // it loses its mail with an Update that follows, which is when it becomes what it was
 		bare.Finished, bare.NextAttempt, bare.Captured, bare.Removed = time.Time{}, time.Time{}, false, time.Time{}
 		return bare, nil
 	})
+	if err == nil && m.Damaged != "" { // nothing but the end of a message takes its mail away
+		_, err = f.store.Update(record.ID, func(to *queue.Message) { to.Finished = time.Now() })
+	}
+	if err == nil && !whole {
+		_, err = f.store.Update(record.ID, func(to *queue.Message) { *to = record })
+	}
 	if err != nil {
-		return fmt.Errorf("restore %s: %w", record.ID, err)
-	}
-	if whole {
-		return nil
-	}
-	if _, err := f.store.Update(record.ID, func(to *queue.Message) { *to = record }); err != nil {
 		return fmt.Errorf("restore %s: %w", record.ID, err)
 	}
 	return nil
