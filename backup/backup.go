@@ -58,11 +58,25 @@ type head struct {
 // member is a message's record.
 type member struct {
 	Message queue.Message `json:"message"`
-	// Recipients are Message.Envelope.To in full, since a recipient by itself is written as its address alone.
+	// From and Recipients are the addresses of Message.Envelope, which has none itself. They are written in parts: what was an
+	// address when it was accepted is read, whatever a later version takes for one.
+	From       address     `json:"from"`
 	Recipients []recipient `json:"recipients"`
 	Mail       string      `json:"mail,omitempty"` // SHA-256 of the .eml; empty without one
 	// Damaged is why the mail of a message that should have one is not there.
 	Damaged string `json:"damaged,omitempty"`
+}
+
+type address struct {
+	Local  string `json:"local,omitempty"`
+	Domain string `json:"domain,omitempty"`
+}
+
+type recipient struct {
+	address
+	Notify   message.Notify  `json:"notify,omitempty"`
+	Original string          `json:"original,omitempty"`
+	Old      message.Address `json:"address,omitzero"` // in the first format, in place of its parts
 }
 
 // whose is the record of a mail in the maildrop.
@@ -70,12 +84,6 @@ type whose struct {
 	UID  uint32 `json:"uid"`
 	User string `json:"user,omitempty"`
 	Mail string `json:"mail"` // SHA-256 of the .mail
-}
-
-type recipient struct {
-	Address  message.Address `json:"address"`
-	Notify   message.Notify  `json:"notify,omitempty"`
-	Original string          `json:"original,omitempty"`
 }
 
 // tail is the last member.

@@ -43,7 +43,7 @@ func Verify(r io.Reader) (Summary, error) {
 type Options struct {
 	// Hold holds all waiting mail, so that nothing which was delivered after the backup goes out again by itself.
 	Hold bool
-	// Left takes in a mail of the maildrop, once all messages are there; nil: nothing does.
+	// Left takes in a mail of the maildrop; nil: nothing does.
 	Left func(ctx context.Context, l Left, mail io.Reader) error
 	// Dir is where mail is kept while it is read; empty: where temporary files are.
 	Dir string
@@ -73,9 +73,6 @@ func Restore(ctx context.Context, r io.Reader, s queue.Store, o Options) (Summar
 		left: func(l Left, mail io.Reader) error {
 			if o.Left == nil {
 				return ctx.Err()
-			}
-			if err := fill.wait(); err != nil {
-				return err
 			}
 			return o.Left(ctx, l, mail)
 		},
@@ -188,9 +185,7 @@ func (b *reader) record(h *tar.Header, id queue.ID) error {
 	if err := b.json(h, &m); err != nil {
 		return err
 	}
-	for _, r := range m.Recipients {
-		m.Message.Envelope.To = append(m.Message.Envelope.To, message.Recipient{Address: r.Address, Notify: r.Notify, Original: r.Original})
-	}
+	m.addressed()
 	belongs := b.mailName == fmt.Sprintf(mailPath, id)
 	if m.Message.ID != id || len(m.Message.Results) != len(m.Message.Envelope.To) || (m.Mail != "") != belongs || m.Mail != b.mail {
 		return fmt.Errorf("%w: %s or its mail is not what was written", ErrIncomplete, h.Name)
@@ -208,6 +203,21 @@ func (b *reader) record(h *tar.Header, id queue.ID) error {
 		}
 		return b.to.message(m, mail, b.size)
 	})
+}
+
+// addressed gives the message's envelope its addresses.
+func (m *member) addressed() {
+	e := &m.Message.Envelope
+	if m.From != (address{}) {
+		e.From = message.Address{Local: m.From.Local, Domain: m.From.Domain}
+	}
+	for _, r := range m.Recipients {
+		to := message.Address{Local: r.Local, Domain: r.Domain}
+		if r.address == (address{}) {
+			to = r.Old
+		}
+		e.To = append(e.To, message.Recipient{Address: to, Notify: r.Notify, Original: r.Original})
+	}
 }
 
 // left reads whose a mail of the maildrop is.

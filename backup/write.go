@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"time"
 
+	"dinkymail/message"
 	"dinkymail/queue"
 )
 
@@ -109,10 +110,12 @@ func (b *writer) record(m member, mail io.Reader, size int64) error {
 // encode is a record as it is written, within queue.MaxRecord if that can be.
 func encode(m member) ([]byte, error) {
 	m.Message.Bound()
-	for _, r := range m.Message.Envelope.To {
-		m.Recipients = append(m.Recipients, recipient{r.Address, r.Notify, r.Original})
+	e := &m.Message.Envelope
+	m.From = address{e.From.Local, e.From.Domain}
+	for _, r := range e.To {
+		m.Recipients = append(m.Recipients, recipient{address: address{r.Local, r.Domain}, Notify: r.Notify, Original: r.Original})
 	}
-	m.Message.Envelope.To = nil
+	e.From, e.To = message.Address{}, nil
 	m.Message.Results = append(m.Message.Results, make([]queue.Result, max(0, len(m.Recipients)-len(m.Message.Results)))...)
 	text, err := json.Marshal(m)
 	if err == nil && len(text) > queue.MaxRecord {

@@ -196,9 +196,6 @@ func (c restoreCommand) taker(s *config.Settings, store queue.Store, log *slog.L
 	q := queue.New(store, nil, cfg, log)
 	drop := maildrop.New(q, s.Maildrop, log)
 	return func(ctx context.Context, l backup.Left, mail io.Reader) error {
-		if _, err := q.Get(l.ID); err == nil {
-			return nil // the queue had it already
-		}
 		err := drop.TakeIn(ctx, maildrop.Mail{ID: l.ID, UID: l.UID, User: l.User}, mail)
 		if err == nil && c.Hold && !cfg.Capture {
 			err = q.Hold(l.ID, "restored from a backup, where it stood in the maildrop")

@@ -29,6 +29,9 @@ func Put(dir string, id queue.ID, e message.Envelope, body io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("leave mail in %s: %w", dir, err)
 	}
+	if _, err := message.UnmarshalEnvelope(head); err != nil {
+		return fmt.Errorf("leave mail in %s: it would not be picked up: %w", dir, err)
+	}
 	if len(head) > maxEnvelope {
 		return fmt.Errorf("leave mail in %s: %w: the envelope has %d bytes, and %d are the most", dir, queue.ErrTooLarge, len(head), maxEnvelope)
 	}
