@@ -50,10 +50,11 @@ Examples:
 // restored is what a restore did.
 type restored struct {
 	backup.Summary
-	owner   string   // to whom the files belong, and why; empty where nothing was decided
-	refused []string // mail of the maildrop that can never be accepted
-	old     string   // the DATA_DIR that was moved away
-	along   int      // mails of its maildrop
+	owner   string            // to whom the files belong, and why; empty where nothing was decided
+	left    map[queue.ID]bool // mail of the maildrop in the backup
+	refused []string          // what of it can never be accepted
+	old     string            // the DATA_DIR that was moved away
+	along   int               // mails of its maildrop
 }
 
 // Run fills an empty DATA_DIR. It appears there once it is whole.
@@ -83,7 +84,7 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	}
 	done.old = movedAway(dir)
 	if done.old != "" {
-		done.along, err = bringAlong(s, done.old)
+		done.along, err = bringAlong(s, done.old, done.left)
 	}
 	if c.JSON {
 		r := summary(c.File, done.Summary)
@@ -158,6 +159,7 @@ func hasQueue(dir string) bool {
 // it is whole.
 func (c restoreCommand) fill(ctx context.Context, in io.Reader, s *config.Settings) (done restored, err error) {
 	dir := s.DataDir
+	done.left = map[queue.ID]bool{}
 	if done.owner, err = makeOwned(dir, c.Owner); err != nil {
 		return done, err
 	}
@@ -175,6 +177,7 @@ func (c restoreCommand) fill(ctx context.Context, in io.Reader, s *config.Settin
 	done.Summary, err = backup.Restore(ctx, in, store, backup.Options{Hold: c.Hold, Dir: inside,
 		Left: func(ctx context.Context, l backup.Left, mail io.Reader) error {
 			err := take(ctx, l, mail)
+			done.left[l.ID] = true
 			if maildrop.Never(err) {
 				done.refused = append(done.refused, fmt.Sprintf("%s of %s: %v", l.ID, l.User, err))
 				return nil
@@ -191,7 +194,8 @@ func (c restoreCommand) fill(ctx context.Context, in io.Reader, s *config.Settin
 // where it comes from.
 func (c restoreCommand) taker(s *config.Settings, store queue.Store, log *slog.Logger) func(context.Context, backup.Left, io.Reader) error {
 	cfg := s.Queue
-	cfg.MaxBytes, cfg.MaxMessages, cfg.MaxMessageBytes, cfg.MaxRecipients = math.MaxInt64, math.MaxInt, math.MaxInt64, math.MaxInt
+	const endless = math.MaxInt64 / 4
+	cfg.MaxBytes, cfg.MaxMessages, cfg.MaxMessageBytes, cfg.MaxRecipients = endless, math.MaxInt, endless, math.MaxInt
 	cfg.Rewriter = aliases.NewLive(s.Aliases, log)
 	q := queue.New(store, nil, cfg, log)
 	drop := maildrop.New(q, s.Maildrop, log)
@@ -219,7 +223,7 @@ func settle(from, to string) error {
 func movedAway(dir string) string {
 	var last os.FileInfo
 	var found string
-	beside, _ := filepath.Glob(escapeGlob(filepath.Clean(dir)) + "[._~-]*") // the pattern is well formed
+	beside, _ := filepath.Glob(escapeGlob(filepath.Clean(dir)) + `[._~\-]*`) // the pattern is well formed
 	for _, other := range beside {
 		info, err := os.Stat(other)
 		if err == nil && info.IsDir() && hasQueue(other) && (last == nil || info.ModTime().After(last.ModTime())) {
@@ -234,13 +238,14 @@ func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
 }
 
-// bringAlong moves mail that sendmail left in the maildrop inside an old DATA_DIR to where the appliance will look for it.
-func bringAlong(s *config.Settings, old string) (int, error) {
+// bringAlong moves mail that sendmail left in the maildrop inside an old DATA_DIR, and that is not known from the backup, to where
+// the appliance will look for it.
+func bringAlong(s *config.Settings, old string, known map[queue.ID]bool) (int, error) {
 	rel, err := filepath.Rel(s.DataDir, s.Maildrop.Dir)
 	if err != nil || !filepath.IsLocal(rel) {
 		return 0, nil //nolint:nilerr // then it is somewhere else, and nobody moved it
 	}
-	return maildrop.Move(filepath.Join(old, rel), s.Maildrop.Dir)
+	return maildrop.Move(filepath.Join(old, rel), s.Maildrop.Dir, known)
 }
 
 // moveTo makes dir the DATA_DIR of settings, and takes along what is in it.

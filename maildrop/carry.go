@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"dinkymail/queue"
 )
@@ -71,10 +72,11 @@ func (d *Drop) TakeIn(ctx context.Context, m Mail, file io.Reader) error {
 // Never reports whether a mail with this error will never be accepted.
 func Never(err error) bool { return final(err) }
 
-// Move brings the mail that waits in the maildrop of from into the one of to, which is on the same disk and is made if it is not
-// there. It returns how much of it there was. Whose each is stays as it was.
-func Move(from, to string) (int, error) {
+// Move brings the mail that waits in the maildrop of from, but for what is known, into the one of to, which is on the same disk and
+// is made if it is not there. It returns how much of it there was. Whose each is stays as it was.
+func Move(from, to string, known map[queue.ID]bool) (int, error) {
 	all, err := List(from)
+	all = slices.DeleteFunc(all, func(m Mail) bool { return known[m.ID] })
 	if err != nil || len(all) == 0 {
 		return 0, err
 	}
