@@ -84,6 +84,9 @@ func (q *Queue) deliver(ctx context.Context, a *attempt, d Delivery) {
 		a.results = append(a.results, Result{Text: "no result"})
 	}
 	a.results = a.results[:len(a.tried)]
+	for i := range a.results {
+		a.results[i].bound(textLimit(len(a.m.Envelope.To)))
+	}
 }
 
 // fail gives every recipient tried the result r, which is not the next hop's.
