@@ -240,4 +240,11 @@ func TestRestoreSaysWhose(t *testing.T) {
 		t.Errorf("--owner nobody: %v\n%s", err, out)
 	}
 	belongs(t, data, 65534)
+	if err := os.Rename(data, filepath.Join(dir, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := program(dir, settings, "restore", "--owner", "65532", file); err != nil {
+		t.Errorf("--owner 65532: %v\n%s", err, out)
+	}
+	belongs(t, data, 65532)
 }

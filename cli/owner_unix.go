@@ -94,11 +94,15 @@ func heir(dir, named string) (uid, gid int, why string, err error) {
 	return 0, 0, "nobody else was found; if the appliance runs as another user, say so with --owner", nil
 }
 
-// idsOf is the number of a user, given by name or number, and of its group.
+// idsOf is the number of a user, given by name or number, and of its group. One who has no account here, such as that of a
+// container, is in the group of the same number.
 func idsOf(name string) (uid, gid int, err error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		u, err = user.LookupId(name)
+	}
+	if n, odd := strconv.ParseUint(name, 10, 31); err != nil && odd == nil {
+		return int(n), int(n), nil
 	}
 	if err != nil {
 		return 0, 0, err
