@@ -122,8 +122,12 @@ type Left struct {
 	Open func() (io.ReadSeekCloser, error)
 }
 
-// page is how many records are read at a time. Each may be large.
-const page = 64
+// How many records are read at a time: as many as have pageRecipients together, more or less, since a record may be large.
+const (
+	page           = 500
+	firstPage      = 50
+	pageRecipients = 20_000
+)
 
 // Write writes a backup of everything in s to w: what waits, what is held, captured, removed and finished. A message that cannot be
 // read is no error: see Summary.Missing.

@@ -31,12 +31,15 @@ type writer struct {
 
 // messages writes everything up to last.
 func (b *writer) messages(ctx context.Context, last queue.ID) error {
+	n := firstPage
 	for after := queue.ID(""); ; {
-		list, err := b.source.List(ctx, queue.Filter{}, after, page)
+		list, err := b.source.List(ctx, queue.Filter{}, after, n)
 		if err != nil {
 			return fmt.Errorf("read the queue: %w", err)
 		}
+		recipients := 0
 		for i := range list {
+			recipients += len(list[i].Envelope.To) + 1
 			if list[i].ID > last {
 				return nil
 			}
@@ -44,10 +47,11 @@ func (b *writer) messages(ctx context.Context, last queue.ID) error {
 				return fmt.Errorf("back up %s: %w", list[i].ID, err)
 			}
 		}
-		if len(list) < page {
+		if len(list) < n {
 			return nil
 		}
 		after = list[len(list)-1].ID
+		n = min(max(n*pageRecipients/recipients, 1), page)
 	}
 }
 
@@ -56,17 +60,7 @@ func (b *writer) messages(ctx context.Context, last queue.ID) error {
 func (b *writer) message(ctx context.Context, m queue.Message) error {
 	body, err := b.source.Body(m.ID)
 	if errors.Is(err, queue.ErrNotFound) {
-		if m, err = b.source.Get(m.ID); errors.Is(err, queue.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		why := ""
-		if m.Finished.IsZero() || m.Captured {
-			why = "it is not in the queue"
-		}
-		return b.record(member{Message: m, Damaged: why}, nil, 0)
+		return b.bare(ctx, m)
 	}
 	if err == nil {
 		defer body.Close()
@@ -81,10 +75,34 @@ func (b *writer) message(ctx context.Context, m queue.Message) error {
 	switch {
 	case err == nil:
 		return b.record(member{Message: m, Mail: hex.EncodeToString(sum.Sum(nil))}, body, size)
-	case errors.Is(err, queue.ErrClosed) || ctx.Err() != nil:
+	case over(ctx, err):
 		return err
 	}
 	return b.record(member{Message: m, Damaged: err.Error()}, nil, 0)
+}
+
+// bare writes a message whose mail is not in the queue: it was finished meanwhile, or is gone, or has lost it.
+func (b *writer) bare(ctx context.Context, m queue.Message) error {
+	now, err := b.source.Get(m.ID)
+	switch {
+	case errors.Is(err, queue.ErrNotFound):
+		return nil
+	case err != nil && over(ctx, err):
+		return err
+	case err != nil:
+		b.missing = append(b.missing, Missing{m.ID, err.Error()})
+		return nil
+	}
+	why := ""
+	if now.Finished.IsZero() || now.Captured {
+		why = "it is not in the queue"
+	}
+	return b.record(member{Message: now, Damaged: why}, nil, 0)
+}
+
+// over reports whether nothing more can be read after this error.
+func over(ctx context.Context, err error) bool {
+	return errors.Is(err, queue.ErrClosed) || ctx.Err() != nil
 }
 
 // record writes a message's mail, if it has one, and its record.

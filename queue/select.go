@@ -9,7 +9,7 @@ import (
 
 const (
 	scanMost       = 5000   // records that one Select looks at
-	scanPage       = 100    // of those it reads together
+	scanPage       = 500    // of those it reads together
 	scanRecipients = 20_000 // recipients of what it returns, but for those of the last message
 )
 
