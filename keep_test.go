@@ -14,7 +14,9 @@ import (
 	"syscall"
 	"testing"
 
+	"dinkymail/httpapi"
 	"dinkymail/internal/smtptest"
+	"dinkymail/queue"
 )
 
 // waiting is a stopped appliance in a directory of a name that sockets have room for, with one mail to the next hop in its queue.
@@ -247,4 +249,56 @@ func TestRestoreSaysWhose(t *testing.T) {
 		t.Errorf("--owner 65532: %v\n%s", err, out)
 	}
 	belongs(t, data, 65532)
+}
+
+// Mail to 1,000 recipients who are all deferred, each in words of its own, attempt after attempt, stays small on the disk, and what a
+// backup of it writes is taken by verify, from a file and from standard output.
+func TestBackupOfMassMail(t *testing.T) {
+	const recipients, attempts = 1000, 12
+	hop := smtptest.New(t, smtptest.Config{})
+	var to []string
+	var rules []smtptest.Rule
+	for i := range recipients {
+		address := fmt.Sprintf("recipient%d@example.net", i)
+		to = append(to, `"`+address+`"`)
+		rules = append(rules, smtptest.Rule{Stage: smtptest.Rcpt, Address: address,
+			Answer: smtptest.Reply("450 4.2.1 <" + address + ">: " + strings.Repeat("the mailbox is busy, ", 20))})
+	}
+	hop.Script(rules...)
+	dir := t.TempDir()
+	settings := []string{"MAIL_DOMAIN=example.org", "USE_TLS=no", "SMTP_RELAY_HOST=" + hop.Host(), "SMTP_RELAY_PORT=" + strconv.Itoa(hop.Port()),
+		"QUEUE_RETRY=1s", "LOG_KEEP=0"}
+	a := start(t, dir, settings...)
+	c := a.control()
+	_, answer := a.call("POST", "/send", `{"to":[`+strings.Join(to, ",")+`],"subject":"`+strings.Repeat("long ", 100)+`","body":"x"}`)
+	id := queue.ID(fmt.Sprint(answer["id"]))
+	for tried := 0; tried < attempts; {
+		d, err := c.Show(t.Context(), id)
+		if err != nil {
+			t.Fatal(err, answer)
+		}
+		if d.Attempts == tried {
+			continue
+		}
+		tried = d.Attempts
+		if _, err := c.Act(t.Context(), httpapi.Action{Verb: httpapi.Retry, Selection: queue.Selection{IDs: []queue.ID{id}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := c.Stats(t.Context())
+	if err != nil || st.Records > 1<<20 {
+		t.Errorf("records of %d bytes, %v", st.Records, err)
+	}
+	file := filepath.Join(dir, "backup.tar")
+	if status, out := dinkymail(dir, settings, "backup", file); status != 0 {
+		t.Errorf("backup: status %d\n%s", status, out)
+	}
+	status, text := dinkymail(dir, settings, "backup", "-")
+	if status != 0 {
+		t.Errorf("backup to standard output: status %d", status)
+	}
+	write(t, file, text)
+	if status, out := dinkymail(dir, settings, "verify", file); status != 0 {
+		t.Errorf("verify: status %d\n%s", status, out)
+	}
 }

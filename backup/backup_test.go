@@ -260,6 +260,15 @@ func FuzzVerify(f *testing.F) {
 	}
 	put(f, s, "Subject: x\r\n\r\nHello\r\n", nil)
 	f.Add(backedUp(f, s))
+	odd := oddSource{list: []queue.Message{{ID: "0000000000000001", Accepted: time.Now()}}} // without its mail
+	var b bytes.Buffer
+	err = Write(f.Context(), odd, Origin{Left: func() ([]Left, error) {
+		return []Left{{ID: "0000000000000002", Open: func() (io.ReadSeekCloser, error) { return file{bytes.NewReader([]byte("{}\n"))}, nil }}}, nil
+	}}, &b)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
 	f.Add([]byte("no tar"))
 	if err := s.Close(); err != nil {
 		f.Fatal(err)
