@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +82,14 @@ func TestBackupOverDamagedMail(t *testing.T) {
 	if detail, ok := health["detail"].(map[string]any); !ok || detail["damaged"] != 1.0 {
 		t.Errorf("health: %v", health)
 	}
+	if res, err := http.Get("http://" + a.ports["http"] + "/metrics"); err != nil {
+		t.Error(err)
+	} else {
+		text, err := io.ReadAll(res.Body)
+		if err := errors.Join(err, res.Body.Close()); err != nil || !strings.Contains(string(text), "\ndinkymail_queue_damaged_records 1\n") {
+			t.Errorf("metrics: %v\n%s", err, text)
+		}
+	}
 	if _, out := dinkymail(dir, settings, "stats", "--json"); !strings.Contains(out, `"damaged": 1`) {
 		t.Errorf("stats: %s", out)
 	}
@@ -137,7 +147,7 @@ func TestRestoreByTheLetter(t *testing.T) {
 	if uid == 0 {
 		uid = 65532
 		giveAll(t, old, uid)
-		if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // as /var/lib, where the directory may be made
+		if err := os.Chmod(dir, 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -232,7 +242,7 @@ func TestRestoreSaysWhose(t *testing.T) {
 		}
 		return
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // as /var/lib
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := program(dir, settings, "restore", "--owner", "nosuchuser", file); err == nil || !strings.Contains(out, "no such user") {

@@ -2,6 +2,8 @@ package backup
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +12,47 @@ import (
 
 	"dinkymail/queue"
 )
+
+// Options say how a queue is made of a backup.
+type Options struct {
+	// Hold holds all waiting mail, so that nothing which was delivered after the backup goes out again by itself.
+	Hold bool
+	// Left takes in a mail of the maildrop; nil: nothing does.
+	Left func(ctx context.Context, l Left, mail io.Reader) error
+	// Dir is where mail is kept while it is read; empty: where temporary files are.
+	Dir string
+}
+
+// Why mail is held that was restored: by Options.Hold, and where there is no mail to send.
+const (
+	heldWhy    = "restored from a backup"
+	heldBare   = "its text could not be read when the backup was made"
+	heldBounce = "; bounce it to tell the sender"
+)
+
+// Restore puts every message of a backup into s, which must be empty. On an error s is to be thrown away.
+func Restore(ctx context.Context, r io.Reader, s queue.Store, o Options) (Summary, error) {
+	spool, err := os.CreateTemp(o.Dir, "dinkymail-restore-")
+	if err != nil {
+		return Summary{}, fmt.Errorf("make room for a mail: %w", err)
+	}
+	fill := filler{store: s, options: o, places: make(chan struct{}, parallel), failed: make(chan error, 1)}
+	sum, err := read(r, spool, sink{
+		message: func(m member, mail *os.File, size int64) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return fill.take(m, mail, size)
+		},
+		left: func(l Left, mail io.Reader) error {
+			if o.Left == nil {
+				return ctx.Err()
+			}
+			return o.Left(ctx, l, mail)
+		},
+	})
+	return sum, errors.Join(err, fill.wait(), spool.Close(), os.Remove(spool.Name()))
+}
 
 const (
 	parallel = 64      // messages that are put at a time, so that the store gathers them into one write

@@ -14,6 +14,12 @@ import (
 	"dinkymail/httpapi"
 )
 
+// Exit statuses of backups alone.
+const (
+	exitData  = 65 // EX_DATAERR: the input is wrong
+	exitInput = 74 // EX_IOERR: some mail could not be read
+)
+
 type backupCommand struct {
 	File  string `arg:"" help:"Where to write it; - for standard output."`
 	Force bool   `help:"Replace a file that is there."`
@@ -191,63 +197,4 @@ func contents(s backup.Summary) string {
 	}
 	return fmt.Sprintf("%d messages, %d of them waiting%s, %s of mail, made %s by Dinkymail %s", s.Messages, s.Waiting, left,
 		size(s.Bytes), s.Made.Local().Format(time.DateTime), s.Version)
-}
-
-func verifyFile(name string) (backup.Summary, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return backup.Summary{}, &Exit{ExitNoInput, err}
-	}
-	defer f.Close()
-	s, err := backup.Verify(f)
-	return s, notWhole(name, err)
-}
-
-// Exit statuses of backups alone.
-const (
-	exitData  = 65 // EX_DATAERR: the input is wrong
-	exitInput = 74 // EX_IOERR: some mail could not be read
-)
-
-type verifyCommand struct {
-	File string `arg:"" help:"The backup; - for standard input."`
-	JSON bool   `name:"json" help:"Print JSON."`
-}
-
-// Help is shown by dinkymail verify --help.
-func (verifyCommand) Help() string {
-	return `Reads a backup to its end and compares every record and every mail with its checksum. Exits 0 when it is whole
-and 65 when it is not. Mail that could not be read when it was made is named.
-
-Example:
-
-    dinkymail verify /var/backups/dinkymail.tar`
-}
-
-// Run verifies a backup.
-func (c verifyCommand) Run(p *program) error {
-	var s backup.Summary
-	var err error
-	if c.File == "-" {
-		s, err = backup.Verify(p.In)
-		err = notWhole("standard input", err)
-	} else {
-		s, err = verifyFile(c.File)
-	}
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return p.printJSON(summary(c.File, s))
-	}
-	_, err = fmt.Fprintf(p.Out, "%s: whole: %s\n%s", c.File, contents(s), lacking(s))
-	return err
-}
-
-// lacking says of which messages a backup does not have the mail.
-func lacking(s backup.Summary) string {
-	if len(s.Missing) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s could not be read when it was made:%s\n", count(len(s.Missing), "mail"), missing(s))
 }
