@@ -24,7 +24,15 @@ import (
 	"dinkymail/smtp"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asProgram in the environment makes this process the program itself, for tests in which it becomes another user.
+const asProgram = "DINKYMAIL_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // soon is how long a test waits for what should happen at once.
 const soon = 20 * time.Second

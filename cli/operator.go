@@ -61,7 +61,7 @@ func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Setting
 		err := knock(ctx, path)
 		switch {
 		case err == nil:
-			s.DataDir = dir
+			moveTo(s, dir)
 			return httpapi.NewSocketClient(path), s, nil
 		case errors.Is(err, fs.ErrPermission):
 			return nil, s, &Exit{ExitNoPermission, fmt.Errorf(
@@ -127,7 +127,7 @@ func (p *program) offline(ctx context.Context, s *config.Settings, absent *absen
 		return nil, nil, &Exit{ExitUnavailable, fmt.Errorf("there is no queue at DATA_DIR=%s, and nobody answers at %s; "+
 			"name the appliance's settings with --env-file, or run this where it was started", s.DataDir, absent.socket)}
 	}
-	s.DataDir = dirs[i]
+	moveTo(s, dirs[i])
 	if err := becomeOwner(s.DataDir); err != nil {
 		return nil, nil, &Exit{ExitNoPermission, err}
 	}

@@ -15,14 +15,6 @@ import (
 // Body implements queue.Store. A body of at most Config.LargeBytes is checked before Body returns; a larger one while it is
 // read from its start, so that a damaged one fails at its end at the latest. Both give ErrDamaged.
 func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
-	body, err := s.openBody(id)
-	if errors.Is(err, ErrDamaged) {
-		s.spoil(id, err)
-	}
-	return body, err
-}
-
-func (s *Store) openBody(id queue.ID) (io.ReadSeekCloser, error) {
 	// A body is moved now and then; whoever looks just then finds it at its new place.
 	for range 3 {
 		at, err := s.locate(id)
@@ -35,24 +27,32 @@ func (s *Store) openBody(id queue.ID) (io.ReadSeekCloser, error) {
 			if memory := s.warm.take(id); memory != nil {
 				return newWarmBody(memory), nil
 			}
-			body, err = s.smallBody(at.body)
+			if body, err = s.smallBody(at.body); err == nil {
+				s.whole(id)
+			}
 		case inLarge:
 			body, err = s.largeBody(id, at.body)
 		default:
-			if at.kept == waiting {
-				return nil, fmt.Errorf("body of %s: %w: it is gone with what the journal lost", id, ErrDamaged)
+			if at.kept != waiting {
+				return nil, queue.ErrNotFound
 			}
-			return nil, queue.ErrNotFound
+			err = errGone
 		}
 		if err == nil {
 			return body, nil
 		}
 		if now, gone := s.locate(id); gone != nil || now.body == at.body {
+			if gone == nil && harms(err) {
+				s.harmed(id, err)
+			}
 			return nil, errors.Join(gone, fmt.Errorf("body of %s: %w", id, err))
 		}
 	}
 	return nil, fmt.Errorf("body of %s: %w", id, queue.ErrNotFound)
 }
+
+// errGone is why a message that waits has no body.
+var errGone = fmt.Errorf("%w: it is gone with what the journal lost", ErrDamaged)
 
 type smallBody struct{ *bytes.Reader }
 
@@ -90,8 +90,6 @@ func (s *Store) segmentBytes(l location) ([]byte, error) {
 
 // largeBody reads a file and sums it up while somebody reads it through.
 type largeBody struct {
-	s    *Store
-	id   queue.ID
 	f    file
 	path string
 	want location
@@ -113,7 +111,7 @@ func (s *Store) largeBody(id queue.ID, l location) (io.ReadSeekCloser, error) {
 		return nil, errors.Join(fmt.Errorf("%w: %s has %d bytes instead of %d; put it back if you have it whole",
 			ErrDamaged, path, size, l.n), err, f.Close())
 	}
-	return &largeBody{s: s, id: id, f: f, path: path, want: l}, nil
+	return &watched{&largeBody{f: f, path: path, want: l}, s, id}, nil
 }
 
 func (b *largeBody) Read(p []byte) (int, error) {
@@ -125,9 +123,7 @@ func (b *largeBody) Read(p []byte) (int, error) {
 		b.sum = crc32.Update(b.sum, castagnoli, p[:n])
 		b.upTo += int64(n)
 		if b.upTo == b.want.n && b.sum != b.want.crc {
-			err := fmt.Errorf("body: %w: %s is not what was written; check the disk", ErrDamaged, b.path)
-			b.s.spoil(b.id, err)
-			return 0, err
+			return 0, fmt.Errorf("body: %w: %s is not what was written; check the disk", ErrDamaged, b.path)
 		}
 	}
 	b.off += int64(n)

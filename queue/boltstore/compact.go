@@ -187,7 +187,7 @@ func (m *move) add(from location, id queue.ID) error {
 	var body []byte
 	if err == nil && at.body == from {
 		if body, err = m.s.segmentBytes(from); errors.Is(err, ErrDamaged) {
-			m.s.spoil(id, err)
+			m.s.harmed(id, err)
 		}
 	}
 	if err != nil || at.body != from {

@@ -62,21 +62,6 @@ func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 			"the record as .eml")
 }
 
-// spoil counts a message whose body is damaged or missing, once, and says so.
-func (s *Store) spoil(id queue.ID, reason error) {
-	s.mu.Lock()
-	known := s.spoiled[id]
-	if !known {
-		s.spoiled[id] = true
-		s.damaged++
-	}
-	s.mu.Unlock()
-	if !known {
-		s.log.Error("body is damaged", "id", id, "err", reason,
-			"remedy", "check the disk; all other mail is delivered as usual, and the sender of this one is told in the end")
-	}
-}
-
 // orphan sets a body of the journal aside whose message is not known.
 func (s *Store) orphan(r *reader, off int64, h entryHead) error {
 	b, err := r.bytes(off+recordHead+int64(h.meta), h.body)
@@ -96,6 +81,7 @@ func (s *Store) countDamaged() error {
 	if err != nil {
 		return fmt.Errorf("read what was set aside: %w", err)
 	}
+	s.recallHarm(names)
 	records := make(map[string]bool)
 	for _, e := range names { // ID.eml comes before ID.record
 		switch name, ext := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())), filepath.Ext(e.Name()); ext {

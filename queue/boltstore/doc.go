@@ -22,7 +22,8 @@
 //	segments/NNNNNNNN.seg  the journal, with all bodies up to Config.LargeBytes
 //	segments/NNNNNNNN.checkpoint  all records before that segment
 //	large/ID             bodies above that, one file each
-//	damaged/             what could not be read, set aside for a human; delete it once it was looked at
+//	damaged/             what could not be read, set aside for a human; delete it once it was looked at. ID.body says why the
+//	                     body of a message cannot be read
 //	sum                  checksum of the index, as a clean Close left it
 //	reserve              space given up when the disk is full, so that results can still be recorded
 //	lock                 held while a process uses the directory; names its pid
@@ -44,7 +45,8 @@
 //
 // A nil error means: on the disk. Accepted mail survives kill -9 and power loss, of this process and of the machine, as far
 // as the disk keeps what it says it has synced. Every body is checked against a checksum (CRC-32C) when it is read; a damaged
-// one gives ErrDamaged, never other people's bytes. What cannot be read is set aside and counted, and never stops the rest.
+// one gives ErrDamaged, never other people's bytes, is named in the log and counted until its message is finished or removed, restarts
+// included. What cannot be read is set aside and counted, and never stops the rest.
 // An incomplete record at the very end of the journal was never acknowledged, and is cut off at the next Open.
 //
 // bbolt trusts what it reads, so Open reads the index before bbolt does. After a clean Close it compares the checksum of the whole

@@ -93,7 +93,9 @@ func (s *Store) loadRecord(h entryHead, b []byte, loaded *checkpointEnd) error {
 		if err != nil {
 			return err
 		}
-		s.applyOne(&change{kind: kindRecord, id: h.id, now: placeOf(m, body), msg: m, meta: bytes.Clone(record)})
+		now := placeOf(m, body)
+		now.record = int64(len(record))
+		s.applyOne(&change{kind: kindRecord, id: h.id, now: now, msg: m, meta: bytes.Clone(record)})
 	case kindEnd:
 		var end checkpointEnd
 		if err := cbor.Unmarshal(b, &end); err != nil {

@@ -41,7 +41,7 @@ func (s *Store) forget() {
 	s.fresh, s.flush, s.flushing, s.indexed = make(map[queue.ID]*state), nil, snapshot{}, snapshot{}
 	s.live, s.index.live = make(map[uint32]int64), make(map[uint32]int64)
 	s.count, s.pos, s.notes, s.maxID, s.damaged = counters{}, position{}, nil, "", 0
-	s.spoiled = make(map[queue.ID]bool)
+	s.harm = make(map[queue.ID]bool)
 	s.claims = claims{due: newTurns(0), leases: make(map[queue.ID]*lease)}
 	s.oldest = oldest{fresh: schedule{at: make(map[packed]spot)}}
 }
@@ -89,6 +89,7 @@ func (s *Store) read() error {
 	if err := s.sweepLarge(); err != nil {
 		return s.cannotWrite(err)
 	}
+	s.forgetHarm()
 	if err := s.madeAnew(); err != nil {
 		return err
 	}

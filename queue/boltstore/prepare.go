@@ -155,6 +155,9 @@ func (s *Store) load(tx *bolt.Tx) error {
 	if s.notes == nil {
 		s.notes = make(map[string]string)
 	}
+	if s.count.Records == 0 {
+		s.count.Records = recordBytes(tx)
+	}
 	newest := int64(0)
 	for k := waiting; k <= removed; k++ {
 		last, v := tx.Bucket(bucketOf[k]).Cursor().Last()
@@ -167,6 +170,16 @@ func (s *Store) load(tx *bolt.Tx) error {
 	}
 	s.doubtClock(newest)
 	return err
+}
+
+// recordBytes counts what the records of what waits take, for an index of a version that did not.
+func recordBytes(tx *bolt.Tx) (n int64) {
+	c := tx.Bucket(bucketOf[waiting]).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		p, _, _ := parsePlace(waiting, v)
+		n += p.record
+	}
+	return n
 }
 
 // clockSlack is how far the clock may be behind the newest mail before somebody is told. Less is what setting a clock comes to.

@@ -167,7 +167,7 @@ func (s *Store) madeAnew() error {
 	} else {
 		s.bare = true
 		s.log.Error("index made anew from a journal that is not whole", append(args, "segments_missing", a.gaps,
-			"records_damaged", a.damaged, "checkpoint_whole", a.ended, "bodies_missing", a.bodies, "set_aside", s.damaged-a.bodies,
+			"records_damaged", a.damaged, "checkpoint_whole", a.ended, "bodies_missing", a.bodies, "set_aside", s.damaged,
 			"remedy", "what is left waits and is delivered, some of it perhaps once more; mail in "+filepath.Join(s.dir, "damaged")+
 				" was accepted and is not delivered: look at it and tell its senders; files that you can put back, put back, "+
 				"and move "+s.index.path+" away before the next start")...)
@@ -184,9 +184,9 @@ func (s *Store) countLost() error {
 		defer s.mu.Unlock()
 		return tx.Bucket(bucketOf[waiting]).ForEach(func(id, v []byte) error {
 			if p, _, err := parsePlace(waiting, v); err == nil && p.body.where == nowhere {
-				s.spoiled[queue.ID(id)] = true
-				s.damaged++
+				s.harm[queue.ID(id)] = true
 				s.anew.bodies++
+				return s.keepDamaged(string(id)+harmExt, []byte(errGone.Error()+"\n"))
 			}
 			return nil
 		})

@@ -104,6 +104,20 @@ func encode(m *queue.Message) ([]byte, error) {
 	return b, nil
 }
 
+// encodeBounded is what the disk keeps of m, which is bounded first.
+func encodeBounded(m *queue.Message) ([]byte, error) {
+	m.Bound()
+	b, err := encode(m)
+	if err == nil && len(b) > queue.MaxRecord {
+		m.Strip()
+		b, err = encode(m)
+	}
+	if err == nil && len(b) > queue.MaxRecord {
+		err = fmt.Errorf("%w: its record would have %d bytes, and %d are the most", queue.ErrTooLarge, len(b), queue.MaxRecord)
+	}
+	return b, err
+}
+
 func decode(b []byte) (*queue.Message, error) {
 	var r record
 	if err := reading.Unmarshal(b, &r); err != nil {
@@ -275,6 +289,7 @@ type place struct {
 	key      int64 // waiting: NextAttempt unless held; finished: Finished; captured: Accepted; removed: Removed; 0: not in that index
 	accepted int64
 	sender   uint32 // of waiting mail; 0: not known here
+	record   int64  // bytes of the record
 	body     location
 }
 
@@ -344,5 +359,6 @@ func parsePlace(k kept, v []byte) (place, []byte, error) {
 		body: location{where: where(v[1]), seg: binary.BigEndian.Uint32(v[2:]), off: int64(binary.BigEndian.Uint64(v[6:])),
 			n: int64(binary.BigEndian.Uint64(v[14:])), crc: binary.BigEndian.Uint32(v[22:])},
 		key: int64(binary.BigEndian.Uint64(v[26:])), accepted: int64(binary.BigEndian.Uint64(v[34:])),
+		record: int64(len(record)),
 	}, record, nil
 }

@@ -233,6 +233,7 @@ func (s *Store) replayOne(r *reader, off int64, h entryHead, meta []byte) error 
 			body = c.was.body
 		}
 		c.now = placeOf(c.msg, body)
+		c.now.record = int64(len(meta))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,8 +33,8 @@ const (
 	recordMagic  = 0x01524d44 // "DMR", version 1
 	recordHead   = 64
 	alignment    = 8
-	maxMeta      = 256 << 20
-	window       = 1 << 20 // bytes read at a time
+	maxMeta      = 4 * queue.MaxRecord // what is written has at most a quarter, but for what an earlier version wrote
+	window       = 1 << 20             // bytes read at a time
 )
 
 type kind uint8

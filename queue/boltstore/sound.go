@@ -142,6 +142,9 @@ func (c *contents) agree() error {
 	if err != nil || p.Schema != schema {
 		return err
 	}
+	if p.Count.Records == 0 { // an earlier version did not count them
+		c.count.Records = 0
+	}
 	if p.Count != c.count || !maps.Equal(c.live, c.segments) {
 		return errAgree
 	}

@@ -53,6 +53,9 @@ func (s *Store) applyOne(c *change) {
 	s.count.add(c.now, 1)
 	s.use(c.was.body, -1)
 	s.use(c.now.body, 1)
+	if c.now.body.where == nowhere && c.now.kept != waiting {
+		s.unharmed(c.id)
+	}
 	if c.kind == kindMove {
 		s.claims.moved(c.id, c.now)
 		return

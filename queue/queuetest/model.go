@@ -366,9 +366,19 @@ func (m *modelled) compare(rt *rapid.T, s queue.Store) {
 			}
 		}
 	}
-	expect(rt, "stats", s.Stats(), want)
+	expect(rt, "stats", counted(rt, s.Stats()), want)
 	expect(rt, "notes", maps.Equal(s.Notes(), m.notes), true)
 	if got := list(rt, s, queue.Filter{}, "", 1000); !slices.Equal(got, m.sortedIDs()) {
 		rt.Fatalf("list: got %v, want %v", got, m.sortedIDs())
 	}
+}
+
+// counted is what a store counts, but for the bytes of records, of which only it is known that what waits has some.
+func counted(t failer, st queue.Stats) queue.Stats {
+	t.Helper()
+	if (st.Records > 0) != (st.Waiting > 0) || st.Records < 0 {
+		t.Fatalf("%d messages wait, with records of %d bytes", st.Waiting, st.Records)
+	}
+	st.Records = 0
+	return st
 }
