@@ -33,10 +33,7 @@ func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
 		case inLarge:
 			body, err = s.largeBody(id, at.body)
 		default:
-			if at.kept != waiting {
-				return nil, queue.ErrNotFound
-			}
-			err = errGone
+			return nil, queue.ErrNotFound
 		}
 		if err == nil {
 			return body, nil
@@ -50,9 +47,6 @@ func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
 	}
 	return nil, fmt.Errorf("body of %s: %w", id, queue.ErrNotFound)
 }
-
-// errGone is why a message that waits has no body.
-var errGone = fmt.Errorf("%w: it is gone with what the journal lost", ErrDamaged)
 
 type smallBody struct{ *bytes.Reader }
 

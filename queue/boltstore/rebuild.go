@@ -177,16 +177,16 @@ func (s *Store) madeAnew() error {
 	return nil
 }
 
-// countLost counts what waits without its body.
+// countLost counts what waits without its body. What is held without one was restored so.
 func (s *Store) countLost() error {
 	return s.index.view(func(tx *bolt.Tx) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return tx.Bucket(bucketOf[waiting]).ForEach(func(id, v []byte) error {
-			if p, _, err := parsePlace(waiting, v); err == nil && p.body.where == nowhere {
+			if p, _, err := parsePlace(waiting, v); err == nil && p.body.where == nowhere && p.key != 0 {
 				s.harm[queue.ID(id)] = true
 				s.anew.bodies++
-				return s.keepDamaged(string(id)+harmExt, []byte(errGone.Error()+"\n"))
+				return s.keepDamaged(string(id)+harmExt, []byte("it is gone with what the journal lost\n"))
 			}
 			return nil
 		})
