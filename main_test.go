@@ -24,7 +24,15 @@ import (
 	"dinkymail/smtp"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asProgram in the environment makes this process the program itself, for tests in which it becomes another user.
+const asProgram = "DINKYMAIL_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // soon is how long a test waits for what should happen at once.
 const soon = 20 * time.Second
@@ -339,6 +347,37 @@ func TestOutageAndRestartLoseNothing(t *testing.T) {
 		t.Errorf("%d messages arrived, want 2", len(got))
 	}
 	a.awaitStatus(id, "delivered")
+}
+
+// Whatever becomes of the index between two starts, what waits is delivered, what was delivered is not delivered again, and its history
+// is there.
+func TestLostIndexLosesNothing(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"gone":   os.Remove,
+		"zeroed": func(path string) error { return os.WriteFile(path, make([]byte, 64<<10), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			hop, settings := upstream(t)
+			dir := t.TempDir()
+			a := start(t, dir, settings...)
+			done := a.send("delivered")
+			a.awaitStatus(done, "delivered")
+			hop.Stop()
+			waits := a.send("waiting")
+			a.log.wait(t, "lane held")
+			a.end()
+			if err := harm(filepath.Join(dir, "data", "queue.db")); err != nil {
+				t.Fatal(err)
+			}
+			a = start(t, dir, settings...)
+			a.awaitStatus(done, "delivered")
+			hop.Start()
+			a.awaitStatus(waits, "delivered")
+			if got := hop.Messages(); len(got) != 2 {
+				t.Errorf("%d messages arrived, want 2", len(got))
+			}
+		})
+	}
 }
 
 // Without any settings mail is captured, shown parsed and raw, and stays here also when production opens the same directory.

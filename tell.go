@@ -15,6 +15,7 @@ import (
 	"dinkymail/httpapi"
 	"dinkymail/internal/disk"
 	"dinkymail/internal/logfile"
+	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/queue"
 	"dinkymail/relay"
@@ -60,12 +61,24 @@ func operations(s *config.Settings, q *queue.Queue, next *relay.Relay, kept *log
 		s.HTTP.Log = kept.Search
 	}
 	s.HTTP.Backup = func(ctx context.Context, w io.Writer) error {
-		return backup.Write(ctx, q, backup.Origin{Host: s.Hostname, Version: s.HTTP.Version}, w)
+		return backup.Write(ctx, q, backup.Origin{Host: s.Hostname, Version: s.HTTP.Version, Left: func() ([]backup.Left, error) {
+			return left(s.Maildrop.Dir)
+		}}, w)
 	}
 	s.HTTP.Vitals = func() httpapi.Vitals {
 		free, size := disk.Room(s.DataDir)
 		return httpapi.Vitals{Free: free, Size: size, Certificates: certificates(s, next)}
 	}
+}
+
+// left is what stands in the maildrop of dir.
+func left(dir string) ([]backup.Left, error) {
+	mails, err := maildrop.List(dir)
+	all := make([]backup.Left, len(mails))
+	for i, m := range mails {
+		all[i] = backup.Left{ID: m.ID, UID: m.UID, User: m.User, Open: m.Open}
+	}
+	return all, err
 }
 
 // certificates is when each certificate that matters ends.

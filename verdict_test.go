@@ -43,7 +43,7 @@ func TestReplyAboutOneMailStopsNobody(t *testing.T) {
 		{smtptest.Rule{Stage: smtptest.Body, Times: 1, Answer: smtptest.Reply("550 5.4.5 Daily sending quota exceeded")}, "failed"},
 		{smtptest.Rule{Stage: smtptest.Body, Times: 1, Answer: smtptest.Reply("452 4.7.1 quota exceeded, daily limit")}, "deferred"},
 	} {
-		t.Run(fmt.Sprint(c.rule.Stage, c.rule.Answer), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%.14s", fmt.Sprint(c.rule.Stage, " ", c.rule.Answer)), func(t *testing.T) {
 			t.Parallel()
 			hop, settings := upstream(t)
 			hop.Script(c.rule)
@@ -116,7 +116,7 @@ func TestNoticeThatTheUpstreamRefuses(t *testing.T) {
 		refusal string
 		lost    bool
 	}{{"501 5.1.7 bad sender address", false}, {"550 no", true}} {
-		t.Run(c.refusal, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%.9s", c.refusal), func(t *testing.T) {
 			t.Parallel()
 			hop, settings := upstream(t)
 			rules := []smtptest.Rule{

@@ -73,7 +73,8 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 		add("stuck", "dinkymail queue says why each waits.", f.Oldest.Add(t.Stuck), "%s %s", what, f.Oldest.Format(time.RFC3339))
 	}
 	if n := f.Queue.Store.Damaged; n > 0 {
-		add("damaged", "What could not be read lies in DATA_DIR/damaged; look at the disk.", now, "%d records of the queue were damaged", n)
+		add("damaged", "Look at the disk. DATA_DIR/damaged has what could not be read, or the IDs of mail whose text could not be.", now,
+			"%d records or mails of the queue are damaged", n)
 	}
 	if f.Size > 0 && (f.Free < t.FreeBytes || float64(f.Free) < t.FreeShare*float64(f.Size)) {
 		add("disk", "Make room in DATA_DIR; mail is refused when it is full.", now, "the queue's disk has %d MiB left of %d", f.Free>>20, f.Size>>20)

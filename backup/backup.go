@@ -1,32 +1,31 @@
 // Package backup writes a copy of the whole queue while it runs, and makes a queue of such a copy again.
 //
 // A backup is a tar archive that needs no Dinkymail to be read: for each message its record, messages/ID.json, behind its mail as
-// it is sent, messages/ID.eml, where there is one. The first member says what made it, the last what must be in it.
+// it is sent, messages/ID.eml, where there is one. Mail that programs left in the maildrop is in maildrop/ID.mail, as it stood there,
+// with whose it is in maildrop/ID.json behind it. The first member says what made it, the last what must be in it.
 //
 // # What it promises
 //
-// Every message that was accepted before Write began is in it, as it was at some moment while Write ran, unless it was removed
-// for good meanwhile. Verify and Restore read nothing but whole backups: each mail is compared with its checksum, and the last
-// member with what was read. Restore fills an empty queue or gives an error, and in that case whoever called it throws the new
-// queue away.
+// Every message that was accepted or left in the maildrop before Write began is in it once, as it was at some moment while Write
+// ran, unless it was removed for good meanwhile. Of a message whose mail cannot be read the record is there, marked; what is not
+// there at all is named in the last member. Both are in Summary.Missing. Verify and Restore read nothing but whole backups: each
+// mail is compared with its checksum, and the last member with what was read. What Write wrote without an error they take.
+// Restore fills an empty queue or gives an error, and in that case whoever called it throws the new queue away.
 //
 // Mail that was delivered after the backup is waiting in it. A restored queue would send it once more; Options.Hold holds all of it
-// until an operator says what to release.
+// until an operator says what to release. A message without its mail is held in any case: there is nothing to send.
 //
 // # Limits
 //
-// A record of at most 16 MiB, a mail as large as the queue took. Memory does not depend on the size of the queue.
+// A record of at most queue.MaxRecord bytes, a mail as large as the queue took. Mail is read twice, so that nothing of a damaged
+// one is in the archive. Memory does not depend on the size of the queue, but for the IDs of what is in the maildrop.
 package backup
 
 import (
 	"archive/tar"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"time"
 
@@ -34,8 +33,9 @@ import (
 	"dinkymail/queue"
 )
 
-// format is the version of the archive's layout. A reader refuses what is newer.
-const format = 1
+// format is the version of the archive's layout. A reader refuses what is newer. The first had neither a maildrop nor messages
+// without their mail, and is read as well.
+const format = 2
 
 // Names of the members.
 const (
@@ -43,6 +43,8 @@ const (
 	tailName   = "end.json"
 	recordPath = "messages/%s.json"
 	mailPath   = "messages/%s.eml"
+	leftPath   = "maildrop/%s.mail"
+	whosePath  = "maildrop/%s.json"
 )
 
 // head is the first member.
@@ -56,21 +58,46 @@ type head struct {
 // member is a message's record.
 type member struct {
 	Message queue.Message `json:"message"`
-	// Recipients are Message.Envelope.To in full, since a recipient by itself is written as its address alone.
+	// From and Recipients are the addresses of Message.Envelope, which has none itself. They are written in parts: what was an
+	// address when it was accepted is read, whatever a later version takes for one.
+	From       address     `json:"from"`
 	Recipients []recipient `json:"recipients"`
 	Mail       string      `json:"mail,omitempty"` // SHA-256 of the .eml; empty without one
+	// Damaged is why the mail of a message that should have one is not there.
+	Damaged string `json:"damaged,omitempty"`
+}
+
+type address struct {
+	Local  string `json:"local,omitempty"`
+	Domain string `json:"domain,omitempty"`
 }
 
 type recipient struct {
-	Address  message.Address `json:"address"`
+	address
 	Notify   message.Notify  `json:"notify,omitempty"`
 	Original string          `json:"original,omitempty"`
+	Old      message.Address `json:"address,omitzero"` // in the first format, in place of its parts
+}
+
+// whose is the record of a mail in the maildrop.
+type whose struct {
+	UID  uint32 `json:"uid"`
+	User string `json:"user,omitempty"`
+	Mail string `json:"mail"` // SHA-256 of the .mail
 }
 
 // tail is the last member.
 type tail struct {
-	Messages int    `json:"messages"`
-	Sum      string `json:"sha256"` // of all records, one behind the other
+	Messages int       `json:"messages"`
+	Left     int       `json:"maildrop,omitempty"` // mails of the maildrop
+	Missing  []Missing `json:"missing,omitempty"`  // what is not in the archive at all
+	Sum      string    `json:"sha256"`             // of all records, one behind the other
+}
+
+// Missing is a message that is not in a backup, or not with its mail.
+type Missing struct {
+	ID  queue.ID `json:"id"`
+	Why string   `json:"why"`
 }
 
 // Source is what a backup is made of.
@@ -81,14 +108,41 @@ type Source interface {
 }
 
 // Origin says what made a backup.
-type Origin struct{ Host, Version string }
+type Origin struct {
+	Host, Version string
+	// Left lists what programs have left for the queue to take in; nil: nothing.
+	Left func() ([]Left, error)
+}
 
-// page is how many records are read at a time.
-const page = 500
+// Left is a mail that stands outside the queue until it is taken in.
+type Left struct {
+	ID   queue.ID
+	UID  uint32 // of the user who left it
+	User string // the name of that user; may be empty
+	Open func() (io.ReadSeekCloser, error)
+}
 
-// Write writes a backup of everything in s to w: what waits, what is held, captured, removed and finished.
+// How many records are read at a time: as many as have pageRecipients together, more or less, since a record may be large.
+const (
+	page           = 500
+	firstPage      = 50
+	pageRecipients = 20_000
+)
+
+// Write writes a backup of everything in s to w: what waits, what is held, captured, removed and finished. A message that cannot be
+// read is no error: see Summary.Missing.
 func Write(ctx context.Context, s Source, from Origin, w io.Writer) error {
-	b := writer{tar: tar.NewWriter(w), source: s, sum: sha256.New(), now: time.Now()}
+	b := writer{tar: tar.NewWriter(w), source: s, sum: sha256.New(), now: time.Now(), left: map[queue.ID]bool{}}
+	var left []Left
+	var err error
+	if from.Left != nil { // before the queue is looked at: what is taken in meanwhile is there then
+		if left, err = from.Left(); err != nil {
+			return fmt.Errorf("read the maildrop: %w", err)
+		}
+	}
+	for _, l := range left {
+		b.left[l.ID] = true
+	}
 	last, err := newest(ctx, s)
 	if err != nil {
 		return err
@@ -96,25 +150,15 @@ func Write(ctx context.Context, s Source, from Origin, w io.Writer) error {
 	if err := b.json(headName, head{Format: format, Made: b.now, Host: from.Host, Version: from.Version}); err != nil {
 		return err
 	}
-	after := queue.ID("")
-	for {
-		messages, err := s.List(ctx, queue.Filter{}, after, page)
-		if err != nil {
-			return fmt.Errorf("read the queue: %w", err)
-		}
-		for i := range messages {
-			if messages[i].ID > last {
-				return b.end()
-			}
-			if err := b.message(messages[i]); err != nil {
-				return err
-			}
-		}
-		if len(messages) < page {
-			return b.end()
-		}
-		after = messages[len(messages)-1].ID
+	if err := b.messages(ctx, last); err != nil {
+		return err
 	}
+	for _, l := range left {
+		if err := b.leftOver(ctx, l); err != nil {
+			return err
+		}
+	}
+	return b.end()
 }
 
 // newest is the greatest ID that belongs into a backup which begins now: what is accepted later belongs into the next one. A clock
@@ -129,71 +173,4 @@ func newest(ctx context.Context, s Source) (queue.ID, error) {
 		last = max(last, list[0].ID)
 	}
 	return last, nil
-}
-
-// writer writes the members of one backup.
-type writer struct {
-	tar    *tar.Writer
-	source Source
-	sum    hash.Hash
-	now    time.Time
-	n      int
-}
-
-// message writes a message. One that was finished or removed while its turn came is written as it is now, or not at all.
-func (b *writer) message(m queue.Message) error {
-	body, err := b.source.Body(m.ID)
-	if errors.Is(err, queue.ErrNotFound) {
-		if m, err = b.source.Get(m.ID); errors.Is(err, queue.ErrNotFound) {
-			return nil
-		}
-		if err == nil {
-			return b.record(member{Message: m})
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("back up %s: %w", m.ID, err)
-	}
-	defer body.Close()
-	sum := sha256.New()
-	if err := b.header(fmt.Sprintf(mailPath, m.ID), m.Size, m.Accepted); err != nil {
-		return err
-	}
-	if _, err := io.Copy(io.MultiWriter(b.tar, sum), body); err != nil {
-		return fmt.Errorf("back up %s: %w", m.ID, err)
-	}
-	return b.record(member{Message: m, Mail: hex.EncodeToString(sum.Sum(nil))})
-}
-
-func (b *writer) record(m member) error {
-	b.n++
-	for _, r := range m.Message.Envelope.To {
-		m.Recipients = append(m.Recipients, recipient{r.Address, r.Notify, r.Original})
-	}
-	m.Message.Envelope.To = nil
-	return b.json(fmt.Sprintf(recordPath, m.Message.ID), m)
-}
-
-func (b *writer) json(name string, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	b.sum.Write(text)
-	if err := b.header(name, int64(len(text)), b.now); err != nil {
-		return err
-	}
-	_, err = b.tar.Write(text)
-	return err
-}
-
-func (b *writer) header(name string, size int64, at time.Time) error {
-	return b.tar.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: at, Format: tar.FormatPAX})
-}
-
-func (b *writer) end() error {
-	if err := b.json(tailName, tail{Messages: b.n, Sum: hex.EncodeToString(b.sum.Sum(nil))}); err != nil {
-		return err
-	}
-	return b.tar.Close()
 }

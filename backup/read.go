@@ -2,7 +2,6 @@ package backup
 
 import (
 	"archive/tar"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"dinkymail/message"
@@ -20,9 +20,6 @@ import (
 // ErrIncomplete is what every error about a backup that is not whole is.
 var ErrIncomplete = errors.New("the backup is not whole")
 
-// maxRecord bounds a record, in bytes.
-const maxRecord = 16 << 20
-
 // Summary is what a backup holds.
 type Summary struct {
 	Made     time.Time
@@ -30,46 +27,26 @@ type Summary struct {
 	Version  string // of the Dinkymail that made it
 	Messages int
 	Waiting  int // not finished, captured or removed
+	Left     int // mails of the maildrop
 	Bytes    int64
+	Missing  []Missing // what could not be read when the backup was made: the mail of a message, or all of it
 }
 
 // Verify reads a backup to its end and compares everything with its checksums. A backup that is cut off, changed or not one gives
 // an error that is ErrIncomplete.
 func Verify(r io.Reader) (Summary, error) {
-	return read(r, func(member, *os.File, int64) error { return nil })
+	return read(r, nil, sink{})
 }
 
-// Options say how a queue is made of a backup.
-type Options struct {
-	// Hold holds all waiting mail, so that nothing which was delivered after the backup goes out again by itself.
-	Hold bool
+// sink takes what is read. It may keep the content of the mail only while it runs.
+type sink struct {
+	message func(m member, mail *os.File, size int64) error
+	left    func(l Left, mail io.Reader) error
 }
 
-// heldWhy is the reason of mail held by Options.Hold.
-const heldWhy = "restored from a backup"
-
-// Restore puts every message of a backup into s, which must be empty. On an error s is to be thrown away.
-func Restore(ctx context.Context, r io.Reader, s queue.Store, o Options) (Summary, error) {
-	fill := filler{store: s, options: o, places: make(chan struct{}, parallel), failed: make(chan error, 1)}
-	sum, err := read(r, func(m member, mail *os.File, size int64) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return fill.take(m, mail, size)
-	})
-	return sum, errors.Join(err, fill.wait())
-}
-
-// read calls each with every message and the file that has its mail, which each may keep the content of only while it runs.
-func read(r io.Reader, each func(m member, mail *os.File, size int64) error) (sum Summary, err error) {
-	spool, err := os.CreateTemp("", "dinkymail-restore-")
-	if err != nil {
-		return sum, fmt.Errorf("make room for a mail: %w", err)
-	}
-	defer func() {
-		err = errors.Join(err, spool.Close(), os.Remove(spool.Name()))
-	}()
-	b := reader{tar: tar.NewReader(r), sum: sha256.New(), spool: spool, each: each}
+// read gives everything to a sink, or with a nil spool only looks at it.
+func read(r io.Reader, spool *os.File, to sink) (Summary, error) {
+	b := reader{tar: tar.NewReader(r), sum: sha256.New(), spool: spool, to: to}
 	if err := b.head(); err != nil {
 		return b.Summary, err
 	}
@@ -86,10 +63,10 @@ type reader struct {
 	Summary
 	tar   *tar.Reader
 	sum   hash.Hash
-	spool *os.File
-	each  func(m member, mail *os.File, size int64) error
+	spool *os.File // has the mail that was read last; nil: nobody wants it
+	to    sink
 
-	mail     string // the checksum of the .eml that was read last, until its record comes
+	mail     string // the checksum of the mail that was read last, until its record comes
 	mailName string
 	size     int64
 }
@@ -103,8 +80,8 @@ func (b *reader) head() error {
 	if err := b.json(h, &v); err != nil {
 		return err
 	}
-	if v.Format != format {
-		return fmt.Errorf("the backup has format %d and was made by Dinkymail %s; this program reads format %d", v.Format, v.Version, format)
+	if v.Format < 1 || v.Format > format {
+		return fmt.Errorf("the backup has format %d and was made by Dinkymail %s; this program reads up to format %d", v.Format, v.Version, format)
 	}
 	b.Made, b.Host, b.Version = v.Made, v.Host, v.Version
 	return nil
@@ -120,10 +97,12 @@ func (b *reader) next() (done bool, err error) {
 	switch {
 	case h.Name == tailName:
 		return true, b.tail(h)
-	case matches(h.Name, mailPath, &id):
+	case matches(h.Name, mailPath, &id), matches(h.Name, leftPath, &id):
 		return false, b.readMail(h)
 	case matches(h.Name, recordPath, &id):
 		return false, b.record(h, id)
+	case matches(h.Name, whosePath, &id):
+		return false, b.left(h, id)
 	default:
 		return false, fmt.Errorf("%w: %q does not belong into it", ErrIncomplete, h.Name)
 	}
@@ -131,7 +110,7 @@ func (b *reader) next() (done bool, err error) {
 
 // matches reports whether a name is of a pattern, and the ID in it.
 func matches(name, pattern string, id *queue.ID) bool {
-	const begin = len("messages/")
+	begin := strings.IndexByte(pattern, '%')
 	if len(name) < begin+16 {
 		return false
 	}
@@ -140,14 +119,18 @@ func matches(name, pattern string, id *queue.ID) bool {
 }
 
 func (b *reader) readMail(h *tar.Header) error {
-	if err := b.spool.Truncate(0); err != nil {
-		return err
-	}
-	if _, err := b.spool.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(b.spool, sum), b.tar)
+	to := io.Writer(sum)
+	if b.spool != nil {
+		if err := b.spool.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := b.spool.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		to = io.MultiWriter(b.spool, sum)
+	}
+	n, err := io.Copy(to, b.tar)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrIncomplete, h.Name, err)
 	}
@@ -160,9 +143,7 @@ func (b *reader) record(h *tar.Header, id queue.ID) error {
 	if err := b.json(h, &m); err != nil {
 		return err
 	}
-	for _, r := range m.Recipients {
-		m.Message.Envelope.To = append(m.Message.Envelope.To, message.Recipient{Address: r.Address, Notify: r.Notify, Original: r.Original})
-	}
+	m.addressed()
 	belongs := b.mailName == fmt.Sprintf(mailPath, id)
 	if m.Message.ID != id || len(m.Message.Results) != len(m.Message.Envelope.To) || (m.Mail != "") != belongs || m.Mail != b.mail {
 		return fmt.Errorf("%w: %s or its mail is not what was written", ErrIncomplete, h.Name)
@@ -171,15 +152,54 @@ func (b *reader) record(h *tar.Header, id queue.ID) error {
 	if m.Message.Finished.IsZero() && !m.Message.Captured && m.Message.Removed.IsZero() {
 		b.Waiting++
 	}
-	b.Bytes += b.size
-	var mail *os.File
-	if belongs {
-		if _, err := b.spool.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		mail = b.spool
+	if m.Damaged != "" {
+		b.Missing = append(b.Missing, Missing{id, m.Damaged})
 	}
-	err := b.each(m, mail, b.size)
+	return b.give(func(mail *os.File) error {
+		if !belongs {
+			mail = nil
+		}
+		return b.to.message(m, mail, b.size)
+	})
+}
+
+// addressed gives the message's envelope its addresses.
+func (m *member) addressed() {
+	e := &m.Message.Envelope
+	if m.From != (address{}) {
+		e.From = message.Address{Local: m.From.Local, Domain: m.From.Domain}
+	}
+	for _, r := range m.Recipients {
+		to := message.Address{Local: r.Local, Domain: r.Domain}
+		if r.address == (address{}) {
+			to = r.Old
+		}
+		e.To = append(e.To, message.Recipient{Address: to, Notify: r.Notify, Original: r.Original})
+	}
+}
+
+// left reads whose a mail of the maildrop is.
+func (b *reader) left(h *tar.Header, id queue.ID) error {
+	var w whose
+	if err := b.json(h, &w); err != nil {
+		return err
+	}
+	if b.mailName != fmt.Sprintf(leftPath, id) || w.Mail != b.mail {
+		return fmt.Errorf("%w: %s or its mail is not what was written", ErrIncomplete, h.Name)
+	}
+	b.Left++
+	return b.give(func(mail *os.File) error { return b.to.left(Left{ID: id, UID: w.UID, User: w.User}, mail) })
+}
+
+// give hands over the mail that was read last, if somebody wants it.
+func (b *reader) give(take func(mail *os.File) error) error {
+	b.Bytes += b.size
+	var err error
+	if b.spool != nil {
+		if _, err = b.spool.Seek(0, io.SeekStart); err == nil {
+			err = take(b.spool)
+		}
+	}
 	b.mail, b.mailName, b.size = "", "", 0
 	return err
 }
@@ -190,14 +210,15 @@ func (b *reader) tail(h *tar.Header) error {
 	if err := b.json(h, &v); err != nil {
 		return err
 	}
-	if v.Messages != b.Messages || v.Sum != sum {
+	if v.Messages != b.Messages || v.Left != b.Left || v.Sum != sum {
 		return fmt.Errorf("%w: it should have %d messages and has %d, or one was changed", ErrIncomplete, v.Messages, b.Messages)
 	}
+	b.Missing = append(b.Missing, v.Missing...)
 	return nil
 }
 
 func (b *reader) json(h *tar.Header, v any) error {
-	if h.Size > maxRecord {
+	if h.Size > queue.MaxRecord {
 		return fmt.Errorf("%w: %s is too large", ErrIncomplete, h.Name)
 	}
 	text, err := io.ReadAll(b.tar)

@@ -5,13 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"dinkymail/backup"
-	"dinkymail/queue/boltstore"
+	"dinkymail/httpapi"
+)
+
+// Exit statuses of backups alone.
+const (
+	exitData  = 65 // EX_DATAERR: the input is wrong
+	exitInput = 74 // EX_IOERR: some mail could not be read
 )
 
 type backupCommand struct {
@@ -23,8 +29,11 @@ type backupCommand struct {
 // Help is shown by dinkymail backup --help.
 func (backupCommand) Help() string {
 	return `Writes the whole queue to a tar archive, while the appliance runs or while it does not: what waits, is held,
-removed or captured, and the record of what is finished. It has mail and addresses in it: keep it as safe as the queue.
-Settings are not part of it.
+removed or captured, the record of what is finished, and what sendmail left in the maildrop. It has mail and addresses in
+it: keep it as safe as the queue. Settings and alias files are not part of it.
+
+Exits 74 when the archive is complete but for mail that cannot be read on this disk, which it names. Any other status than
+0 means that there is no backup.
 
 Examples:
 
@@ -43,31 +52,91 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 	}
 	defer done()
 	if c.File == "-" {
-		return refused(client.Backup(ctx, p.Out))
+		sum, err := writeVerified(ctx, client, p.Out)
+		return butFor(sum, err)
 	}
 	if _, err := os.Lstat(c.File); err == nil && !c.Force {
 		return &Exit{ExitCantCreate, fmt.Errorf("%s is there already; choose another name, or replace it with --force", c.File)}
 	}
-	if err := writeWhole(c.File, func(w io.Writer) error { return client.Backup(ctx, w) }); err != nil {
-		var file *os.PathError
-		if errors.As(err, &file) {
-			return &Exit{ExitCantCreate, err}
+	var sum backup.Summary
+	err = writeWhole(c.File, func(f *os.File) error {
+		if err := client.Backup(ctx, f); err != nil {
+			return refused(err)
 		}
-		return refused(err)
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		sum, err = backup.Verify(f)
+		return notWhole(c.File, err)
+	})
+	if file, ok := errors.AsType[*os.PathError](err); ok {
+		return &Exit{ExitCantCreate, file}
 	}
-	sum, err := verifyFile(c.File)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return p.printJSON(summary(c.File, sum))
+		err = p.printJSON(summary(c.File, sum))
+	} else {
+		_, err = fmt.Fprintf(p.Out, "%s: %s; verified\n", c.File, contents(sum))
 	}
-	_, err = fmt.Fprintf(p.Out, "%s: %s; verified\n", c.File, contents(sum))
-	return err
+	return butFor(sum, err)
+}
+
+// writeVerified writes a backup to w, and reads it while it goes there.
+func writeVerified(ctx context.Context, client *httpapi.Client, w io.Writer) (sum backup.Summary, err error) {
+	out, in := io.Pipe()
+	var wrong error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		sum, wrong = backup.Verify(out)
+		_, _ = io.Copy(io.Discard, out) // what stands behind the end, or cannot be understood
+	}()
+	err = client.Backup(ctx, io.MultiWriter(w, in))
+	_ = in.CloseWithError(err)
+	<-ended
+	if err != nil {
+		return sum, refused(err)
+	}
+	return sum, notWhole("standard output", wrong)
+}
+
+// notWhole gives an error of backup.Verify its exit status.
+func notWhole(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Exit{exitData, fmt.Errorf("%s: %w", name, err)}
+}
+
+// butFor is err, or the error that says which mail a backup has not, when it is whole otherwise.
+func butFor(sum backup.Summary, err error) error {
+	if err != nil || len(sum.Missing) == 0 {
+		return err
+	}
+	return &Exit{exitInput, fmt.Errorf("the backup is complete and verified but for %s, which could not be read:%s; "+
+		"look at the disk", count(len(sum.Missing), "mail"), missing(sum))}
+}
+
+// missingShown is how many messages are named that are not in a backup with their mail.
+const missingShown = 20
+
+// missing names them, a line each.
+func missing(sum backup.Summary) string {
+	var b strings.Builder
+	for i, m := range sum.Missing {
+		if i == missingShown {
+			fmt.Fprintf(&b, "\n  and %d more", len(sum.Missing)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s: %s", m.ID, plain(m.Why))
+	}
+	return b.String()
 }
 
 // writeWhole makes a file that is either whole and on the disk, or not there.
-func writeWhole(name string, write func(io.Writer) error) (err error) {
+func writeWhole(name string, write func(*os.File) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
 	if err != nil {
 		return err
@@ -84,7 +153,19 @@ func writeWhole(name string, write func(io.Writer) error) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), name)
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// syncDir brings the names in a directory to the disk.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // backupResult is what backup, verify and restore print with --json.
@@ -96,181 +177,24 @@ type backupResult struct {
 	Messages int       `json:"messages"`
 	Waiting  int       `json:"waiting"`
 	Bytes    int64     `json:"bytes"`
-	DataDir  string    `json:"dataDir,omitempty"` // where it was restored to
-	Held     bool      `json:"held,omitempty"`    // all that waits there is
+	Maildrop int       `json:"maildrop,omitempty"` // mails that sendmail had left
+	// Missing are messages that could not be read when the backup was made, or not with their mail.
+	Missing []backup.Missing `json:"missing,omitempty"`
+	DataDir string           `json:"dataDir,omitempty"` // where it was restored to
+	Held    bool             `json:"held,omitempty"`    // all that waits there is
 }
 
 func summary(file string, s backup.Summary) backupResult {
 	return backupResult{File: file, Made: s.Made, Host: s.Host, Version: s.Version,
-		Messages: s.Messages, Waiting: s.Waiting, Bytes: s.Bytes}
+		Messages: s.Messages, Waiting: s.Waiting, Bytes: s.Bytes, Maildrop: s.Left, Missing: s.Missing}
 }
 
 // contents is a backup's summary in words.
 func contents(s backup.Summary) string {
-	return fmt.Sprintf("%s, %d of them waiting, %s of mail, made %s by Dinkymail %s", count(s.Messages, "message"), s.Waiting,
+	left := ""
+	if s.Left > 0 {
+		left = fmt.Sprintf(", and %d from the maildrop", s.Left)
+	}
+	return fmt.Sprintf("%s, %d of them waiting%s, %s of mail, made %s by Dinkymail %s", count(s.Messages, "message"), s.Waiting, left,
 		size(s.Bytes), s.Made.Local().Format(time.DateTime), s.Version)
-}
-
-func verifyFile(name string) (backup.Summary, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return backup.Summary{}, &Exit{ExitNoInput, err}
-	}
-	defer f.Close()
-	s, err := backup.Verify(f)
-	if err != nil {
-		return s, &Exit{exitData, fmt.Errorf("%s: %w", name, err)}
-	}
-	return s, nil
-}
-
-// exitData is EX_DATAERR: the input is wrong.
-const exitData = 65
-
-type verifyCommand struct {
-	File string `arg:"" help:"The backup; - for standard input."`
-	JSON bool   `name:"json" help:"Print JSON."`
-}
-
-// Help is shown by dinkymail verify --help.
-func (verifyCommand) Help() string {
-	return `Reads a backup to its end and compares every record and every mail with its checksum. Exits 0 when it is whole
-and 65 when it is not.
-
-Example:
-
-    dinkymail verify /var/backups/dinkymail.tar`
-}
-
-// Run verifies a backup.
-func (c verifyCommand) Run(p *program) error {
-	var s backup.Summary
-	var err error
-	if c.File == "-" {
-		if s, err = backup.Verify(p.In); err != nil {
-			err = &Exit{exitData, fmt.Errorf("standard input: %w", err)}
-		}
-	} else {
-		s, err = verifyFile(c.File)
-	}
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return p.printJSON(summary(c.File, s))
-	}
-	_, err = fmt.Fprintf(p.Out, "%s: whole: %s\n", c.File, contents(s))
-	return err
-}
-
-type restoreCommand struct {
-	File string `arg:"" help:"The backup; - for standard input."`
-	Hold bool   `negatable:"" default:"true" help:"Hold all that waits until it is released; on unless --no-hold is given."`
-	JSON bool   `name:"json" help:"Print JSON."`
-}
-
-// Help is shown by dinkymail restore --help.
-func (restoreCommand) Help() string {
-	return `Makes a queue of a backup, in DATA_DIR of the settings. The appliance must not run, and DATA_DIR must have no
-queue: move an old one away first. All waiting mail is held afterwards; dinkymail queue shows it, dinkymail release lets it
-go. With --no-hold what was delivered after the backup goes out once more.
-
-Examples:
-
-    systemctl stop dinkymail
-    mv /var/lib/dinkymail /var/lib/dinkymail.old
-    dinkymail restore /var/backups/dinkymail.tar
-    systemctl start dinkymail
-    dinkymail release --everything`
-}
-
-// Run fills an empty DATA_DIR. It appears there once it is whole.
-func (c restoreCommand) Run(ctx context.Context, p *program) error {
-	s, err := p.settings()
-	if err != nil {
-		return err
-	}
-	dir := p.dataDirs(s, p.dotenv)[0]
-	if _, err := os.Stat(filepath.Join(dir, "queue.db")); err == nil {
-		return &Exit{ExitCantCreate, fmt.Errorf("DATA_DIR=%s has a queue; stop the appliance and move that directory away first",
-			dir)}
-	}
-	in := p.In
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return &Exit{ExitNoInput, err}
-		}
-		defer f.Close()
-		in = f
-	}
-	sum, err := c.fill(ctx, in, dir)
-	if err != nil {
-		return notRestored(err)
-	}
-	if c.JSON {
-		r := summary(c.File, sum)
-		r.DataDir, r.Held = dir, c.Hold
-		return p.printJSON(r)
-	}
-	fmt.Fprintf(p.Out, "restored to %s: %s\n", dir, contents(sum))
-	if c.Hold && sum.Waiting > 0 {
-		fmt.Fprintf(p.Out, "all that waits is held: start the appliance, look with dinkymail queue, "+
-			"let go with dinkymail release --everything\n")
-	}
-	return nil
-}
-
-// notRestored gives an error of fill the exit status that fits it.
-func notRestored(err error) error {
-	code := ExitCantCreate
-	if exit, ok := errors.AsType[*Exit](err); ok {
-		code = exit.Code
-	}
-	if errors.Is(err, backup.ErrIncomplete) {
-		code = exitData
-	}
-	return &Exit{code, fmt.Errorf("nothing was restored: %w", err)}
-}
-
-// fill makes the queue in a directory of its own inside dir, as the user dir belongs to, and moves it to its place when
-// it is whole.
-func (c restoreCommand) fill(ctx context.Context, in io.Reader, dir string) (sum backup.Summary, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return sum, err
-	}
-	if err := becomeOwner(dir); err != nil {
-		return sum, &Exit{ExitNoPermission, err}
-	}
-	inside := filepath.Join(dir, "restoring")
-	if err := os.RemoveAll(inside); err != nil {
-		return sum, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(inside)) }()
-	store, err := boltstore.Open(inside, boltstore.Config{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return sum, err
-	}
-	sum, err = backup.Restore(ctx, in, store, backup.Options{Hold: c.Hold})
-	if err = errors.Join(err, store.Close()); err != nil {
-		return sum, err
-	}
-	return sum, settle(inside, dir)
-}
-
-// settle moves a queue's files, the index last: without it there is no queue yet.
-func settle(from, to string) error {
-	files, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
-	const index = "queue.db"
-	for _, f := range files {
-		if f.Name() != index {
-			if err := os.Rename(filepath.Join(from, f.Name()), filepath.Join(to, f.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return os.Rename(filepath.Join(from, index), filepath.Join(to, index))
 }

@@ -11,6 +11,7 @@
 //	69  the appliance or its next hop cannot do it
 //	70  a mistake of this program
 //	73  a file cannot be made
+//	74  a backup is complete but for mail that cannot be read here
 //	75  not now: try later
 //	77  no right to
 //	78  wrong settings

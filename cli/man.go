@@ -53,7 +53,7 @@ means all that waits.`},
 	{"OUTPUT", `On a terminal tables fit its width, or COLUMNS, and are coloured unless NO_COLOR is set. Elsewhere nothing is cut and the columns
 stay the same: of a list, each but the last is one word. With --json a list is one JSON object a line, everything else one object.`},
 	{"EXIT STATUS", `0 when it was done, 64 for wrong usage, 65 for a backup that is not whole, 66 when there is no such message or nothing to read, 69
-when the appliance or its next hop cannot do it, 70 for a mistake of this program, 73 when a file cannot be made, 75 when it may work
+when the appliance or its next hop cannot do it, 70 for a mistake of this program, 73 when a file cannot be made, 74 for a backup that lacks mail, 75 when it may work
 later, 77 without the right to, 78 for wrong settings. health says 1 when it is not well, and alias when there is none. Under the name
 of another program its statuses are used.`},
 	{"ENVIRONMENT", `Every setting may stand in the environment, which wins over the file. DINKYMAIL_ENV_FILE names the file. NO_COLOR, COLUMNS

@@ -111,7 +111,7 @@ func (p *program) candidates(yield func(candidate) bool) {
 		}
 		for _, dir := range p.dataDirs(s, file) {
 			at := *s
-			at.DataDir = dir
+			moveTo(&at, dir)
 			if !seen[dir] && !yield(candidate{&at, err}) {
 				return
 			}

@@ -3,9 +3,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -31,6 +33,86 @@ func becomeOwner(dir string) error {
 		return fmt.Errorf("become the owner of %s: %w", dir, err)
 	}
 	return nil
+}
+
+// serviceUser is the user that the shipped systemd unit runs the appliance as.
+const serviceUser = "dinkymail"
+
+// makeOwned makes a DATA_DIR that nobody but its owner may enter, and becomes that owner. Root gives a new one to the user named;
+// without a name to the owner of the DATA_DIR that was moved away from there, to the owner of the directory above, or to
+// serviceUser, the first of them that is not root. It returns to whom the directory belongs, and why.
+func makeOwned(dir, named string) (said string, err error) {
+	if named != "" && os.Geteuid() != 0 {
+		return "", &Exit{ExitNoPermission, errors.New("only root can give files to another user; run this with sudo, or without --owner")}
+	}
+	if os.Geteuid() == 0 {
+		uid, gid, why, err := heir(dir, named)
+		if err != nil {
+			return "", err
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return "", err
+		}
+		if err := os.Chown(dir, uid, gid); err != nil {
+			return "", err
+		}
+		said = ownerOf(dir) + " (" + why + ")"
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	if err := becomeOwner(dir); err != nil {
+		return "", &Exit{ExitNoPermission, err}
+	}
+	return said, os.Chmod(dir, 0o700) //nolint:gosec // a directory
+}
+
+// heir is to whom a DATA_DIR is to belong that root makes, or has made, and why.
+func heir(dir, named string) (uid, gid int, why string, err error) {
+	if named != "" {
+		uid, gid, err = idsOf(named)
+		if err != nil {
+			return 0, 0, "", &Exit{ExitUsage, fmt.Errorf("--owner %s: there is no such user", named)}
+		}
+		return uid, gid, "as --owner says", nil
+	}
+	for _, place := range []struct{ path, why string }{
+		{dir, "to whom it belonged before"},
+		{movedAway(dir), "as the one that was moved away"},
+		{filepath.Dir(dir), "as the directory above"},
+	} {
+		info, err := os.Stat(place.path)
+		if err != nil {
+			continue
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+			return int(st.Uid), int(st.Gid), place.why, nil
+		}
+	}
+	if uid, gid, err := idsOf(serviceUser); err == nil {
+		return uid, gid, "the user of the systemd unit", nil
+	}
+	return 0, 0, "nobody else was found; if the appliance runs as another user, say so with --owner", nil
+}
+
+// idsOf is the number of a user, given by name or number, and of its group. One who has no account here, such as that of a
+// container, is in the group of the same number.
+func idsOf(name string) (uid, gid int, err error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		u, err = user.LookupId(name)
+	}
+	if n, odd := strconv.ParseUint(name, 10, 31); err != nil && odd == nil {
+		return int(n), int(n), nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	uid, err = strconv.Atoi(u.Uid)
+	if err != nil {
+		return 0, 0, err
+	}
+	gid, err = strconv.Atoi(u.Gid)
+	return uid, gid, err
 }
 
 // ownerOf is the name of the user whom a file belongs to, or the nearest thing known to it.

@@ -107,6 +107,9 @@ func (p *program) describe(d httpapi.Detail) string {
 	}
 	for i, a := range d.History {
 		p.attempt(&out, s, a, len(d.History)-i <= shownDialogues)
+		if i == 0 && d.Omitted > 0 {
+			fmt.Fprintf(&out, "  %s left out; the last of each kind and the newest follow\n", count(d.Omitted, "attempt"))
+		}
 	}
 	if hints := hints(d); len(hints) > 0 {
 		out.WriteString("\nWhat you can do\n")

@@ -91,7 +91,7 @@ func parseID(word string) (queue.ID, error) {
 // lists of a queue have them, are passed over.
 func listedIDs(r io.Reader) ([]queue.ID, error) {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, queue.MaxRecord) // a list names all recipients of a message on its line
 	var all []queue.ID
 	for lines.Scan() {
 		line := lines.Text()

@@ -47,7 +47,7 @@ func (p *program) trouble(st httpapi.Stats) []string {
 		}
 	}
 	if st.Damaged > 0 {
-		lines = append(lines, count(st.Damaged, "record")+" could not be read and lie in DATA_DIR/damaged; look at the disk.")
+		lines = append(lines, count(st.Damaged, "record")+" or mail could not be read: see DATA_DIR/damaged and the log, and look at the disk.")
 	}
 	return lines
 }

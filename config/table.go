@@ -207,7 +207,8 @@ func (s *Settings) queue() Group {
 				Doc: "How long to keep trying before the sender is told that it failed.",
 				set: duration(&s.Queue.Lifetime)},
 			{Name: "QUEUE_MAX_BYTES", Default: "10GiB",
-				Doc: "The most bytes of waiting mail; beyond, mail is refused for the time being.",
+				Doc: "The most bytes of waiting mail and of its records, which name its recipients and what was tried; beyond, mail is refused for " +
+					"the time being.",
 				set: size(&s.Queue.MaxBytes, 1<<20)},
 			{Name: "QUEUE_MAX_MESSAGES", Default: "1000000",
 				Doc: "The most waiting messages; beyond, mail is refused for the time being.",

@@ -83,8 +83,8 @@ func (e *exam) queue(st httpapi.Stats) []Finding {
 		add(Warning, paused(p), "somebody paused it, and it stays so over restarts", "dinkymail resume "+p.What)
 	}
 	if st.Damaged > 0 {
-		add(Warning, many(st.Damaged, "record")+" could not be read", "bytes on the disk changed; what could not be read lies in DATA_DIR/damaged",
-			"look at the disk (dmesg, smartctl), and keep that directory")
+		add(Warning, many(st.Damaged, "record")+" could not be read", "bytes on the disk changed; DATA_DIR/damaged has what could not be read, or the "+
+			"IDs of mail whose text could not be", "look at the disk (dmesg, smartctl), and keep that directory")
 	}
 	if st.Oldest != nil && st.Waiting > 0 {
 		if age := e.Now().Sub(*st.Oldest); age > patience && !e.Settings.Development {
@@ -92,8 +92,8 @@ func (e *exam) queue(st httpapi.Stats) []Finding {
 				"dinkymail queue shows why it waits")
 		}
 	}
-	if limit := e.Settings.Queue.MaxBytes; limit > 0 && st.Bytes > limit/10*8 {
-		add(Warning, fmt.Sprintf("the queue has %s of the %s that it may have", bytes(st.Bytes), bytes(limit)),
+	if limit := e.Settings.Queue.MaxBytes; limit > 0 && st.Bytes+st.Records > limit/10*8 {
+		add(Warning, fmt.Sprintf("the queue has %s of the %s that it may have", bytes(st.Bytes+st.Records), bytes(limit)),
 			"beyond, mail is refused for the time being", e.line("QUEUE_MAX_BYTES", fmt.Sprintf("%dMiB", limit*2>>20)))
 	}
 	if len(all) > 0 {

@@ -120,7 +120,7 @@ func (c *Client) Status(ctx context.Context, id string) (st MessageStatus, err e
 }
 
 // largestAnswer bounds what is read of an answer, in bytes.
-const largestAnswer = 8 << 20
+const largestAnswer = 64 << 20
 
 func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"slices"
 	"time"
 
 	"dinkymail/queue"
@@ -37,18 +38,26 @@ func (s *Server) detailOf(m *queue.Message) Detail {
 	if m.Finished.IsZero() && !m.Captured && m.Held == "" && m.Removed.IsZero() {
 		d.Expires = given(s.queue.Expires(m))
 	}
-	for i := range m.History {
-		d.History = append(d.History, attemptOf(m, &m.History[i]))
+	room := historyRecipients
+	for _, a := range slices.Backward(m.History) {
+		d.History = append(d.History, attemptOf(m, &a, &room))
 	}
+	slices.Reverse(d.History)
+	d.Omitted = max(m.Tries-len(m.History), 0)
 	return d
 }
 
-func attemptOf(m *queue.Message, a *queue.Attempt) AttemptDetail {
+// historyRecipients is how many recipients the attempts of one message list together, the newest attempt first.
+const historyRecipients = 100_000
+
+func attemptOf(m *queue.Message, a *queue.Attempt, room *int) AttemptDetail {
 	d := AttemptDetail{At: a.At, Took: a.Took, Dialogue: a.Dialogue, Answers: make([]AnswerDetail, 0, len(a.Answers))}
 	for _, one := range a.Answers {
-		detail := AnswerDetail{Recipients: make([]string, 0, len(one.To)), Outcome: one.Outcome.String(), Stage: one.Stage,
+		listed := min(len(one.To), *room)
+		*room -= listed
+		detail := AnswerDetail{Recipients: make([]string, 0, listed), More: len(one.To) - listed, Outcome: one.Outcome.String(), Stage: one.Stage,
 			Code: one.Code, Status: one.Status, Text: one.Text, Remote: one.Remote}
-		for _, i := range one.To {
+		for _, i := range one.To[:listed] {
 			if i >= 0 && i < len(m.Envelope.To) {
 				detail.Recipients = append(detail.Recipients, m.Envelope.To[i].Address.String())
 			}

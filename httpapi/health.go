@@ -52,6 +52,7 @@ type detail struct {
 	Version string `json:"version,omitempty"`
 	Waiting int    `json:"waiting"`
 	Bytes   int64  `json:"bytes"`
+	Records int64  `json:"recordBytes"`
 	Damaged int    `json:"damaged"`
 	Lanes   []lane `json:"lanes"`
 	// HTTP are the addresses of the API, and UntrustedProxies who passed requests on without being in TRUSTED_PROXIES.
@@ -149,7 +150,7 @@ func (s *Server) report(status queue.Status, sick error) healthReport {
 
 func detailOf(status queue.Status, version string) *detail {
 	kept := status.Store
-	d := &detail{Version: version, Waiting: kept.Waiting, Bytes: kept.Bytes, Damaged: kept.Damaged, Lanes: []lane{}}
+	d := &detail{Version: version, Waiting: kept.Waiting, Bytes: kept.Bytes, Records: kept.Records, Damaged: kept.Damaged, Lanes: []lane{}}
 	for _, l := range status.Lanes {
 		d.Lanes = append(d.Lanes, lane{l.Name, l.Held, l.Reason})
 	}

@@ -78,8 +78,9 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descMessages   = describe("queue_messages", "Messages kept, by what they are.", "state")
 	descBytes      = describe("queue_bytes", "Bytes of the bodies of waiting messages.")
+	descRecords    = describe("queue_record_bytes", "Bytes of the records of waiting messages; with those of the bodies they count towards QUEUE_MAX_BYTES.")
 	descOldest     = describe("queue_oldest_seconds", "Age of the oldest waiting message; 0 without one.")
-	descDamaged    = describe("queue_damaged_records", "Records set aside because they could not be read.")
+	descDamaged    = describe("queue_damaged_records", "Records set aside because they could not be read, and messages whose body could not be.")
 	descBroken     = describe("queue_broken", "1 when the queue neither takes nor delivers mail.")
 	descSubmitted  = describe("messages_accepted_total", "Messages accepted since the start.")
 	descRecipients = describe("recipients_total", "Outcomes of attempts since the start, one for each recipient tried.",
@@ -101,7 +102,7 @@ var (
 
 // Describe sends every description.
 func (queueCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{descMessages, descBytes, descOldest, descDamaged, descBroken, descSubmitted,
+	for _, d := range [...]*prometheus.Desc{descMessages, descBytes, descRecords, descOldest, descDamaged, descBroken, descSubmitted,
 		descRecipients, descBounces, descHeld, descInFlight, descWidth, descPaused, descResults, descDelivery, descAttempt, descSync,
 		descFree, descEnds, descLost} {
 		out <- d
@@ -123,6 +124,7 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(descMessages, float64(s.Store.Held), "held")
 	gauge(descMessages, float64(s.Store.Removed), "removed")
 	gauge(descBytes, float64(s.Store.Bytes))
+	gauge(descRecords, float64(s.Store.Records))
 	gauge(descOldest, age(s.Store.Oldest))
 	gauge(descDamaged, float64(s.Store.Damaged))
 	gauge(descBroken, flag(s.Broken != nil))

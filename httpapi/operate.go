@@ -47,6 +47,7 @@ type Detail struct {
 	Ret       string            `json:"ret,omitempty"`
 	UTF8      bool              `json:"smtputf8,omitempty"`
 	History   []AttemptDetail   `json:"history"`
+	Omitted   int               `json:"omitted,omitempty"` // attempts that the history has no room for, behind its first
 	Tags      []string          `json:"tags,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
 	HasBody   bool              `json:"hasBody"`
@@ -70,6 +71,7 @@ type AttemptDetail struct {
 // AnswerDetail is one reply and whom it was for.
 type AnswerDetail struct {
 	Recipients []string `json:"recipients"`
+	More       int      `json:"more,omitempty"` // recipients that are not listed, for there are very many
 	Outcome    string   `json:"outcome"`
 	Stage      string   `json:"stage,omitempty"`
 	Code       int      `json:"code,omitempty"`
@@ -140,7 +142,8 @@ type ActionError struct {
 type Stats struct {
 	Success  bool                `json:"success"`
 	Waiting  int                 `json:"waiting"`
-	Bytes    int64               `json:"bytes"`
+	Bytes    int64               `json:"bytes"`       // of the bodies of what waits
+	Records  int64               `json:"recordBytes"` // of its records, which count towards QUEUE_MAX_BYTES too
 	Finished int                 `json:"finished"`
 	Captured int                 `json:"captured"`
 	Removed  int                 `json:"removed"` // in the trash

@@ -21,7 +21,7 @@ const (
 func (s *Server) stats(w http.ResponseWriter, r *http.Request) error {
 	now := s.queue.Status()
 	st := Stats{
-		Success: true, Waiting: now.Store.Waiting, Bytes: now.Store.Bytes, Finished: now.Store.Finished,
+		Success: true, Waiting: now.Store.Waiting, Bytes: now.Store.Bytes, Records: now.Store.Records, Finished: now.Store.Finished,
 		Captured: now.Store.Captured, Removed: now.Store.Removed, Damaged: now.Store.Damaged, Oldest: given(now.Store.Oldest),
 		Started: s.started, Paused: now.Paused,
 		Since: SinceStart{Accepted: now.Submitted, Delivered: now.Delivered, Failed: now.Failed, Deferred: now.Deferred,

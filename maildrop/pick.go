@@ -22,11 +22,11 @@ import (
 
 // Bounds of what is picked up.
 const (
-	batch       = 256            // names read at a time
-	maxEnvelope = 8 << 20        // bytes of the first line
-	maxExtra    = 1 << 20        // bytes that a mail may be longer than MaxMessageBytes before it is not even opened
-	forgotten   = 24 * time.Hour // age of a file that nobody will finish writing
-	keptAside   = 100            // files in rejected/
+	batch       = 256                // names read at a time
+	maxEnvelope = queue.MaxNewRecord // bytes of the first line
+	maxExtra    = 1 << 20            // bytes that a mail may be longer than MaxMessageBytes before it is not even opened
+	forgotten   = 24 * time.Hour     // age of a file that nobody will finish writing
+	keptAside   = 100                // files in rejected/
 )
 
 // errNoMail is what is wrong with a file that will never be a mail.
@@ -209,13 +209,17 @@ func (d *Drop) submit(ctx context.Context, path string, id queue.ID) error {
 		return queue.ErrTooLarge
 	}
 	in := bufio.NewReaderSize(f, 64<<10)
+	uid := owner(info)
+	return d.hand(ctx, in, id, uid, d.user(uid))
+}
+
+// hand hands in what stands in a file of the user uid, who is called who.
+func (d *Drop) hand(ctx context.Context, in *bufio.Reader, id queue.ID, uid uint32, who string) error {
 	e, err := readEnvelope(in)
 	if err != nil {
 		return err
 	}
 	d.complete(&e)
-	uid := owner(info)
-	who := d.user(uid)
 	s := queue.Submission{
 		ID: id, Envelope: e, Body: in,
 		Trace:  message.Trace{User: who},

@@ -33,6 +33,12 @@ func Put(dir string, id queue.ID, e message.Envelope, body io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("leave mail in %s: %w", dir, err)
 	}
+	if _, err := message.UnmarshalEnvelope(head); err != nil {
+		return fmt.Errorf("leave mail in %s: it would not be picked up: %w", dir, err)
+	}
+	if len(head) > maxEnvelope {
+		return fmt.Errorf("leave mail in %s: %w: the envelope has %d bytes, and %d are the most", dir, queue.ErrTooLarge, len(head), maxEnvelope)
+	}
 	f, err := os.OpenFile(filepath.Join(drop, "."+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("leave mail in %s: %w", dir, err)

@@ -87,6 +87,9 @@ func (q *Queue) deliver(ctx context.Context, a *attempt, d Delivery) {
 		a.results = append(a.results, Result{Text: "no result"})
 	}
 	a.results = a.results[:len(a.tried)]
+	for i := range a.results {
+		a.results[i].bound(textLimit(len(a.m.Envelope.To)))
+	}
 }
 
 // fail gives every recipient tried the result r, which is not the next hop's.
@@ -195,12 +198,6 @@ func (a *attempt) record(m *Message) {
 		}
 	}
 	m.History = append(m.History, Attempt{At: a.at, Took: a.took, Answers: a.answers(), Dialogue: a.dialogue})
-	if old := len(m.History) - 1 - keptDialogues; old >= 0 {
-		m.History[old].Dialogue = ""
-	}
-	if n := len(m.History) - MaxHistory; n > 0 {
-		m.History = slices.Delete(m.History, 1, 1+n)
-	}
 	counts := a.counts()
 	if counts {
 		m.Tries++
@@ -227,15 +224,20 @@ func (m *Message) delivered() bool {
 // keptDialogues is how many of the newest attempts of a message keep what was said.
 const keptDialogues = 5
 
-// said keeps what was said. Of more than MaxDialogue bytes the first lines are left out, for what went wrong is at the end.
-func (a *attempt) said(lines string) {
-	if over := len(lines) - MaxDialogue; over > 0 {
-		_, whole, ok := strings.Cut(lines[over-1:], "\n")
-		if lines = lines[over:]; ok {
-			lines = whole
-		}
+// said keeps what was said.
+func (a *attempt) said(lines string) { a.dialogue = strings.Clone(lastLines(lines)) }
+
+// lastLines cuts what was said to MaxDialogue bytes. The first lines are left out, for what went wrong is at the end.
+func lastLines(lines string) string {
+	over := len(lines) - MaxDialogue
+	if over <= 0 {
+		return lines
 	}
-	a.dialogue = strings.Clone(lines)
+	_, whole, ok := strings.Cut(lines[over-1:], "\n")
+	if lines = lines[over:]; ok {
+		lines = whole
+	}
+	return lines
 }
 
 // answers puts recipients that were answered alike together, in the order of the first of each.

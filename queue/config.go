@@ -19,7 +19,7 @@ type Config struct {
 	// TrashRetention is how long removed mail can be restored. Default: 24 hours.
 	TrashRetention time.Duration
 
-	MaxBytes        int64 // of all waiting bodies together; default 10 GiB
+	MaxBytes        int64 // of all that waits, bodies and records; default 10 GiB
 	MaxMessages     int   // waiting; default 1,000,000
 	MaxMessageBytes int64 // of one message as submitted; default 25 MiB
 	MaxRecipients   int   // of one message; default 1,000

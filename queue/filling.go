@@ -11,7 +11,9 @@ const refill = int64(time.Second)
 // filling knows how full the queue is without counting for every message: what the store said last, and all that was accepted
 // since. So it is rather too high than too low, and close to the limits the store is asked every time.
 type filling struct {
-	messages, bytes, asked atomic.Int64 // the last in nanoseconds since 1970
+	messages atomic.Int64
+	bytes    atomic.Int64 // of bodies and of records
+	asked    atomic.Int64 // in nanoseconds since 1970
 }
 
 // admit reports whether there is room for another message.
@@ -22,7 +24,7 @@ func (f *filling) admit(s Store, c *Config) bool {
 		f.asked.Store(now)
 		kept := s.Stats()
 		f.messages.Store(int64(kept.Waiting))
-		f.bytes.Store(kept.Bytes)
+		f.bytes.Store(kept.Bytes + kept.Records)
 	}
 	return f.messages.Load() < int64(c.MaxMessages) && f.bytes.Load() < c.MaxBytes
 }

@@ -20,7 +20,7 @@ type Message struct {
 	NotBefore   time.Time // not to be delivered earlier; zero: at once
 	NextAttempt time.Time // zero when nothing will be tried: finished or captured
 	Tries       int       // attempts that counted; attempts on a paused lane do not
-	History     []Attempt // oldest first, at most MaxHistory
+	History     []Attempt // oldest first, at most MaxHistory; see Bound
 	Finished    time.Time // zero while a recipient is deferred
 
 	// Captured mail was accepted in development mode. It is kept with its body to be looked at, and never leaves the machine,
@@ -37,7 +37,7 @@ type Message struct {
 	Metadata map[string]string // likewise
 }
 
-// MaxHistory bounds Message.History; the oldest attempts but the first make room.
+// MaxHistory bounds Message.History, in attempts. Its bytes are bounded, too; see Message.Bound for what makes room.
 const MaxHistory = 100
 
 // Origin is how a mail came in.

@@ -42,10 +42,13 @@
 //
 // # Limits
 //
-// Submit refuses more than Config.MaxRecipients, MaxMessageBytes, MaxMessages and MaxBytes. The last two are compared with what
+// Submit refuses more than Config.MaxRecipients, MaxMessageBytes, MaxMessages and MaxBytes, in which the records of what waits count,
+// too, and a message whose record would be larger than MaxNewRecord. MaxMessages and MaxBytes are compared with what
 // is kept when a message begins to come in, so messages coming in together may pass the limit by their own number.
 // Notices that the queue writes itself pass them always: failed mail has to be able to leave a full queue. A message's history
-// holds MaxHistory attempts, the newest of them with what was said. Finished records stay for Config.HistoryRetention, and MaxCaptured captured messages are kept.
+// holds MaxHistory attempts, the newest of them with what was said, and takes at most 128 KiB and 64 bytes for each recipient, each
+// attempt an eighth of that: see Message.Bound for what stays. All texts of replies in a record together take about 1 MiB at
+// most. Finished records stay for Config.HistoryRetention, and MaxCaptured captured messages are kept.
 //
 // # Who runs where
 //

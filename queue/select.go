@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	scanMost = 5000 // records that one Select looks at
-	scanPage = 500  // of those it reads together
+	scanMost       = 5000   // records that one Select looks at
+	scanPage       = 500    // of those it reads together
+	scanRecipients = 20_000 // recipients of what it returns, but for those of the last message
 )
 
 // Select returns a page of at most limit messages that sel selects, beginning behind after, in the order of acceptance or, with
@@ -85,6 +86,7 @@ type scan struct {
 	match func(*Message) bool
 	limit int
 	seen  int
+	rcpts int // of page
 	page  Page
 }
 
@@ -92,9 +94,10 @@ type scan struct {
 func (s *scan) look(m *Message) bool {
 	if s.match(m) {
 		s.page.Messages = append(s.page.Messages, *m)
+		s.rcpts += len(m.Envelope.To)
 	}
 	s.seen++
-	if s.seen < scanMost && len(s.page.Messages) < s.limit {
+	if s.seen < scanMost && s.rcpts < scanRecipients && len(s.page.Messages) < s.limit {
 		return false
 	}
 	s.page.Next = m.ID

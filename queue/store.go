@@ -14,7 +14,7 @@ var (
 	ErrNoSpace = errors.New("no space left for mail")
 	// ErrFull: QUEUE_MAX_MESSAGES or QUEUE_MAX_BYTES is reached. Try again later.
 	ErrFull = errors.New("queue is full")
-	// ErrTooLarge: the message is larger than MESSAGE_MAX_BYTES.
+	// ErrTooLarge: the message is larger than MESSAGE_MAX_BYTES, or its record than MaxNewRecord.
 	ErrTooLarge = errors.New("message too large")
 	// ErrTooManyRecipients: more recipients than Config.MaxRecipients.
 	ErrTooManyRecipients = errors.New("too many recipients")
@@ -53,6 +53,7 @@ type Store interface {
 	// Update changes a record on the disk and gives the claim on it back. The change function sees the record as it is now,
 	// and may be called more than once. A record whose Finished becomes non-zero loses its body, unless it is Captured. One whose
 	// Removed is set keeps it, and is in the trash: it counts as neither waiting, finished nor captured until Removed is zero.
+	// The records that Put and Update write are bounded (Message.Bound) and have at most MaxRecord bytes; ErrTooLarge otherwise.
 	Update(id ID, change func(*Message)) (Message, error)
 	// Remove deletes a message and every trace of it. ErrNotFound if it is not there.
 	Remove(id ID) error
@@ -98,11 +99,12 @@ type Filter struct {
 type Stats struct {
 	Waiting  int   // messages with a recipient that is not settled, held ones included
 	Bytes    int64 // bytes of their bodies
+	Records  int64 // bytes of their records
 	Finished int
 	Captured int
 	Held     int       // of Waiting: those an operator holds, or that have no NextAttempt
 	Removed  int       // in the trash
 	Trash    int64     // bytes of the bodies there
 	Oldest   time.Time // when the oldest waiting message was accepted; zero without one
-	Damaged  int       // records set aside because they could not be read
+	Damaged  int       // records set aside because they could not be read, bodies of nobody knows whom, and messages whose body could not be read
 }

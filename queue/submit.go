@@ -40,7 +40,7 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 	if err != nil {
 		return "", err
 	}
-	q.fill.add(m.Size)
+	q.fill.add(m.Size + m.recordSize())
 	q.count.submitted.Add(1)
 	what := "queued"
 	if m.Captured {
@@ -84,6 +84,10 @@ func (q *Queue) put(s Submission, room int64) (Message, error) {
 		}
 		if !m.Captured {
 			m.NextAttempt = m.begins()
+		}
+		if n := m.recordSize(); n > MaxNewRecord {
+			return Message{}, fmt.Errorf("%w: its recipients and what is noted of it come to %d bytes, and %d are the most", ErrTooLarge, n,
+				MaxNewRecord)
 		}
 		return m, nil
 	})

@@ -3,12 +3,14 @@
 package crash
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -44,7 +46,8 @@ type round struct {
 }
 
 // ROUNDS times (20 if it is not set) the appliance is killed at a random moment under load from both doors and started again on
-// the same data; then it drains. Everything that was acknowledged has arrived, and no round repeated more than it had in flight.
+// the same data; then it drains. After every third kill the index is gone or damaged besides. Everything that was acknowledged has
+// arrived, and no round repeated more than it had in flight.
 func TestKill(t *testing.T) {
 	binary := build(t)
 	sink := nextHop(t)
@@ -64,9 +67,37 @@ func TestKill(t *testing.T) {
 		life, accepted := liveAndDie(t, a, sink, n)
 		maps.Copy(told, accepted)
 		lives = append(lives, life)
+		if n%3 == 2 {
+			harmIndex(t, filepath.Join(a.Data, "queue.db"), n/3)
+		}
 	}
 	last := drain(t, a, sink, told)
 	report(t, append(lives, last), sink, told)
+}
+
+// harmIndex deletes the index, or spoils one of its pages, or some bytes anywhere in it.
+func harmIndex(t *testing.T, path string, how int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := len(bytes.TrimRight(b, "\x00"))
+	switch how % 3 {
+	case 0:
+		err = os.Remove(path)
+	case 1:
+		clear(b[rand.IntN(used)&^4095:][:4096])
+		err = os.WriteFile(path, b, 0o600)
+	default:
+		for range 20 {
+			b[rand.IntN(used)] ^= byte(1 + rand.IntN(255))
+		}
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func rounds(t *testing.T) int {

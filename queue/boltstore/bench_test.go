@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
@@ -117,8 +118,8 @@ func cycle(b *testing.B, s *Store) {
 	workers.Wait()
 }
 
-// BenchmarkFull is the same cycle with very many other messages waiting, and how long it takes to open with them. How many
-// stands in WAITING; 20,000 without.
+// BenchmarkFull is the same cycle with very many other messages waiting, and how long it takes to open with them: after a clean stop,
+// without an index, and with one that must be walked through. How many stands in WAITING; 20,000 without.
 func BenchmarkFull(b *testing.B) {
 	n := 20000
 	if v := os.Getenv("WAITING"); v != "" {
@@ -152,6 +153,39 @@ func BenchmarkFull(b *testing.B) {
 			runtime.GC()
 			runtime.ReadMemStats(&mem)
 			b.ReportMetric(float64(mem.HeapAlloc)/1e6, "heapMB")
+			shut(b, s)
+			b.StartTimer()
+		}
+	})
+	b.Run(fmt.Sprint("checkpoint-", n), func(b *testing.B) {
+		s := open(b, dir, Config{})
+		defer shut(b, s)
+		b.ResetTimer()
+		for range b.N {
+			if err := s.writeCheckpoint(false); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(s.held.size)/1e6, "MB")
+	})
+	b.Run(fmt.Sprint("anew-", n), func(b *testing.B) {
+		for range b.N {
+			if err := os.Remove(filepath.Join(dir, "queue.db")); err != nil {
+				b.Fatal(err)
+			}
+			s := open(b, dir, Config{})
+			b.StopTimer()
+			shut(b, s)
+			b.StartTimer()
+		}
+	})
+	b.Run(fmt.Sprint("unclean-", n), func(b *testing.B) {
+		for range b.N {
+			if err := os.Remove(filepath.Join(dir, "sum")); err != nil {
+				b.Fatal(err)
+			}
+			s := open(b, dir, Config{})
+			b.StopTimer()
 			shut(b, s)
 			b.StartTimer()
 		}

@@ -27,7 +27,9 @@ func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
 			if memory := s.warm.take(id); memory != nil {
 				return newWarmBody(memory), nil
 			}
-			body, err = s.smallBody(at.body)
+			if body, err = s.smallBody(at.body); err == nil {
+				s.whole(id)
+			}
 		case inLarge:
 			body, err = s.largeBody(id, at.body)
 		default:
@@ -37,6 +39,9 @@ func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
 			return body, nil
 		}
 		if now, gone := s.locate(id); gone != nil || now.body == at.body {
+			if gone == nil && harms(err) {
+				s.harmed(id, err)
+			}
 			return nil, errors.Join(gone, fmt.Errorf("body of %s: %w", id, err))
 		}
 	}
@@ -100,7 +105,7 @@ func (s *Store) largeBody(id queue.ID, l location) (io.ReadSeekCloser, error) {
 		return nil, errors.Join(fmt.Errorf("%w: %s has %d bytes instead of %d; put it back if you have it whole",
 			ErrDamaged, path, size, l.n), err, f.Close())
 	}
-	return &largeBody{f: f, path: path, want: l}, nil
+	return &watched{&largeBody{f: f, path: path, want: l}, s, id}, nil
 }
 
 func (b *largeBody) Read(p []byte) (int, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"time"
 
 	"dinkymail/queue"
 )
@@ -16,15 +17,69 @@ func (s *Store) sealed(n uint32, off int64) {
 	signal(s.dirty) // once the index is here, the segments before may go
 }
 
-// dropSegments deletes the segments that neither the index nor the journal behind it needs.
-func (s *Store) dropSegments(sn *snapshot) {
-	numbers, err := s.segmentNumbers()
+// tidy deletes the segments of which nothing is needed, after writing a checkpoint if many wait for one.
+func (s *Store) tidy() {
+	if s.index.condemned.Load() || s.Broken() != nil {
+		return
+	}
+	s.mu.Lock()
+	has := s.indexed
+	s.mu.Unlock()
+	dead, err := s.dead(&has)
 	if err != nil {
 		s.log.Warn("segments not looked through", "path", s.dir, "err", err)
 		return
 	}
+	if s.checkpointDue(&has, dead) {
+		if err := s.writeCheckpoint(s.reserve.tight.Load()); err != nil && !errors.Is(err, queue.ErrClosed) {
+			s.held.failed = time.Now()
+			s.log.Warn("checkpoint not written: segments stay for longer", "path", s.dir, "err", err)
+		}
+	}
+	s.dropSegments(dead)
+}
+
+// dead are the segments with no body that is needed, of those that the index is beyond, and how large they are.
+func (s *Store) dead(has *snapshot) (map[uint32]int64, error) {
+	numbers, err := s.segmentNumbers()
+	if err != nil {
+		return nil, err
+	}
+	dead := make(map[uint32]int64)
 	for _, n := range numbers {
-		if n >= sn.to.Seg || sn.live[n] != 0 {
+		if n >= has.to.Seg || has.live[n] != 0 {
+			continue
+		}
+		st, err := os.Stat(s.segmentPath(n))
+		if err != nil {
+			return nil, err
+		}
+		dead[n] = st.Size()
+	}
+	return dead, nil
+}
+
+// checkpointDue reports whether the segments that only wait for a checkpoint are worth one. On a full disk any is.
+func (s *Store) checkpointDue(has *snapshot, dead map[uint32]int64) bool {
+	if time.Since(s.held.failed) < checkpointPause {
+		return false
+	}
+	waiting := int64(0)
+	for n, size := range dead {
+		if n >= s.held.number {
+			waiting += size
+		}
+	}
+	if s.reserve.tight.Load() {
+		return waiting > 0
+	}
+	return s.bare && has.to.Seg > 0 || waiting >= max(s.cfg.SegmentBytes, s.held.size)
+}
+
+// dropSegments deletes those of the dead segments whose records are in the checkpoint.
+func (s *Store) dropSegments(dead map[uint32]int64) {
+	for n := range dead {
+		if n >= s.held.number {
 			continue
 		}
 		s.files.mu.Lock()
@@ -45,6 +100,7 @@ func (s *Store) runCompact() {
 			return
 		case <-s.sparse:
 		}
+		s.tidy()
 		n, ok := s.sparsest(done)
 		if !ok {
 			continue
@@ -130,7 +186,9 @@ func (m *move) add(from location, id queue.ID) error {
 	at, err := m.s.locate(id)
 	var body []byte
 	if err == nil && at.body == from {
-		body, err = m.s.segmentBytes(from)
+		if body, err = m.s.segmentBytes(from); errors.Is(err, ErrDamaged) {
+			m.s.harmed(id, err)
+		}
 	}
 	if err != nil || at.body != from {
 		m.s.unlockID(id)

@@ -5,15 +5,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"dinkymail/queue"
 )
 
 func (s *Store) damagedPath(name string) string { return filepath.Join(s.dir, "damaged", name) }
 
-// keepDamaged writes bytes to the directory for what cannot be read.
+// keepDamaged writes bytes to the directory for what cannot be read. They may be the last of it, so they survive power loss.
 func (s *Store) keepDamaged(name string, b []byte) error {
-	return os.WriteFile(s.damagedPath(name), b, 0o600)
+	f, err := os.OpenFile(s.damagedPath(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return s.cfg.disk.syncDir(filepath.Dir(f.Name()))
 }
 
 // unreadable sets a record of the index aside, with its body if that can be found, and takes it out of the index.
@@ -23,6 +32,7 @@ func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 	if s.pending(id) != nil {
 		return // set aside already, or replaced
 	}
+	s.index.condemn(reason)
 	path := s.damagedPath(string(id) + ".record")
 	err := s.keepDamaged(string(id)+".record", raw)
 	body := string(id) + ".eml"
@@ -31,7 +41,7 @@ func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 			err = errors.Join(err, s.keepDamaged(body, b))
 		}
 	} else if _, lost := os.Stat(s.largePath(id)); lost == nil {
-		err = errors.Join(err, os.Rename(s.largePath(id), s.damagedPath(body)))
+		err = errors.Join(err, os.Link(s.largePath(id), s.damagedPath(body)))
 	}
 	if err != nil {
 		s.log.Error("damaged record not set aside", "id", id, "path", path, "err", err)
@@ -48,7 +58,21 @@ func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 	s.damaged++
 	signal(s.dirty)
 	s.log.Error("damaged record set aside", "id", id, "path", path, "err", reason,
-		"remedy", "check the disk; the body, where it was found, is beside the record as .eml and can be sent again")
+		"remedy", "check the disk and restart: it is read back from the journal if that has it; the body, where it was found, is beside "+
+			"the record as .eml")
+}
+
+// orphan sets a body of the journal aside whose message is not known.
+func (s *Store) orphan(r *reader, off int64, h entryHead) error {
+	b, err := r.bytes(off+recordHead+int64(h.meta), h.body)
+	if err != nil {
+		return err
+	}
+	if err := s.keepDamaged(string(h.id)+".eml", b); err != nil {
+		return s.cannotWrite(err)
+	}
+	s.damaged++
+	return nil
 }
 
 // countDamaged counts what was set aside and not yet cleared away.
@@ -57,9 +81,15 @@ func (s *Store) countDamaged() error {
 	if err != nil {
 		return fmt.Errorf("read what was set aside: %w", err)
 	}
-	for _, e := range names {
-		if filepath.Ext(e.Name()) == ".record" {
-			s.damaged++
+	s.recallHarm(names)
+	records := make(map[string]bool)
+	for _, e := range names { // ID.eml comes before ID.record
+		switch name, ext := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())), filepath.Ext(e.Name()); ext {
+		case ".record", ".eml":
+			if !records[name] {
+				s.damaged++
+			}
+			records[name] = true
 		}
 	}
 	return nil

@@ -25,29 +25,43 @@ func (s *Store) Expire(old, trash time.Time, limit int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	n, busy, err := s.expireThese(&t, ids, s.tryLockID)
+	for _, id := range busy { // mostly because its body is moved; nobody who holds one message may wait for another
+		if err == nil {
+			var one int
+			one, _, err = s.expireThese(&t, []queue.ID{id}, func(id queue.ID) bool { s.lockID(id); return true })
+			n += one
+		}
+	}
+	return n, err
+}
+
+// expireThese removes those messages that may go still, and gives back those that cannot be locked.
+func (s *Store) expireThese(t *terms, ids []queue.ID, lock func(queue.ID) bool) (n int, busy []queue.ID, err error) {
 	var changes []*change
 	for _, id := range ids {
-		if !s.tryLockID(id) {
-			continue // it is being changed, so it is of interest
+		if !lock(id) {
+			busy = append(busy, id)
+			continue
 		}
 		defer s.unlockID(id)
 		at, err := s.locate(id)
 		if err == nil && t.over(at) {
 			changes = append(changes, &change{kind: kindRemove, id: id, was: at})
 		} else if err != nil && !errors.Is(err, queue.ErrNotFound) && !errors.Is(err, ErrDamaged) {
-			return 0, err
+			return 0, nil, err
 		}
 	}
 	if len(changes) == 0 {
-		return 0, nil
+		return 0, busy, nil
 	}
 	if err := s.journal.submit(changes...); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	for _, c := range changes {
 		s.dropLarge(c)
 	}
-	return len(changes), nil
+	return len(changes), busy, nil
 }
 
 // expired finds what may go.

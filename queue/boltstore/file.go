@@ -25,6 +25,8 @@ type file interface {
 type disk interface {
 	open(path string, flag int) (file, error)
 	rename(from, to string) error
+	// syncDir makes the names in a directory survive power loss.
+	syncDir(dir string) error
 	commit(tx *bolt.Tx) error
 }
 
@@ -44,6 +46,8 @@ func (osDisk) rename(from, to string) error {
 	}
 	return syncDir(filepath.Dir(to))
 }
+
+func (osDisk) syncDir(dir string) error { return syncDir(dir) }
 
 func (osDisk) commit(tx *bolt.Tx) error { return tx.Commit() }
 

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -44,7 +45,6 @@ func (s *Store) flushOnce() error {
 	}
 	s.endFlush(err)
 	if err == nil {
-		s.dropSegments(sn)
 		signal(s.sparse)
 	}
 	return err
@@ -62,11 +62,8 @@ func (s *Store) beginFlush() *snapshot {
 		}
 		s.flushing = snapshot{
 			states: s.flush, live: maps.Clone(s.live),
-			to:    progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Count: s.count},
-			noted: s.noted,
-		}
-		if s.noted != s.saved {
-			s.flushing.notes = maps.Clone(s.notes)
+			to: progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Count: s.count,
+				Notes: listed(s.notes), Partial: s.partial},
 		}
 	}
 	sn := s.flushing
@@ -79,7 +76,7 @@ func (s *Store) endFlush(err error) {
 	s.stuck = err
 	if err == nil {
 		s.oldest.flushed(s.flush, s.fresh)
-		s.saved = s.flushing.noted
+		s.indexed = snapshot{to: s.flushing.to, live: s.flushing.live}
 		s.flush, s.flushing = nil, snapshot{}
 	}
 	close(s.flushed)
@@ -93,6 +90,9 @@ func (s *Store) endFlush(err error) {
 // bbolt is opened anew from what it last committed, for its own idea of the file is not to be trusted after a failed commit.
 // Everything else is a sick disk.
 func (s *Store) flushFailed(err error) error {
+	if errors.Is(err, ErrDamaged) {
+		s.index.condemn(err)
+	}
 	if !noSpace(err) {
 		return s.fail(err)
 	}

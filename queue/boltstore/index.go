@@ -11,10 +11,10 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	bolt "go.etcd.io/bbolt"
 
 	"dinkymail/queue"
@@ -25,7 +25,7 @@ import (
 //
 // Schema is raised with every field that the records gain: a version that does not know the field would drop it, and so refuses
 // a store with a greater one.
-const schema = 2
+const schema = 3
 
 // bucketOf names the bucket of each state; orderOf the one with its order in time, and captured shares that of finished
 // mail, since both only wait to be forgotten.
@@ -34,19 +34,10 @@ var (
 		removed: []byte("removed")}
 	orderOf  = [...][]byte{waiting: []byte("due"), finished: []byte("expiry"), captured: []byte("expiry"), removed: []byte("trash")}
 	segments = []byte("segments")
-	notes    = []byte("notes") // name → text
+	notes    = []byte("notes") // name → text; of schema 2, since then they are in the state
 	meta     = []byte("meta")
 	stateKey = []byte("state")
 )
-
-// progress is the value that says what the index has.
-type progress struct {
-	Schema int      `cbor:"1,keyasint"`
-	Salt   uint64   `cbor:"2,keyasint"`
-	Seg    uint32   `cbor:"3,keyasint"`
-	Off    int64    `cbor:"4,keyasint"`
-	Count  counters `cbor:"5,keyasint"`
-}
 
 // index is the bbolt file. It can be closed and opened again under its users.
 type index struct {
@@ -55,6 +46,8 @@ type index struct {
 	mu   sync.RWMutex
 	db   *bolt.DB
 	live map[uint32]int64 // of segments, as in the file
+
+	condemned atomic.Bool // it is damaged, and was set aside although it is open
 }
 
 // mapped is the address space set aside for the file, so that readers never hold up a writer that lets it grow.
@@ -105,15 +98,15 @@ func (x *index) load() (err error) {
 	return nil
 }
 
-func (x *index) close() error {
+func (x *index) close() (err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.db == nil {
 		return nil
 	}
-	err := x.db.Close()
-	x.db = nil
-	return err
+	defer func() { x.db = nil }()
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	return x.db.Close()
 }
 
 // settle writes down which pages are free, so that the next open need not find out by reading all others.
@@ -121,7 +114,7 @@ func (x *index) settle() (err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	if x.db == nil || x.s.Broken() != nil {
+	if x.db == nil || x.s.Broken() != nil || x.condemned.Load() {
 		return nil
 	}
 	x.db.NoFreelistSync = false
@@ -138,8 +131,24 @@ func (x *index) view(f func(tx *bolt.Tx) error) (err error) {
 	if x.db == nil {
 		return fmt.Errorf("read the index: %w", queue.ErrClosed)
 	}
+	defer func() {
+		if errors.Is(err, ErrDamaged) {
+			x.condemn(err)
+		}
+		if errors.Is(err, errPage) && x.s.serving.Load() {
+			_ = x.s.fail(err) // who asks next is told
+		}
+	}()
 	defer recovered(&err, debug.SetPanicOnFault(true))
 	return x.db.View(f)
+}
+
+// update changes the file in a transaction of its own.
+func (x *index) update(f func(tx *bolt.Tx) error) (err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	defer recovered(&err, debug.SetPanicOnFault(true))
+	return x.db.Update(f)
 }
 
 // recovered makes an error of a panic, and sets back what happens on a fault. bbolt panics where a page is not what it should
@@ -147,7 +156,7 @@ func (x *index) view(f func(tx *bolt.Tx) error) (err error) {
 func recovered(err *error, faults bool) {
 	debug.SetPanicOnFault(faults)
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("index %w: %v", ErrDamaged, p)
+		*err = fmt.Errorf("index %w: %w: %v", ErrDamaged, errPage, p)
 	}
 }
 
@@ -193,7 +202,7 @@ func (x *index) lookup(id queue.ID, read func(at place, record []byte) error) er
 		}
 		return queue.ErrNotFound
 	})
-	if raw != nil {
+	if raw != nil && (x.s.serving.Load() || !x.s.carried) {
 		x.s.unreadable(id, at, raw, err)
 	}
 	return err
@@ -204,8 +213,6 @@ type snapshot struct {
 	states map[queue.ID]*state
 	to     progress
 	live   map[uint32]int64
-	notes  map[string]string // all there are; nil when none changed
-	noted  int               // how many changes of notes it has
 }
 
 // write brings the index to a snapshot in one transaction, or leaves it as it was.
@@ -246,23 +253,7 @@ func (x *index) fill(tx *bolt.Tx, sn *snapshot) error {
 	if err := x.fillSegments(tx, sn.live); err != nil {
 		return err
 	}
-	if err := fillNotes(tx, sn.notes); err != nil {
-		return err
-	}
 	return putProgress(tx, sn.to)
-}
-
-func putProgress(tx *bolt.Tx, to progress) error {
-	v, err := cbor.Marshal(to)
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(meta).Put(stateKey, v)
-}
-
-func progressIn(tx *bolt.Tx) (p progress, err error) {
-	err = cbor.Unmarshal(tx.Bucket(meta).Get(stateKey), &p)
-	return p, err
 }
 
 func (x *index) fillSegments(tx *bolt.Tx, live map[uint32]int64) error {
@@ -319,8 +310,7 @@ func (b *buckets) move(id queue.ID, st *state) error {
 			return err
 		}
 	}
-	value := now.append(make([]byte, 0, placeSize+len(record)))
-	return b.records[now.kept].Put(key, append(value, record...))
+	return b.records[now.kept].Put(key, now.value(record))
 }
 
 // orderKey sorts by time, then by ID.

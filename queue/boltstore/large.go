@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -156,7 +157,14 @@ func (s *Store) dropLarge(c *change) {
 	}
 }
 
-// sweepLarge deletes the files in large/ that no message needs: a crash left them.
+// hasLarge reports whether there is a body in large/ that was given its lasting name.
+func (s *Store) hasLarge() (bool, error) {
+	names, err := os.ReadDir(filepath.Join(s.dir, "large"))
+	return slices.ContainsFunc(names, func(e os.DirEntry) bool { return queue.ID(e.Name()).Valid() }), err
+}
+
+// sweepLarge deletes the files in large/ that no message needs: a crash left them. When the journal is not whole, nobody knows that of
+// a file whose message is unknown, and it is set aside.
 func (s *Store) sweepLarge() error {
 	dir := filepath.Join(s.dir, "large")
 	names, err := os.ReadDir(dir)
@@ -166,8 +174,16 @@ func (s *Store) sweepLarge() error {
 	for _, e := range names {
 		id := queue.ID(e.Name())
 		if id.Valid() {
-			st, err := s.find(id)
-			if err == nil && st.now.body.where == inLarge || err != nil && !errors.Is(err, queue.ErrNotFound) {
+			at, err := s.locate(id)
+			lost := !s.anew.whole() && (err != nil || at.kept == waiting && at.body.where == nowhere)
+			switch {
+			case err == nil && at.body.where == inLarge, err != nil && !errors.Is(err, queue.ErrNotFound):
+				continue
+			case lost:
+				s.damaged++
+				if err := s.cfg.disk.rename(s.largePath(id), s.damagedPath(string(id)+".eml")); err != nil {
+					return err
+				}
 				continue
 			}
 		} else if !strings.HasPrefix(e.Name(), "in-") {

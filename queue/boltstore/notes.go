@@ -1,59 +1,72 @@
 package boltstore
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
-	"time"
 
-	bolt "go.etcd.io/bbolt"
-
-	"dinkymail/queue"
+	"github.com/fxamacker/cbor/v2"
 )
 
-// SetNote implements queue.Store. Notes are in the index alone: the note is written with its next transaction, which is begun
-// at once.
+// note is how a note stands in the journal and in the index. Its bytes are no text, which would have to be UTF-8.
+type note struct {
+	_    struct{} `cbor:",toarray"`
+	Name []byte
+	Text []byte
+}
+
+// SetNote implements queue.Store.
 func (s *Store) SetNote(name, text string) error {
-	if err := s.Broken(); err != nil {
+	c, err := newNote(name, text)
+	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return queue.ErrClosed
-	}
-	old := s.notes[name]
-	mine := s.note(name, text)
-	for s.saved < mine {
-		flushed := s.flushed
-		signal(s.dirty)
-		signal(s.urgent)
-		s.mu.Unlock()
-		select {
-		case <-flushed:
-		case <-time.After(s.cfg.FlushDelay): // a disk that failed meanwhile ends no flush
-		case <-s.quit:
-			s.mu.Lock()
-			return queue.ErrClosed
-		}
-		s.mu.Lock()
-		if err := cmp.Or(s.Broken(), s.stuck); s.saved < mine && err != nil {
-			s.note(name, old)
-			return fmt.Errorf("keep a note: %w", err)
-		}
+	if err := s.journal.submit(c); err != nil {
+		return fmt.Errorf("keep a note: %w", err)
 	}
 	return nil
 }
 
-// note changes a note in memory, and returns the number of the change.
-func (s *Store) note(name, text string) int {
-	if text == "" {
-		delete(s.notes, name)
-	} else {
-		s.notes[name] = text
+func newNote(name, text string) (*change, error) {
+	b, err := note{Name: []byte(name), Text: []byte(text)}.encode()
+	return &change{kind: kindNote, meta: b}, err
+}
+
+func (n note) encode() ([]byte, error) {
+	b, err := cbor.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("encode a note: %w", err)
 	}
-	s.noted++
-	return s.noted
+	return b, nil
+}
+
+// listed and named are notes as they stand in the index and as they are in memory.
+func listed(all map[string]string) (list []note) {
+	for name, text := range all {
+		list = append(list, note{Name: []byte(name), Text: []byte(text)})
+	}
+	return list
+}
+
+func named(list []note) map[string]string {
+	all := make(map[string]string)
+	for _, n := range list {
+		all[string(n.Name)] = string(n.Text)
+	}
+	return all
+}
+
+// applyNote changes a note as the journal says. It is called with mu held.
+func (s *Store) applyNote(b []byte) error {
+	var n note
+	if err := cbor.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	if len(n.Text) == 0 {
+		delete(s.notes, string(n.Name))
+	} else {
+		s.notes[string(n.Name)] = string(n.Text)
+	}
+	return nil
 }
 
 // Notes implements queue.Store.
@@ -61,24 +74,4 @@ func (s *Store) Notes() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.notes)
-}
-
-// fillNotes makes the notes in the index those given, if any are.
-func fillNotes(tx *bolt.Tx, all map[string]string) error {
-	if all == nil {
-		return nil
-	}
-	if err := tx.DeleteBucket(notes); err != nil {
-		return err
-	}
-	b, err := tx.CreateBucket(notes)
-	if err != nil {
-		return err
-	}
-	for name, text := range all {
-		if err := b.Put([]byte(name), []byte(text)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

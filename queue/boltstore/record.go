@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"math"
 	"slices"
@@ -101,6 +102,20 @@ func encode(m *queue.Message) ([]byte, error) {
 		return nil, fmt.Errorf("encode the record of %s: %w", m.ID, err)
 	}
 	return b, nil
+}
+
+// encodeBounded is what the disk keeps of m, which is bounded first.
+func encodeBounded(m *queue.Message) ([]byte, error) {
+	m.Bound()
+	b, err := encode(m)
+	if err == nil && len(b) > queue.MaxRecord {
+		m.Strip()
+		b, err = encode(m)
+	}
+	if err == nil && len(b) > queue.MaxRecord {
+		err = fmt.Errorf("%w: its record would have %d bytes, and %d are the most", queue.ErrTooLarge, len(b), queue.MaxRecord)
+	}
+	return b, err
 }
 
 func decode(b []byte) (*queue.Message, error) {
@@ -274,6 +289,7 @@ type place struct {
 	key      int64 // waiting: NextAttempt unless held; finished: Finished; captured: Accepted; removed: Removed; 0: not in that index
 	accepted int64
 	sender   uint32 // of waiting mail; 0: not known here
+	record   int64  // bytes of the record
 	body     location
 }
 
@@ -297,8 +313,20 @@ func placeOf(m *queue.Message, body location) place {
 	return p
 }
 
-// Values in the index are a place in fixed bytes, so that most questions are answered without decoding, and the record.
-const placeSize = 42
+// Values in the index are a place in fixed bytes, so that most questions are answered without decoding, a CRC-32C of all the
+// rest, and the record. Those that an earlier version wrote have no checksum.
+const (
+	placeSize = 42
+	valueHead = placeSize + 4
+)
+
+// value is how a message stands in the index.
+func (p place) value(record []byte) []byte {
+	b := p.append(make([]byte, 0, valueHead+len(record)))
+	b[0] = 2
+	b = binary.BigEndian.AppendUint32(b, crc32.Update(checksum(b), castagnoli, record))
+	return append(b, record...)
+}
 
 func (p place) append(b []byte) []byte {
 	b = append(b, 1, byte(p.body.where))
@@ -313,12 +341,24 @@ func (p place) append(b []byte) []byte {
 var errRecord = errors.New("not a record of this store")
 
 func parsePlace(k kept, v []byte) (place, []byte, error) {
-	if len(v) < placeSize || v[0] != 1 || where(v[1]) > inLarge {
+	if len(v) < placeSize || where(v[1]) > inLarge {
+		return place{kept: k}, nil, errRecord
+	}
+	record := v[placeSize:]
+	switch {
+	case v[0] == 1:
+	case v[0] == 2 && len(v) >= valueHead:
+		record = v[valueHead:]
+		if crc32.Update(checksum(v[:placeSize]), castagnoli, record) != binary.BigEndian.Uint32(v[placeSize:]) {
+			return place{kept: k}, nil, errRecord
+		}
+	default:
 		return place{kept: k}, nil, errRecord
 	}
 	return place{kept: k,
 		body: location{where: where(v[1]), seg: binary.BigEndian.Uint32(v[2:]), off: int64(binary.BigEndian.Uint64(v[6:])),
 			n: int64(binary.BigEndian.Uint64(v[14:])), crc: binary.BigEndian.Uint32(v[22:])},
 		key: int64(binary.BigEndian.Uint64(v[26:])), accepted: int64(binary.BigEndian.Uint64(v[34:])),
-	}, v[placeSize:], nil
+		record: int64(len(record)),
+	}, record, nil
 }

@@ -36,7 +36,6 @@ func (s *Store) replay() error {
 	if err != nil {
 		return err
 	}
-	s.missing(numbers)
 	end, last := s.pos, lastOf(numbers)
 	for _, n := range numbers {
 		if n < s.pos.seg {
@@ -52,6 +51,7 @@ func (s *Store) replay() error {
 		}
 		end = position{seg: n, off: off}
 	}
+	s.missing(numbers)
 	return s.resume(end, last)
 }
 
@@ -77,6 +77,7 @@ func (s *Store) resume(end position, last uint32) error {
 	if err != nil {
 		return s.cannotWrite(err)
 	}
+	s.bare = s.bare || next > 1
 	s.pos = position{seg: next, off: segmentHead}
 	s.journal.begin(f, next, segmentHead)
 	return nil
@@ -86,6 +87,9 @@ func (s *Store) resume(end position, last uint32) error {
 func (s *Store) missing(numbers []uint32) {
 	for n := range s.live {
 		if !slices.Contains(numbers, n) {
+			if s.anew != nil {
+				s.anew.gaps++
+			}
 			s.log.Error("segment is missing; mail whose body was in it cannot be delivered", "path", s.segmentPath(n),
 				"size", s.live[n], "remedy", "put the file back if you have it; the rest is delivered as usual")
 		}
@@ -157,7 +161,7 @@ func (s *Store) skip(r *reader, off int64, last bool) (int64, bool, error) {
 				"path", s.segmentPath(r.seg), "offset", off, "size", r.size-off)
 			return off, false, nil
 		}
-		return r.size, false, s.setAside(r, off, r.size)
+		return r.size, false, s.setAside(r, "", off, r.size)
 	}
 	if batch, err := r.lastBatch(next); err != nil || last && batch <= off {
 		// All behind it was part of the same write, the last one, so that was never synced as a whole.
@@ -165,16 +169,16 @@ func (s *Store) skip(r *reader, off int64, last bool) (int64, bool, error) {
 			"path", s.segmentPath(r.seg), "offset", off, "size", next-off)
 		return next, true, err
 	}
-	return next, true, s.setAside(r, off, next)
+	return next, true, s.setAside(r, "", off, next)
 }
 
-// setAside copies damaged bytes of the journal to where a human can look at them.
-func (s *Store) setAside(r *reader, off, next int64) error {
+// setAside copies damaged bytes of the journal, or of a checkpoint if that is its ext, to where a human can look at them.
+func (s *Store) setAside(r *reader, ext string, off, next int64) error {
 	b, err := r.bytes(off, next-off)
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%08d-%d.record", r.seg, off)
+	name := fmt.Sprintf("%08d%s-%d.record", r.seg, ext, off)
 	if _, err := os.Stat(s.damagedPath(name)); err == nil {
 		return nil // by an Open before this one
 	}
@@ -190,12 +194,17 @@ func (s *Store) setAside(r *reader, off, next int64) error {
 
 // replayOne applies one record, as the journal did when it wrote it.
 func (s *Store) replayOne(r *reader, off int64, h entryHead, meta []byte) error {
-	if h.kind == kindProbe {
+	if h.kind == kindNote {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.applyNote(meta)
+	}
+	if !h.kind.ofMessage() {
 		return nil
 	}
 	c := &change{kind: h.kind, id: h.id}
 	was, err := s.locate(h.id)
-	if err != nil && !errors.Is(err, queue.ErrNotFound) && !errors.Is(err, ErrDamaged) {
+	if err != nil && !errors.Is(err, queue.ErrNotFound) && (s.carried || !errors.Is(err, ErrDamaged)) {
 		return err
 	}
 	if err == nil {
@@ -204,6 +213,9 @@ func (s *Store) replayOne(r *reader, off int64, h entryHead, meta []byte) error 
 	body := location{where: inSegment, seg: r.seg, off: off + recordHead + int64(h.meta), n: h.body, crc: h.crc}
 	switch h.kind {
 	case kindMove:
+		if c.was.kept == none && !s.anew.whole() {
+			return s.orphan(r, off, h)
+		}
 		if c.was.body.where != inSegment || c.was.body.crc != h.crc || c.was.body.n != h.body {
 			return nil // finished meanwhile
 		}
@@ -212,7 +224,7 @@ func (s *Store) replayOne(r *reader, off int64, h entryHead, meta []byte) error 
 	case kindPut, kindLarge, kindSet:
 		c.meta = bytes.Clone(meta)
 		if c.msg, err = decode(c.meta); err != nil {
-			return s.setAside(r, off, off+h.size())
+			return s.setAside(r, "", off, off+h.size())
 		}
 		switch h.kind {
 		case kindLarge:
@@ -221,6 +233,7 @@ func (s *Store) replayOne(r *reader, off int64, h entryHead, meta []byte) error 
 			body = c.was.body
 		}
 		c.now = placeOf(c.msg, body)
+		c.now.record = int64(len(meta))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

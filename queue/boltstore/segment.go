@@ -33,8 +33,8 @@ const (
 	recordMagic  = 0x01524d44 // "DMR", version 1
 	recordHead   = 64
 	alignment    = 8
-	maxMeta      = 256 << 20
-	window       = 1 << 20 // bytes read at a time
+	maxMeta      = 4 * queue.MaxRecord // what is written has at most a quarter, but for what an earlier version wrote
+	window       = 1 << 20             // bytes read at a time
 )
 
 type kind uint8
@@ -46,9 +46,15 @@ const (
 	kindRemove                 // the message is gone
 	kindMove                   // the body, from a segment that is mostly dead
 	kindProbe                  // nothing: it was written to see whether that works
+	kindNote                   // meta is a note
+	kindRecord                 // of a checkpoint: meta is where the body is, and the record
+	kindEnd                    // of a checkpoint: meta is how many records it has
 )
 
 func (k kind) inline() bool { return k == kindPut || k == kindMove }
+
+// ofMessage reports whether a record of this kind has the ID of a message.
+func (k kind) ofMessage() bool { return k <= kindMove || k == kindRecord }
 
 // castagnoli is the CRC-32C that processors compute themselves.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -150,11 +156,11 @@ func (r *reader) head(off int64) (entryHead, []byte, error) {
 	}
 	h := entryHead{kind: kind(b[4]), batch: binary.LittleEndian.Uint32(b[12:]), meta: int(binary.LittleEndian.Uint32(b[16:])),
 		crc: binary.LittleEndian.Uint32(b[20:]), body: int64(binary.LittleEndian.Uint64(b[24:]))}
-	if binary.LittleEndian.Uint32(b) != recordMagic || h.kind < kindPut || h.kind > kindProbe || h.meta > maxMeta ||
+	if binary.LittleEndian.Uint32(b) != recordMagic || h.kind < kindPut || h.kind > kindEnd || h.meta > maxMeta+placed ||
 		binary.LittleEndian.Uint32(b[8:]) != r.seg || binary.LittleEndian.Uint64(b[32:]) != r.salt || h.body < 0 {
 		return entryHead{}, nil, errNoRecord
 	}
-	if h.kind != kindProbe {
+	if h.kind.ofMessage() {
 		h.id = queue.ID(b[40:56])
 	}
 	b, err = r.bytes(off, recordHead+int64(h.meta))
@@ -162,7 +168,7 @@ func (r *reader) head(off int64) (entryHead, []byte, error) {
 		return entryHead{}, nil, noRecord(err)
 	}
 	sum := crc32.Update(crc32.Checksum(b[:60], castagnoli), castagnoli, b[recordHead:])
-	if sum != binary.LittleEndian.Uint32(b[60:]) || h.kind != kindProbe && !h.id.Valid() {
+	if sum != binary.LittleEndian.Uint32(b[60:]) || h.kind.ofMessage() && !h.id.Valid() {
 		return entryHead{}, nil, errNoRecord
 	}
 	return h, b[recordHead:], nil
@@ -266,7 +272,7 @@ func (s *Store) createSegment(n uint32) (file, error) {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = syncDir(filepath.Join(s.dir, "segments"))
+		err = s.cfg.disk.syncDir(filepath.Join(s.dir, "segments"))
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(s.segmentPath(n)))
@@ -276,19 +282,27 @@ func (s *Store) createSegment(n uint32) (file, error) {
 
 func headOf(n uint32, salt uint64) []byte {
 	b := append(make([]byte, 0, segmentHead), segmentMagic...)
-	b = binary.LittleEndian.AppendUint32(b, 1)
+	b = binary.LittleEndian.AppendUint32(b, schema)
 	b = binary.LittleEndian.AppendUint32(b, n)
 	b = binary.LittleEndian.AppendUint64(b, salt)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	return b[:segmentHead]
 }
 
-// saltOf reads the salt from a segment's head; false when the head is not one.
-func saltOf(f file) (uint64, bool) {
-	b := make([]byte, 28)
-	if _, err := f.ReadAt(b, 0); err != nil || string(b[:8]) != segmentMagic ||
-		crc32.Checksum(b[:24], castagnoli) != binary.LittleEndian.Uint32(b[24:]) {
-		return 0, false
+// saltOf reads the salt and the schema from a segment's head, or where that is damaged the salt from its first record; false
+// when neither can be read.
+func saltOf(f file, n uint32) (salt uint64, written int, ok bool) {
+	b := make([]byte, segmentHead+recordHead)
+	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return 0, 0, false
 	}
-	return binary.LittleEndian.Uint64(b[16:]), true
+	if string(b[:8]) == segmentMagic && crc32.Checksum(b[:24], castagnoli) == binary.LittleEndian.Uint32(b[24:]) {
+		return binary.LittleEndian.Uint64(b[16:]), int(binary.LittleEndian.Uint32(b[8:])), true
+	}
+	salt = binary.LittleEndian.Uint64(b[segmentHead+32:])
+	r, err := newReader(f, n, salt)
+	if err == nil {
+		_, _, err = r.head(segmentHead)
+	}
+	return salt, 0, err == nil
 }

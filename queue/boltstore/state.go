@@ -14,7 +14,11 @@ func (s *Store) apply(batch []*change, seg uint32, end int64) {
 	s.written = time.Now()
 	s.claims.due.clock = nanos(s.written)
 	for _, c := range batch {
-		if c.kind != kindProbe {
+		switch c.kind {
+		case kindProbe:
+		case kindNote:
+			_ = s.applyNote(c.meta) // it was encoded by newNote
+		default:
 			s.applyOne(c)
 		}
 	}
@@ -49,6 +53,9 @@ func (s *Store) applyOne(c *change) {
 	s.count.add(c.now, 1)
 	s.use(c.was.body, -1)
 	s.use(c.now.body, 1)
+	if c.now.body.where == nowhere && c.now.kept != waiting {
+		s.unharmed(c.id)
+	}
 	if c.kind == kindMove {
 		s.claims.moved(c.id, c.now)
 		return

@@ -90,9 +90,17 @@ type Store struct {
 	oldest   oldest
 	maxID    queue.ID // the greatest ID the index may have
 	damaged  int
+	harm     map[queue.ID]bool // messages whose body was found damaged
 	notes    map[string]string
-	noted    int // changes of notes
-	saved    int // those of them that the index has
+	indexed  snapshot    // what the index has: no states
+	serving  atomic.Bool // Open is done
+	carried  bool        // the journal has all there is, so that a damaged index can be made anew without loss
+	partial  bool        // the index is being made anew, and does not have all of the checkpoint yet
+
+	// Of Open, then of the goroutine that looks after segments.
+	held checkpoint // the newest one
+	bare bool       // the journal does not carry everything by itself: a checkpoint must be written
+	anew *anew      // set while the index is made anew
 }
 
 // position is a place in the journal.
@@ -117,6 +125,7 @@ type counters struct {
 	Removed  int   `cbor:"5,keyasint,omitempty"`
 	Trash    int64 `cbor:"6,keyasint,omitempty"`
 	Held     int   `cbor:"7,keyasint,omitempty"` // of Waiting: those without a next attempt
+	Records  int64 `cbor:"8,keyasint,omitempty"` // bytes of the records of what waits; 0 in an index of an earlier version
 }
 
 func (c *counters) add(p place, n int) {
@@ -124,6 +133,7 @@ func (c *counters) add(p place, n int) {
 	case waiting:
 		c.Waiting += n
 		c.Bytes += int64(n) * p.body.n
+		c.Records += int64(n) * p.record
 		if p.key == 0 {
 			c.Held += n
 		}
@@ -163,7 +173,7 @@ func (s *Store) Put(body io.Reader, describe func(size int64) (queue.Message, er
 	}
 	defer s.unlockID(m.ID)
 	c := &change{kind: kindPut, id: m.ID, msg: m, body: in.bytes, crc: in.crc}
-	if c.meta, err = encode(m); err != nil {
+	if c.meta, err = encodeBounded(m); err != nil {
 		return queue.Message{}, err
 	}
 	if in.large != "" {
@@ -174,6 +184,7 @@ func (s *Store) Put(body io.Reader, describe func(size int64) (queue.Message, er
 		}
 	}
 	c.now = placeOf(m, c.now.body)
+	c.now.record = int64(len(c.meta))
 	if err := s.journal.submit(c); err != nil {
 		return queue.Message{}, fmt.Errorf("put %s: %w", m.ID, err)
 	}
@@ -216,11 +227,12 @@ func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message,
 		m.Size = st.msg.Size
 	}
 	m = clone(m) // nothing of it is the caller's
-	meta, err := encode(m)
+	meta, err := encodeBounded(m)
 	if err != nil {
 		return queue.Message{}, err
 	}
 	c := &change{kind: kindSet, id: id, was: st.now, now: placeOf(m, st.now.body), msg: m, meta: meta}
+	c.now.record = int64(len(meta))
 	if err := s.journal.submit(c); err != nil {
 		return queue.Message{}, fmt.Errorf("update %s: %w", id, err)
 	}
@@ -250,8 +262,8 @@ func (s *Store) Remove(id queue.ID) error {
 // Stats implements queue.Store.
 func (s *Store) Stats() queue.Stats {
 	s.mu.Lock()
-	st := queue.Stats{Waiting: s.count.Waiting, Bytes: s.count.Bytes, Finished: s.count.Finished, Captured: s.count.Captured,
-		Held: s.count.Held, Removed: s.count.Removed, Trash: s.count.Trash, Damaged: s.damaged}
+	st := queue.Stats{Waiting: s.count.Waiting, Bytes: s.count.Bytes, Records: s.count.Records, Finished: s.count.Finished, Captured: s.count.Captured,
+		Held: s.count.Held, Removed: s.count.Removed, Trash: s.count.Trash, Damaged: s.damaged + len(s.harm)}
 	s.mu.Unlock()
 	if st.Waiting > 0 {
 		st.Oldest = s.oldestWaiting()

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -27,6 +29,7 @@ var quiet = slog.New(slog.DiscardHandler)
 func TestSuite(t *testing.T) {
 	for name, cfg := range map[string]Config{"default": {}, "small": smallConfig} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			queuetest.Suite(t, func(t *testing.T, dir string) (queue.Store, func()) {
 				s := open(t, dir, cfg)
 				return s, func() { shut(t, s) }
@@ -46,8 +49,49 @@ func FuzzModel(f *testing.F) {
 		queuetest.Fuzz(t, func(t *testing.T, dir string) (queue.Store, func()) {
 			s := open(t, dir, smallConfig)
 			return s, func() { shut(t, s) }
-		}, input)
+		}, harm, input)
 	})
+}
+
+// Whatever becomes of the index while the store is closed, cleanly or not, the store answers as a few maps would: nothing is lost, and
+// nothing that was settled comes back.
+func TestModelHarmed(t *testing.T) {
+	t.Parallel()
+	queuetest.Model(t, func(t *testing.T, dir string) (queue.Store, func()) {
+		s := open(t, dir, harmedConfig)
+		return s, func() { shut(t, s) }
+	}, harm)
+}
+
+// harmedConfig has limits at which a few messages fill a segment, so that segments are compacted and deleted all the time.
+var harmedConfig = Config{SegmentBytes: 4 << 10, LargeBytes: 8 << 10, FlushRecords: 3, FlushDelay: time.Millisecond, ReserveBytes: 4096}
+
+// harm deletes or damages the index.
+func harm(t *testing.T, dir string, pick func(n int) int) {
+	t.Helper()
+	path, b := filepath.Join(dir, "queue.db"), usedOf(t, dir)
+	if pick(2) == 0 {
+		_ = os.Remove(filepath.Join(dir, "sum")) // as after a crash
+	}
+	var err error
+	switch pick(5) {
+	case 0:
+		err = os.Remove(path)
+	case 1:
+		err = os.Truncate(path, int64(pick(len(b))))
+	case 2:
+		b[pick(len(b))] ^= byte(1 + pick(255))
+		err = os.WriteFile(path, b, 0o600)
+	default:
+		page, with := 4096*pick(len(b)/4096), pick(2)
+		for i := range 4096 {
+			b[page+i] = byte(with * i)
+		}
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Whatever stands before a record in the index, it is a place that is written as it was read, or an error.
@@ -55,13 +99,18 @@ func FuzzPlace(f *testing.F) {
 	p := place{kept: waiting, key: 17, accepted: 4711, body: location{where: inSegment, seg: 3, off: 64, n: 12, crc: 99}}
 	f.Add(p.append(nil))
 	f.Add(append(p.append(nil), "record"...))
+	f.Add(p.value([]byte("record")))
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, v []byte) {
 		p, record, err := parsePlace(waiting, v)
 		if err != nil {
 			return
 		}
-		if again := append(p.append(nil), record...); !bytes.Equal(again, v) {
+		again := append(p.append(nil), record...)
+		if v[0] == 2 {
+			again = p.value(record)
+		}
+		if !bytes.Equal(again, v) {
 			t.Fatalf("read %x, written %x", v, again)
 		}
 	})

@@ -17,7 +17,7 @@ func TestFirstStoreOpens(t *testing.T) {
 	id := mustKeep(t, s, "first")
 	shut(t, s)
 	inIndex(t, dir, func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketOf[removed], orderOf[removed], notes} {
+		for _, name := range [][]byte{bucketOf[removed], orderOf[removed]} {
 			if err := tx.DeleteBucket(name); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -152,23 +153,32 @@ type modelled struct {
 	messages map[queue.ID]queue.Message
 	bodies   map[queue.ID]string
 	claimed  map[queue.ID]bool
+	notes    map[string]string
 }
 
 // Any sequence of calls, with the store closed and opened between, gives what a few maps would give.
-func model(t *testing.T, open Open) {
-	rapid.Check(t, func(rt *rapid.T) { calls(t, rt, open) })
+func model(t *testing.T, open Open) { Model(t, open, nil) }
+
+// Harm does something to a closed store that it must survive without loss. It may choose what with pick, which gives a number
+// below n.
+type Harm = func(t *testing.T, dir string, pick func(n int) int)
+
+// Model compares the store with a few maps, as Suite does, and lets harm come to it now and then while it is closed.
+func Model(t *testing.T, open Open, harm Harm) {
+	rapid.Check(t, func(rt *rapid.T) { calls(t, rt, open, harm) })
 }
 
 // Fuzz runs the sequence of calls that input stands for, and compares with what a few maps would give. It is for a fuzz target.
-func Fuzz(t *testing.T, open Open, input []byte) {
-	rapid.MakeFuzz(func(rt *rapid.T) { calls(t, rt, open) })(t, input)
+func Fuzz(t *testing.T, open Open, harm Harm, input []byte) {
+	rapid.MakeFuzz(func(rt *rapid.T) { calls(t, rt, open, harm) })(t, input)
 }
 
-func calls(t *testing.T, rt *rapid.T, open Open) {
+func calls(t *testing.T, rt *rapid.T, open Open, harm Harm) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
 	defer func() { close() }()
-	m := &modelled{messages: map[queue.ID]queue.Message{}, bodies: map[queue.ID]string{}, claimed: map[queue.ID]bool{}}
+	m := &modelled{messages: map[queue.ID]queue.Message{}, bodies: map[queue.ID]string{}, claimed: map[queue.ID]bool{},
+		notes: map[string]string{}}
 	pick := func(rt *rapid.T) queue.ID {
 		if len(m.messages) == 0 {
 			rt.Skip("no message")
@@ -193,8 +203,13 @@ func calls(t *testing.T, rt *rapid.T, open Open) {
 			delete(m.claimed, id)
 		},
 		"expire": func(rt *rapid.T) { m.expire(rt, s) },
-		"reopen": func(*rapid.T) {
-			s, close = reopen(t, open, dir, close)
+		"note":   func(rt *rapid.T) { m.note(rt, s) },
+		"reopen": func(rt *rapid.T) {
+			close()
+			if harm != nil && rapid.Bool().Draw(rt, "harm") {
+				harm(t, dir, func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "pick") })
+			}
+			s, close = open(t, dir)
 			m.claimed = map[queue.ID]bool{}
 		},
 		"": func(rt *rapid.T) { m.compare(rt, s) },
@@ -253,6 +268,17 @@ func (m *modelled) withhold(rt *rapid.T, s queue.Store, id queue.ID) {
 		}
 	})
 	delete(m.claimed, id)
+}
+
+// note sets or deletes a note.
+func (m *modelled) note(rt *rapid.T, s queue.Store) {
+	name, text := rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "name"), rapid.SampledFrom([]string{"", "x", "y"}).Draw(rt, "text")
+	if err := s.SetNote(name, text); err != nil {
+		rt.Fatalf("SetNote: %v", err)
+	}
+	if m.notes[name] = text; text == "" {
+		delete(m.notes, name)
+	}
 }
 
 // claim compares what is claimed with what is due: as many as may be, and each sender's soonest first.
@@ -340,8 +366,19 @@ func (m *modelled) compare(rt *rapid.T, s queue.Store) {
 			}
 		}
 	}
-	expect(rt, "stats", s.Stats(), want)
+	expect(rt, "stats", counted(rt, s.Stats()), want)
+	expect(rt, "notes", maps.Equal(s.Notes(), m.notes), true)
 	if got := list(rt, s, queue.Filter{}, "", 1000); !slices.Equal(got, m.sortedIDs()) {
 		rt.Fatalf("list: got %v, want %v", got, m.sortedIDs())
 	}
+}
+
+// counted is what a store counts, but for the bytes of records, of which only it is known that what waits has some.
+func counted(t failer, st queue.Stats) queue.Stats {
+	t.Helper()
+	if (st.Records > 0) != (st.Waiting > 0) || st.Records < 0 {
+		t.Fatalf("%d messages wait, with records of %d bytes", st.Waiting, st.Records)
+	}
+	st.Records = 0
+	return st
 }

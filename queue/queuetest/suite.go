@@ -60,6 +60,7 @@ func Suite(t *testing.T, open func(t *testing.T, dir string) (store queue.Store,
 		"ExpireForgets":            expireForgets,
 		"StatsCount":               statsCount,
 		"ClosedSaysSo":             closedSaysSo,
+		"RecordsAreBounded":        recordsAreBounded,
 		"Hammer":                   hammer,
 		"Model":                    model,
 	} {
