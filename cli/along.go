@@ -41,7 +41,7 @@ func movedAway(dir string) string {
 	beside, _ := filepath.Glob(escapeGlob(filepath.Clean(dir)) + `[._~\-]*`) // the pattern is well formed
 	for _, other := range beside {
 		info, err := os.Stat(other)
-		if err == nil && info.IsDir() && hasQueue(other) && (last == nil || info.ModTime().After(last.ModTime())) {
+		if err == nil && info.IsDir() && occupied(other) && (last == nil || info.ModTime().After(last.ModTime())) {
 			last, found = info, other
 		}
 	}

@@ -63,7 +63,7 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	}
 	moveTo(s, p.dataDirs(s)[0])
 	dir := s.DataDir
-	if hasQueue(dir) {
+	if occupied(dir) {
 		return &Exit{ExitCantCreate, fmt.Errorf("DATA_DIR=%s has a queue; stop the appliance and move that directory away first",
 			dir)}
 	}
@@ -140,8 +140,8 @@ func notRestored(err error) error {
 // parts are what a queue has in its directory, the index last.
 var parts = []string{"segments", "large", "damaged", "reserve", "lock", "queue.db"}
 
-// hasQueue reports whether there is a queue in dir, or what is left of one.
-func hasQueue(dir string) bool {
+// occupied reports whether there is a queue in dir, or what is left of one.
+func occupied(dir string) bool {
 	if _, err := os.Lstat(filepath.Join(dir, "queue.db")); err == nil {
 		return true
 	}
