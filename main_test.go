@@ -260,6 +260,22 @@ func (a *appliance) awaitStatus(id, want string) map[string]any {
 	}
 }
 
+// awaitReason asks until the message has this status and waits for the upstream with such a reason, and nobody holds it.
+func (a *appliance) awaitReason(id, status, reason string) {
+	a.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(soon); ; <-tick.C {
+		answer := a.awaitStatus(id, status)
+		if why := fmt.Sprint(answer["reason"]); strings.HasPrefix(why, "waits for the upstream: ") && strings.Contains(why, reason) {
+			return
+		}
+		if time.Now().After(end) {
+			a.t.Fatalf("%s is %v, want it to wait for the upstream: %s\n%s", id, answer, reason, a.log)
+		}
+	}
+}
+
 func dial(t *testing.T, addr string, cfg *tls.Config) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
@@ -325,18 +341,17 @@ func TestMailPassesByteForByte(t *testing.T) {
 	}
 }
 
-// While nobody answers upstream, mail is accepted and held with the reason; it flows once somebody does, also after a restart.
+// While nobody answers upstream, mail is accepted and waits with the reason; it flows once somebody does, also after a restart.
 func TestOutageAndRestartLoseNothing(t *testing.T) {
 	hop, settings := upstream(t)
 	dir := t.TempDir()
 	hop.Stop()
 	a := start(t, dir, settings...)
 	id := a.send("patience")
-	a.log.wait(t, "lane held")
-	if answer := a.awaitStatus(id, "held"); !strings.Contains(fmt.Sprint(answer["reason"]), "SMTP_RELAY_HOST") {
-		t.Errorf("held for the reason %v, which names no remedy", answer["reason"])
-	}
-	if status, health := a.call("GET", "/health", ""); status != http.StatusOK || health["status"] != "degraded" {
+	a.log.wait(t, "lane waits")
+	a.awaitReason(id, "queued", "check SMTP_RELAY_HOST")
+	if status, health := a.call("GET", "/health", ""); status != http.StatusOK || health["status"] != "degraded" ||
+		!strings.Contains(fmt.Sprint(health["checks"]), "delivery:waiting") {
 		t.Errorf("/health answered %d %v", status, health)
 	}
 	a.end()
@@ -364,7 +379,7 @@ func TestLostIndexLosesNothing(t *testing.T) {
 			a.awaitStatus(done, "delivered")
 			hop.Stop()
 			waits := a.send("waiting")
-			a.log.wait(t, "lane held")
+			a.log.wait(t, "lane waits")
 			a.end()
 			if err := harm(filepath.Join(dir, "data", "queue.db")); err != nil {
 				t.Fatal(err)
@@ -405,17 +420,15 @@ func TestDevelopmentModeCaptures(t *testing.T) {
 	}
 }
 
-// Production without an upstream accepts and holds mail, says so in /health, and delivers it once one is configured and SIGHUP
+// Production without an upstream accepts and keeps mail, says so in /health, and delivers it once one is configured and SIGHUP
 // was sent.
-func TestHeldUntilAnUpstreamIsConfigured(t *testing.T) {
+func TestWaitsUntilAnUpstreamIsConfigured(t *testing.T) {
 	hop, settings := upstream(t)
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, ".env"), "MAIL_DOMAIN=example.org\n")
 	a := start(t, dir)
 	id := a.send("wait for me")
-	if answer := a.awaitStatus(id, "held"); !strings.Contains(fmt.Sprint(answer["reason"]), "no upstream configured") {
-		t.Errorf("held for the reason %v", answer["reason"])
-	}
+	a.awaitReason(id, "queued", "no upstream configured")
 	if _, health := a.call("GET", "/health", ""); health["status"] != "degraded" {
 		t.Errorf("/health says %v", health)
 	}
@@ -433,7 +446,7 @@ func TestHeldUntilAnUpstreamIsConfigured(t *testing.T) {
 	a.awaitStatus(id, "delivered")
 }
 
-// A refused password pauses the lane and fails nothing; once it is corrected, SIGHUP lets mail flow at once, though the next
+// A refused password stops the lane and fails nothing; once it is corrected, SIGHUP lets mail flow at once, though the next
 // probe was not due for a minute.
 func TestCorrectedPasswordFlowsAtOnce(t *testing.T) {
 	hop, settings := upstream(t)
@@ -452,16 +465,58 @@ func TestCorrectedPasswordFlowsAtOnce(t *testing.T) {
 	env("wrong")
 	a := start(t, dir)
 	id := a.send("patience")
-	if line := a.log.wait(t, "lane held"); line["kind"] != "credentials" {
-		t.Errorf("held as %v", line)
+	if line := a.log.wait(t, "lane waits"); line["kind"] != "credentials" {
+		t.Errorf("waits as %v", line)
 	}
-	a.awaitStatus(id, "held")
+	a.awaitReason(id, "queued", "then dinkymail reload")
 	env("")
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	hop.Wait(1, soon)
 	a.awaitStatus(id, "delivered")
+}
+
+// Held is what an operator holds, and nothing else: mail that waits for the upstream is queued wherever it is shown, release has
+// nothing to do with it and says what it waits for, and it does with what is held meanwhile.
+func TestHeldIsTheOperatorsWord(t *testing.T) {
+	hop, settings := upstream(t)
+	hop.Stop()
+	dir := t.TempDir()
+	a := start(t, dir, settings...)
+	mine, other := a.send("mine"), a.send("other")
+	a.log.wait(t, "lane waits")
+	a.awaitReason(mine, "queued", "check SMTP_RELAY_HOST")
+	does := func(want int, text string, args ...string) {
+		t.Helper()
+		if status, out := dinkymail(dir, settings, args...); status != want || !strings.Contains(out, text) {
+			t.Errorf("dinkymail %q: status %d, want %d with %q\n%s", args, status, want, text, out)
+		}
+	}
+	does(69, "message is not held: it waits for the upstream: ", "release", mine)
+	does(0, "nothing was done", "release", "--status", "held")
+	does(75, "goes out once the reason above is gone", "send-test", "--wait", "--url", "http://"+a.ports["http"], "bob@example.net")
+	does(0, "upstream: waiting (unreachable)", "stats")
+	does(0, "tries it, and the lane, now", "show", mine)
+	does(0, "Held "+mine, "hold", mine, "--reason", "ask Ada")
+	does(0, "held by an operator: ask Ada", "queue", "--state", "held")
+	if _, out := dinkymail(dir, settings, "mailq"); !strings.Contains(out, mine+"!") || !strings.Contains(out, other+" ") ||
+		!strings.Contains(out, "check SMTP_RELAY_HOST") {
+		t.Errorf("mailq:\n%s", out)
+	}
+	if answer := a.awaitStatus(mine, "held"); answer["reason"] != "ask Ada" {
+		t.Errorf("held: %v", answer)
+	}
+	metrics := a.metrics()
+	for _, line := range []string{`dinkymail_lane_waiting{lane="upstream"} 1`, `dinkymail_queue_messages{status="held"} 1`} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("metrics have no %s", line)
+		}
+	}
+	does(0, "Released "+mine, "release", mine)
+	a.awaitReason(mine, "queued", "check SMTP_RELAY_HOST")
+	hop.Start()
+	a.awaitStatus(mine, "delivered")
 }
 
 // A refused recipient fails alone; its sender is told by a bounce that goes out over the same upstream.

@@ -197,7 +197,7 @@ func TestOffline(t *testing.T) {
 	dir := t.TempDir()
 	a := start(t, dir, "MAIL_DOMAIN=example.org")
 	id := queue.ID(a.send("wait for me"))
-	a.awaitStatus(string(id), "held")
+	a.awaitReason(string(id), "queued", "no upstream configured")
 	s := &config.Settings{DataDir: filepath.Join(dir, "data"), LogKeep: 1 << 20}
 	_, _, err := offline(s, newLog(a.log, s, slog.LevelInfo))
 	var exit *cli.Exit

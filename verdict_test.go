@@ -82,8 +82,8 @@ func TestReplyAboutOneMailStopsNobody(t *testing.T) {
 	}
 }
 
-// A reply that everybody gets holds the lane, with the mail in it, and says whose it was.
-func TestReplyToEveryMailHoldsTheLane(t *testing.T) {
+// A reply that everybody gets stops the lane, with the mail in it, and says whose it was.
+func TestReplyToEveryMailStopsTheLane(t *testing.T) {
 	hop, settings := upstream(t)
 	hop.Script(smtptest.Rule{Stage: smtptest.Rcpt, Answer: smtptest.Reply("550 5.4.5 Daily user sending limit exceeded")})
 	a := start(t, t.TempDir(), settings...)
@@ -93,8 +93,8 @@ func TestReplyToEveryMailHoldsTheLane(t *testing.T) {
 	if line := a.log.wait(t, "reply in doubt"); line["id"] != second {
 		t.Errorf("%v", line)
 	}
-	a.awaitStatus(first, "held")
-	a.awaitStatus(second, "held")
+	a.awaitReason(first, "queued", "sending limit")
+	a.awaitReason(second, "queued", "sending limit")
 }
 
 // Recipients of one mail show it of each other at once: whoever is refused with such words beside one who was taken fails alone.
@@ -104,7 +104,7 @@ func TestReplyAboutOneRecipient(t *testing.T) {
 	a := start(t, t.TempDir(), settings...)
 	id := a.queue("eve@example.com", "bob@example.net", "bad@example.net")
 	a.awaitStatus(id, "partial")
-	if log := a.log.String(); strings.Contains(log, "reply in doubt") || strings.Contains(log, "lane held") {
+	if log := a.log.String(); strings.Contains(log, "reply in doubt") || strings.Contains(log, "lane waits") {
 		t.Errorf("log:\n%s", log)
 	}
 }

@@ -86,14 +86,14 @@ func TestUseReplacesTheWebhook(t *testing.T) {
 
 // Each form is what its reader knows.
 func TestForms(t *testing.T) {
-	n := Notice{Appliance: "mail.example.com", State: Firing, Condition: Condition{Key: "quota", Text: "mail is held", Fix: "Wait."}}
+	n := Notice{Appliance: "mail.example.com", State: Firing, Condition: Condition{Key: "quota", Text: "mail waits", Fix: "Wait."}}
 	for form, check := range map[string]func(post) bool{
 		"slack:": func(p post) bool {
 			var v struct{ Text string }
-			return json.Unmarshal([]byte(p.body), &v) == nil && v.Text == "mail.example.com: mail is held. Wait."
+			return json.Unmarshal([]byte(p.body), &v) == nil && v.Text == "mail.example.com: mail waits. Wait."
 		},
 		"ntfy:": func(p post) bool {
-			return p.body == "mail.example.com: mail is held. Wait." && p.header.Get("Title") == "Dinkymail: quota" && p.header.Get("Priority") == "4"
+			return p.body == "mail.example.com: mail waits. Wait." && p.header.Get("Title") == "Dinkymail: quota" && p.header.Get("Priority") == "4"
 		},
 		"": func(p post) bool {
 			var v Notice
@@ -216,7 +216,7 @@ func TestOncePerCondition(t *testing.T) {
 func TestConditions(t *testing.T) {
 	now := time.Now()
 	lane := func(kind string, ago time.Duration) queue.Status {
-		return queue.Status{Lanes: []queue.LaneStatus{{Name: "upstream", Held: true, Kind: kind, Reason: "why", Since: now.Add(-ago)}}}
+		return queue.Status{Lanes: []queue.LaneStatus{{Name: "upstream", State: queue.LaneWaiting, Kind: kind, Reason: "why", Since: now.Add(-ago)}}}
 	}
 	for name, c := range map[string]struct {
 		facts Facts
@@ -229,7 +229,7 @@ func TestConditions(t *testing.T) {
 		"not configured":     {Facts{Queue: lane("not configured", 0)}, "not configured"},
 		"a short outage":     {Facts{Queue: lane("unreachable", time.Minute)}, ""},
 		"a long outage":      {Facts{Queue: lane("unreachable", time.Hour)}, "unreachable"},
-		"paused on purpose":  {Facts{Queue: lane("paused", time.Hour)}, ""},
+		"paused on purpose":  {Facts{Queue: queue.Status{Lanes: []queue.LaneStatus{{Name: "upstream", State: queue.LanePaused}}}}, ""},
 		"paused just now":    {Facts{Queue: queue.Status{Paused: []queue.PauseStatus{{What: queue.Intake, Since: now.Add(-time.Minute)}}}}, ""},
 		"paused for long":    {Facts{Queue: queue.Status{Paused: []queue.PauseStatus{{What: "upstream", Since: now.Add(-time.Hour), By: "ada"}}}}, "paused upstream"},
 		"development":        {Facts{Queue: lane("development", time.Hour)}, ""},

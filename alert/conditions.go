@@ -45,9 +45,9 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	}
 	for _, l := range f.Queue.Lanes {
 		switch {
-		case !l.Held || l.Kind == "development" || l.Kind == "paused":
+		case l.State != queue.LaneWaiting || l.Kind == "development":
 		default:
-			add(l.Kind, "", l.Since, "mail is held: %s", l.Reason)
+			add(l.Kind, "", l.Since, "mail waits for the %s: %s", l.Name, l.Reason)
 			all[len(all)-1].Early = (l.Kind == "unreachable" || l.Kind == "busy") && now.Sub(l.Since) < t.Unreachable
 		}
 	}
@@ -86,7 +86,7 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 		}
 		fix := "Renew TLS_CERT_FILE and run: dinkymail reload"
 		if whose == "upstream" {
-			fix = "Whoever runs the upstream must renew it; mail is held once it has ended."
+			fix = "Whoever runs the upstream must renew it; mail waits once it has ended."
 		}
 		add("certificate "+whose, fix, end.Add(-t.Expiry), "the certificate (%s) ends on %s", whose, end.Format(time.DateOnly))
 	}

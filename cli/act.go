@@ -89,7 +89,7 @@ type retryCommand struct {
 
 // Help is shown by dinkymail retry --help.
 func (retryCommand) Help() string {
-	return `Tries messages now instead of at their next time. A lane that is held is tried at once as well. A message that you hold back
+	return `Tries messages now instead of at their next time. A lane that waits is tried at once as well. A message that you hold back
 stays so until it is released.
 
 Examples:
@@ -150,7 +150,7 @@ func (releaseCommand) Help() string {
 Examples:
 
     dinkymail release 0cagh3h68onkmkga
-    dinkymail release --state held --from newsletter@example.com`
+    dinkymail release --status held --from newsletter@example.com`
 }
 
 // Run releases messages.

@@ -76,13 +76,13 @@ func hints(d httpapi.Detail) [][2]string {
 	}
 	switch d.State {
 	case queue.StateQueued, queue.StateDeferred:
+		if d.Reason != "" {
+			return append([][2]string{hint("doctor", "looks for what is wrong with the upstream"),
+				hint("retry "+id, "tries it, and the lane, now"), hint("hold "+id, "keeps it back")}, waiting...)
+		}
 		return append([][2]string{hint("retry "+id, "tries it now"), hint("hold "+id, "keeps it back")}, waiting...)
 	case queue.StateHeld:
-		if d.Held != "" {
-			return append([][2]string{hint("release "+id, "lets it go")}, waiting...)
-		}
-		return append([][2]string{hint("doctor", "looks for what is wrong with the upstream"),
-			hint("retry "+id, "tries it, and the lane, now")}, waiting...)
+		return append([][2]string{hint("release "+id, "lets it go")}, waiting...)
 	case queue.StateActive:
 		return [][2]string{hint("watch", "follows what happens")}
 	case queue.StateRemoved:

@@ -12,7 +12,7 @@ import (
 
 // next is in how long a message is tried next, in a word.
 func (p *program) next(e httpapi.Entry) string {
-	if e.Next == nil || e.State != queue.StateQueued && e.State != queue.StateDeferred {
+	if e.Next == nil || e.Reason != "" || e.State != queue.StateQueued && e.State != queue.StateDeferred {
 		return "-"
 	}
 	if !e.Next.After(p.now()) {
@@ -52,15 +52,21 @@ const heldByDefault = "held by the operator"
 func why(e httpapi.Entry) string {
 	switch e.State {
 	case queue.StateHeld:
-		if e.Held != "" && e.Held != heldByDefault {
+		if e.Held != heldByDefault {
 			return "held by an operator: " + plain(e.Held)
 		}
-		return plain(e.Reason)
+		return heldByDefault
 	case queue.StateActive:
 		return "being handed over now"
 	case queue.StateCaptured:
 		return "development mode: it never leaves this machine"
-	case queue.StateQueued:
+	case queue.StateQueued, queue.StateDeferred:
+		if e.Reason != "" {
+			return plain(e.Reason)
+		}
+		if e.State == queue.StateDeferred {
+			return lastReply(e)
+		}
 		if e.Next != nil && e.Next.Sub(e.Accepted) > time.Second {
 			return "not to be sent earlier"
 		}
@@ -68,6 +74,11 @@ func why(e httpapi.Entry) string {
 	case queue.StateRemoved:
 		return "removed; dinkymail undo " + string(e.ID) + " brings it back"
 	}
+	return lastReply(e)
+}
+
+// lastReply is the latest reply for a recipient who shows how the message stands.
+func lastReply(e httpapi.Entry) string {
 	wanted := queue.Deferred
 	switch e.State {
 	case queue.StateFailed, queue.StatePartial:
@@ -80,7 +91,7 @@ func why(e httpapi.Entry) string {
 			return reply(r.Code, r.Status, r.Text)
 		}
 	}
-	return plain(e.Reason)
+	return ""
 }
 
 // reply is what a next hop answered: "451 4.3.0 try later".
@@ -98,8 +109,11 @@ func reply(code int, status, text string) string {
 	return strings.Join(words, " ")
 }
 
-func stateColor(s queue.State) color {
-	switch s {
+func stateColor(e httpapi.Entry) color {
+	if e.State == queue.StateQueued && e.Reason != "" {
+		return yellow
+	}
+	switch e.State {
 	case queue.StateFailed, queue.StatePartial:
 		return red
 	case queue.StateHeld, queue.StateDeferred:

@@ -14,7 +14,7 @@ func TestOutput(t *testing.T) {
 	}{
 		{"queue.txt", "queue"},
 		{"queue-all.txt", "queue --all --newest"},
-		{"queue.json", "queue --json --state deferred --from ada"},
+		{"queue.json", "queue --json --status deferred --from ada"},
 		{"show-deferred.txt", "show 0cagh3h68onkmkg0"},
 		{"show-held.txt", "show 0cagh3h68onkmkg1"},
 		{"show-queued.txt", "show 0cagh3h68onkmkg2"},

@@ -63,13 +63,13 @@ func (l *lister) narrow() bool { return l.screen.terminal && l.screen.width < si
 // add makes a row of a message. Sender, recipient and reason come last.
 func (l *lister) add(e httpapi.Entry) {
 	if l.table == nil {
-		l.table = &table{heads: []string{"ID", "AGE", "STATE", "TRIES", "NEXT", "SIZE", "FROM", "TO", "WHY"},
+		l.table = &table{heads: []string{"ID", "AGE", "STATUS", "TRIES", "NEXT", "SIZE", "FROM", "TO", "WHY"},
 			right: map[int]bool{1: true, 3: true, 5: true}}
 		if l.narrow() {
-			l.table.heads, l.table.right = []string{"ID", "AGE", "STATE", "NEXT", "FROM", "TO"}, map[int]bool{1: true}
+			l.table.heads, l.table.right = []string{"ID", "AGE", "STATUS", "NEXT", "FROM", "TO"}, map[int]bool{1: true}
 		}
 	}
-	row := []string{string(e.ID), span(l.p.now().Sub(e.Accepted)), l.screen.paint(stateColor(e.State), string(e.State)),
+	row := []string{string(e.ID), span(l.p.now().Sub(e.Accepted)), l.screen.paint(stateColor(e), string(e.State)),
 		number(e.Attempts), l.p.next(e), strings.ReplaceAll(size(e.Size), " ", ""), sender(e.From), recipients(e), why(e)}
 	if l.narrow() {
 		row = []string{row[0], row[1], row[2], row[4], row[6], row[7], row[8]}

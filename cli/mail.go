@@ -159,7 +159,7 @@ func tryDoors(ctx context.Context, listening []string) error {
 
 type testCommand struct {
 	Address string        `arg:"" help:"To whom."`
-	Wait    bool          `help:"Follow the mail until it is delivered, failed or held."`
+	Wait    bool          `help:"Follow the mail until it is delivered or failed, or something keeps it waiting."`
 	Timeout time.Duration `default:"2m" help:"How long to follow it."`
 	URL     string        `name:"url" placeholder:"URL" help:"Where the appliance is; the one on this machine when not given."`
 	JSON    bool          `name:"json" help:"Print JSON, when it is over: the mail as the API shows it."`
@@ -168,7 +168,7 @@ type testCommand struct {
 // Help is shown by dinkymail send-test --help.
 func (testCommand) Help() string {
 	return `The mail goes the way of all mail: accepted by the running appliance, queued, handed to the upstream. With --wait the
-exit status is 0 when it was delivered (or captured, in development mode), 69 when it failed, 75 when it is held or still waits.
+exit status is 0 when it was delivered (or captured, in development mode), 69 when it failed, 75 when it waits or is held.
 
 Example:
 
@@ -285,8 +285,11 @@ func verdict(st httpapi.MessageStatus) (done bool, err error) {
 	case queue.StateFailed, queue.StatePartial:
 		return true, &Exit{ExitUnavailable, errors.New("the test mail was refused for good")}
 	case queue.StateHeld:
-		return true, &Exit{ExitTempFail, errors.New("the test mail is held, and goes out once the reason above is gone")}
-	default:
-		return false, nil
+		return true, &Exit{ExitTempFail, errors.New("the test mail is held; dinkymail release lets it go")}
+	case queue.StateQueued, queue.StateDeferred:
+		if st.Reason != "" {
+			return true, &Exit{ExitTempFail, errors.New("the test mail waits, and goes out once the reason above is gone")}
+		}
 	}
+	return false, nil
 }

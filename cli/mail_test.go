@@ -27,6 +27,7 @@ type played struct {
 
 	mu     sync.Mutex
 	states []queue.State
+	reason string // of State
 	mail   queue.Message
 	body   string
 }
@@ -70,10 +71,7 @@ func (p *played) Get(queue.ID) (queue.Message, error) {
 func (p *played) State(*queue.Message) (queue.State, string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.states[0] == queue.StateHeld {
-		return queue.StateHeld, "no upstream configured"
-	}
-	return p.states[0], ""
+	return p.states[0], p.reason
 }
 
 func (p *played) Status() queue.Status { return queue.Status{} }
@@ -96,22 +94,26 @@ func appliance(t *testing.T, q httpapi.Queue) (environ []string) {
 func TestSendTestFollowsTheMail(t *testing.T) {
 	for _, c := range []struct {
 		states []queue.State
+		reason string
 		code   int
 		want   []string
 	}{
-		{[]queue.State{queue.StateQueued, queue.StateQueued, queue.StateDelivered}, 0, []string{"queued as ",
+		{[]queue.State{queue.StateQueued, queue.StateQueued, queue.StateDelivered}, "", 0, []string{"queued as ",
 			"delivered by mx.example.net:587: 250 2.0.0 ok"}},
-		{[]queue.State{queue.StateDeferred, queue.StateDeferred, queue.StateFailed}, ExitUnavailable,
+		{[]queue.State{queue.StateDeferred, queue.StateDeferred, queue.StateFailed}, "", ExitUnavailable,
 			[]string{"deferred by mx.example.net:587: 451 4.3.0 later; next attempt at", "failed by mx.example.net:587: 550",
 				"refused for good"}},
-		{[]queue.State{queue.StateHeld}, ExitTempFail, []string{"held: no upstream configured",
-			"goes out once the reason above is gone"}},
-		{[]queue.State{queue.StateCaptured}, 0, []string{"captured"}},
-		{[]queue.State{queue.StateQueued}, ExitTempFail, []string{"is not settled yet"}},
+		{[]queue.State{queue.StateQueued}, "waits for the upstream: 535 no", ExitTempFail,
+			[]string{"queued: waits for the upstream: 535 no", "goes out once the reason above is gone"}},
+		{[]queue.State{queue.StateDeferred}, "waits for the upstream: 535 no", ExitTempFail,
+			[]string{"deferred: waits for the upstream: 535 no", "goes out once the reason above is gone"}},
+		{[]queue.State{queue.StateHeld}, "ask Ada", ExitTempFail, []string{"held: ask Ada", "dinkymail release lets it go"}},
+		{[]queue.State{queue.StateCaptured}, "", 0, []string{"captured"}},
+		{[]queue.State{queue.StateQueued}, "", ExitTempFail, []string{"is not settled yet"}},
 	} {
-		q := &played{states: c.states}
+		q := &played{states: c.states, reason: c.reason}
 		patience := "30s"
-		if c.states[0] == queue.StateQueued && len(c.states) == 1 {
+		if c.states[0] == queue.StateQueued && len(c.states) == 1 && c.reason == "" {
 			patience = "400ms"
 		}
 		var out strings.Builder

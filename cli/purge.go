@@ -126,13 +126,13 @@ type undoCommand struct {
 
 // Help is shown by dinkymail undo --help.
 func (undoCommand) Help() string {
-	return `Brings removed messages back, as they were: those of the last remove or purge, or those named. dinkymail queue --state removed lists
+	return `Brings removed messages back, as they were: those of the last remove or purge, or those named. dinkymail queue --status removed lists
 what lies in the trash.
 
 Examples:
 
     dinkymail undo
-    dinkymail queue --state removed --to ada@example.com | dinkymail undo -`
+    dinkymail queue --status removed --to ada@example.com | dinkymail undo -`
 }
 
 // Run brings messages back.

@@ -16,14 +16,15 @@ type queueCommand struct {
 // Help is shown by dinkymail queue --help.
 func (queueCommand) Help() string {
 	return `Lists what waits, the oldest first: since when, how it stands, when it is tried next, and why it was not delivered yet. The
-state "active" means that it is being handed over now, "held" that it waits for its lane or for you.
+status "active" means that it is being handed over now, "held" that an operator keeps it back until dinkymail release. Mail that
+waits for the upstream is queued or deferred, and the last column says so.
 
 Examples:
 
     dinkymail queue
     dinkymail queue --domain example.com --older 1h
     dinkymail queue --error '/5\.7\.[0-9]/' --json | jq -r .id | dinkymail retry -
-    dinkymail queue --state failed,partial --younger 1d`
+    dinkymail queue --status failed,partial --younger 1d`
 }
 
 // terminalLimit is how many messages a terminal is shown without --limit.

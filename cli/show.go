@@ -92,7 +92,7 @@ func (p *program) printJSON(v any) error {
 func (p *program) describe(d httpapi.Detail) string {
 	s := p.screen()
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s  %s\n\n", s.paint(bold, string(d.ID)), s.paint(stateColor(d.State), string(d.State)))
+	fmt.Fprintf(&out, "%s  %s\n\n", s.paint(bold, string(d.ID)), s.paint(stateColor(d.Entry), string(d.State)))
 	for _, f := range p.facts(d) {
 		if f[1] != "" {
 			fmt.Fprintf(&out, "  %-11s %s\n", f[0], f[1])
@@ -159,7 +159,7 @@ func (p *program) when(t *time.Time) string {
 // reason is why, with the remote side where one answered.
 func (p *program) reason(d httpapi.Detail) string {
 	reason := why(d.Entry)
-	if d.State == queue.StateDeferred {
+	if d.State == queue.StateDeferred && d.Reason == "" {
 		for _, r := range d.Recipients {
 			if r.Outcome == queue.Deferred.String() && r.Remote != "" {
 				return plain(r.Remote) + " said: " + reason
@@ -177,6 +177,8 @@ func (p *program) nextAttempt(d httpapi.Detail) string {
 	switch {
 	case d.State == queue.StateHeld && d.Next != nil:
 		return "when it is not held any more" + attempts
+	case d.Reason != "" && d.Next != nil && (d.State == queue.StateQueued || d.State == queue.StateDeferred):
+		return "when what it waits for is there" + attempts
 	case d.Next == nil || d.Finished != nil || d.Removed != nil || d.State == queue.StateActive:
 		return ""
 	case !d.Next.After(p.now()):

@@ -102,12 +102,12 @@ func states(st httpapi.Stats) string {
 
 func (p *program) lanes(out *strings.Builder, st httpapi.Stats) {
 	for _, l := range st.Lanes {
-		state := fmt.Sprintf("flows, %s of at most %d at a time", number(l.InFlight), l.Concurrency)
+		state := fmt.Sprintf("flowing, %s of at most %d at a time", number(l.InFlight), l.Concurrency)
 		if p.local {
 			state = "stands still while the appliance does not run"
 		}
-		if l.Held {
-			state = "held"
+		if l.Status != queue.LaneFlowing {
+			state = string(l.Status)
 			if l.Kind != "" {
 				state += " (" + l.Kind + ")"
 			}

@@ -19,7 +19,7 @@ type filters struct {
 	Domain  string        `group:"Filters:" placeholder:"DOMAIN" help:"Such a recipient's domain, exactly; *.example.com for its subdomains."`
 	Subject string        `group:"Filters:" placeholder:"PATTERN" help:"Subject."`
 	Error   string        `group:"Filters:" placeholder:"PATTERN" help:"The last reply for such a recipient, as in \"550 5.1.1 no such user\"."`
-	State   []queue.State `group:"Filters:" placeholder:"STATE" enum:"queued,deferred,held,active,captured,delivered,failed,partial,removed" help:"queued, deferred, held, active, captured, delivered, failed, partial or removed; or several, with commas between them."`
+	Status  []queue.State `aliases:"state" group:"Filters:" placeholder:"STATUS" enum:"queued,deferred,held,active,captured,delivered,failed,partial,removed" help:"queued, deferred, held, active, captured, delivered, failed, partial or removed; or several, with commas between them."`
 	Lane    string        `group:"Filters:" placeholder:"LANE" help:"The way to the next hop, such as upstream."`
 	Older   age           `group:"Filters:" placeholder:"AGE" help:"Accepted longer ago than 90s, 45m, 12h, 3d or 2w."`
 	Younger age           `group:"Filters:" placeholder:"AGE" help:"Accepted since."`
@@ -27,7 +27,7 @@ type filters struct {
 
 // selection is what the filters select.
 func (f filters) selection() queue.Selection {
-	return queue.Selection{From: f.From, To: f.To, Domain: f.Domain, Subject: f.Subject, Error: f.Error, Lane: f.Lane, States: f.State,
+	return queue.Selection{From: f.From, To: f.To, Domain: f.Domain, Subject: f.Subject, Error: f.Error, Lane: f.Lane, States: f.Status,
 		Older: time.Duration(f.Older), Younger: time.Duration(f.Younger)}
 }
 

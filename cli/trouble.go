@@ -6,9 +6,10 @@ import (
 	"strings"
 
 	"dinkymail/httpapi"
+	"dinkymail/queue"
 )
 
-// printTrouble tells what stands still as a whole: the lanes that are held, what is paused, a disk that failed.
+// printTrouble tells what stands still as a whole: the lanes that wait, what is paused, a disk that failed.
 func (p *program) printTrouble(ctx context.Context, client *httpapi.Client) error {
 	st, err := client.Stats(ctx)
 	if err != nil {
@@ -28,9 +29,7 @@ func (p *program) trouble(st httpapi.Stats) []string {
 	if st.Broken != "" {
 		lines = append(lines, "Nothing is delivered: "+plain(st.Broken)+". dinkymail doctor looks into it.")
 	}
-	paused := map[string]bool{}
 	for _, w := range st.Paused {
-		paused[w.What] = true
 		line := "Paused since " + p.clock(w.Since)
 		if w.By != "" {
 			line += " by " + plain(w.By)
@@ -42,8 +41,8 @@ func (p *program) trouble(st httpapi.Stats) []string {
 		lines = append(lines, line+fmt.Sprintf(". dinkymail resume %s ends it.", w.What))
 	}
 	for _, l := range st.Lanes {
-		if l.Held && !paused[l.Name] {
-			lines = append(lines, p.heldLane(l))
+		if l.Status == queue.LaneWaiting {
+			lines = append(lines, p.waitingLane(l))
 		}
 	}
 	if st.Damaged > 0 {
@@ -52,8 +51,8 @@ func (p *program) trouble(st httpapi.Stats) []string {
 	return lines
 }
 
-func (p *program) heldLane(l httpapi.LaneDetail) string {
-	line := "Lane " + l.Name + " is held"
+func (p *program) waitingLane(l httpapi.LaneDetail) string {
+	line := "Lane " + l.Name + " waits"
 	if l.Since != nil {
 		line += " since " + p.clock(*l.Since)
 	}

@@ -91,7 +91,7 @@ func eventColor(k queue.EventKind) color {
 		return green
 	case queue.EventFailed:
 		return red
-	case queue.EventDeferred, queue.EventLaneHeld, queue.EventPaused, queue.EventHeld:
+	case queue.EventDeferred, queue.EventLaneWaits, queue.EventPaused, queue.EventHeld:
 		return yellow
 	default:
 		return ""

@@ -140,7 +140,7 @@ func (s *Settings) warnUpstream() {
 	if r.Host == "" {
 		if !s.Development {
 			s.Notices = append(s.Notices, "No upstream is configured: "+
-				"mail is accepted and held until SMTP_RELAY_HOST or the credentials are set.")
+				"mail is accepted and waits until SMTP_RELAY_HOST or the credentials are set.")
 		}
 		return
 	}

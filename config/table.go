@@ -60,7 +60,7 @@ func (s *Settings) mail() Group {
 }
 
 func (s *Settings) upstream() Group {
-	return Group{"Upstream", "The account or smarthost that takes your mail to the world. Without one, mail is accepted and held.", []Setting{
+	return Group{"Upstream", "The account or smarthost that takes your mail to the world. Without one, mail is accepted and waits.", []Setting{
 		{Name: "SMTP_RELAY_HOST", Aliases: []string{"RELAY_HOST"}, Derived: "smtp.gmail.com once there are credentials",
 			Example: "smtp.gmail.com", Doc: "The upstream's name or address, without a port.", set: relayHost(&s.Relay.Host)},
 		{Name: "SMTP_RELAY_PORT", Aliases: []string{"RELAY_PORT"}, Default: "587",
@@ -233,7 +233,7 @@ func (s *Settings) operation() Group {
 			Doc: "How much of the newest log is kept in DATA_DIR/log besides, for `dinkymail log ID`. 0 keeps none.",
 			set: size(&s.LogKeep, 0)},
 		{Name: "ALERT_WEBHOOK", Secret: true, Example: "https://ntfy.sh/your-topic",
-			Doc: "Where to tell that mail is stuck or held, that the disk fills up or a certificate ends: once when it begins and once when " +
+			Doc: "Where to tell that mail is stuck or waits for the upstream, that the disk fills up or a certificate ends: once when it begins and once when " +
 				"it is over. A URL of ntfy or Slack, or any other, which gets JSON; slack:, ntfy: or json: before it says which form.",
 			set: webhook(&s.Alert.Webhook)},
 		{Name: "ALERT_AFTER", Default: "1h", Doc: "How old the oldest waiting mail must be to be called stuck.",

@@ -74,8 +74,8 @@ func (e *exam) queue(st httpapi.Stats) []Finding {
 		add(Error, st.Broken, "delivery stands still, so that nothing is sent twice", "make room in DATA_DIR, or restart once the disk is mended")
 	}
 	for _, l := range st.Lanes {
-		if l.Held && !e.Settings.Development && e.Settings.Relay.Host != "" {
-			add(Warning, "the lane "+l.Name+" is held: "+l.Reason, "its mail waits, and goes out by itself once this is mended",
+		if l.Status == queue.LaneWaiting && !e.Settings.Development && e.Settings.Relay.Host != "" {
+			add(Warning, "the lane "+l.Name+" waits: "+l.Reason, "its mail waits, and goes out by itself once this is mended",
 				"dinkymail queue --lane "+l.Name+" lists what waits")
 		}
 	}

@@ -429,7 +429,7 @@ func TestQueue(t *testing.T) {
 		{httpapi.Stats{}, OK, "nothing waits", ""},
 		{httpapi.Stats{Waiting: 2, Oldest: &fresh}, OK, "2 messages waiting", ""},
 		{httpapi.Stats{Broken: "disk on fire"}, Error, "disk on fire", "make room"},
-		{httpapi.Stats{Lanes: []httpapi.LaneDetail{{Name: "upstream", Held: true, Reason: "535 no"}}}, Warning, "held: 535 no", "dinkymail queue --lane upstream"},
+		{httpapi.Stats{Lanes: []httpapi.LaneDetail{{Name: "upstream", Status: queue.LaneWaiting, Reason: "535 no"}}}, Warning, "waits: 535 no", "dinkymail queue --lane upstream"},
 		{httpapi.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving", By: "ada"}}}, Warning, "by ada: moving", "dinkymail resume " + queue.Intake},
 		{httpapi.Stats{Damaged: 1}, Warning, "1 record could not be read", "dmesg"},
 		{httpapi.Stats{Waiting: 1, Oldest: &long}, Warning, "the oldest mail waits for 3 hours", "dinkymail queue"},

@@ -24,7 +24,7 @@ func (e *exam) upstream(ctx context.Context) []Finding {
 		return []Finding{{Check: "upstream", Level: Note, What: "development mode: the upstream is not asked, as no mail leaves this machine",
 			Fix: e.line("ENVIRONMENT", "production")}}
 	case cfg.Host == "":
-		return []Finding{{Check: "upstream", Level: Warning, What: "no upstream is configured", Why: "mail is accepted and held",
+		return []Finding{{Check: "upstream", Level: Warning, What: "no upstream is configured", Why: "mail is accepted and waits",
 			Fix: e.line("SMTP_RELAY_HOST", "smtp.example.com") + ", and the account in SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD"}}
 	}
 	if e.Resolver != nil && cfg.Resolver == nil {

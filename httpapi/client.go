@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"dinkymail/queue"
 )
 
 // Client asks a running appliance over its API. Its methods may be called from any goroutine.
@@ -54,9 +56,9 @@ type Health struct {
 		Version string `json:"version"`
 		Waiting int    `json:"waiting"`
 		Lanes   []struct {
-			Name   string `json:"name"`
-			Held   bool   `json:"held"`
-			Reason string `json:"reason"`
+			Name   string          `json:"name"`
+			Status queue.LaneState `json:"status"`
+			Reason string          `json:"reason"`
 		} `json:"lanes"`
 		HTTP             []string `json:"http"`             // the addresses of the API
 		UntrustedProxies []string `json:"untrustedProxies"` // who passed requests on without being in TRUSTED_PROXIES

@@ -146,7 +146,7 @@ func FuzzOperatorJSON(f *testing.F) {
 		`{}`, ``, `null`, `[]`, `{"verb":"remove"}`, `{"verb":"remove","dryRun":true,"from":"x","older":3600000000000}`,
 		`{"verb":"hold","ids":["00000000000000a0","x",""],"reason":"a\r\nb\u0000"}`, `{"verb":"restore","last":true}`,
 		`{"verb":"redirect","redirect":"bob@example.net"}`, `{"verb":"edit-recipients","add":["a@b.example"],"drop":["\"x y\"@b.example"]}`,
-		`{"verb":"bounce","states":["held"],"reason":"` + strings.Repeat("é", 600) + `"}`, `{"after":"x","limit":-1,"newest":true}`,
+		`{"verb":"bounce","statuses":["held"],"reason":"` + strings.Repeat("é", 600) + `"}`, `{"after":"x","limit":-1,"newest":true}`,
 		`{"verb":"remove","form":"typing mistake"}`, `{"verb":"remove"}{"verb":"hold"}`,
 	} {
 		f.Add(seed)

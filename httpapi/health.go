@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ type healthReport struct {
 // healthCheck is one word per thing that must work.
 type healthCheck struct {
 	Store    string `json:"store"`    // ok or failed
-	Delivery string `json:"delivery"` // ok, held or captured
+	Delivery string `json:"delivery"` // ok, waiting, paused or captured
 	Intake   string `json:"intake"`   // ok or paused
 }
 
@@ -61,19 +62,18 @@ type detail struct {
 }
 
 type lane struct {
-	Name   string `json:"name"`
-	Held   bool   `json:"held"`
-	Reason string `json:"reason,omitempty"`
+	Name   string          `json:"name"`
+	Status queue.LaneState `json:"status"`
+	Reason string          `json:"reason,omitempty"`
 }
 
-// heldReasons say to everybody why mail waits; LaneStatus.Reason, which may quote a next hop, is for the operator.
-var heldReasons = map[string]string{
+// laneReasons say to everybody why mail waits; LaneStatus.Reason, which may quote a next hop, is for the operator.
+var laneReasons = map[string]string{
 	"unreachable":    "the next hop does not answer; mail is kept and tried again",
 	"credentials":    "the next hop refuses the credentials; mail is kept",
 	"quota":          "a sending quota is used up; mail is kept and tried again",
 	"busy":           "the next hop takes less mail at a time; mail is kept and tried again",
 	"not configured": "no upstream configured",
-	"paused":         "the operator has paused delivery; mail is kept",
 }
 
 // turnedFor is how long health tells that somebody was turned away.
@@ -121,11 +121,13 @@ func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) report(status queue.Status, sick error) healthReport {
 	report := healthReport{Status: "ok", Checks: healthCheck{Store: "ok", Delivery: "ok", Intake: "ok"}}
 	for _, l := range status.Lanes {
-		if l.Held {
-			report.Status, report.Reason, report.Checks.Delivery = "degraded", heldReasons[l.Kind], "held"
-			if report.Reason == "" {
-				report.Reason = "mail is kept and waits"
-			}
+		if l.State == queue.LaneFlowing {
+			continue
+		}
+		report.Status, report.Checks.Delivery = "degraded", string(l.State)
+		report.Reason = cmp.Or(laneReasons[l.Kind], "mail is kept and waits")
+		if l.State == queue.LanePaused {
+			report.Reason = "the operator has paused delivery; mail is kept"
 		}
 	}
 	if report.Status == "ok" && time.Since(time.Unix(0, s.turned.Load())) < turnedFor {
@@ -152,7 +154,7 @@ func detailOf(status queue.Status, version string) *detail {
 	kept := status.Store
 	d := &detail{Version: version, Waiting: kept.Waiting, Bytes: kept.Bytes, Records: kept.Records, Damaged: kept.Damaged, Lanes: []lane{}}
 	for _, l := range status.Lanes {
-		d.Lanes = append(d.Lanes, lane{l.Name, l.Held, l.Reason})
+		d.Lanes = append(d.Lanes, lane{l.Name, l.State, l.Reason})
 	}
 	return d
 }

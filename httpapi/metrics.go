@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"dinkymail/internal/measure"
+	"dinkymail/queue"
 )
 
 // metrics is what GET /metrics tells: the queue as it is when asked, our own requests, and the process.
@@ -76,7 +77,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descMessages   = describe("queue_messages", "Messages kept, by what they are.", "state")
+	descMessages   = describe("queue_messages", "Messages kept, by what they are; held is a part of waiting.", "status")
 	descBytes      = describe("queue_bytes", "Bytes of the bodies of waiting messages.")
 	descRecords    = describe("queue_record_bytes", "Bytes of the records of waiting messages; with those of the bodies they count towards QUEUE_MAX_BYTES.")
 	descOldest     = describe("queue_oldest_seconds", "Age of the oldest waiting message; 0 without one.")
@@ -87,7 +88,7 @@ var (
 		"outcome")
 	descBounces  = describe("bounces_total", "Bounces written since the start.")
 	descLost     = describe("notices_lost_total", "Bounces, and other mail from the null sender, that reached nobody since the start.")
-	descHeld     = describe("lane_held", "1 while the lane waits for its next hop.", "lane")
+	descWaiting  = describe("lane_waiting", "1 while the lane waits for its next hop.", "lane")
 	descInFlight = describe("lane_in_flight", "Messages that are being handed over.", "lane")
 	descWidth    = describe("lane_concurrency", "Messages that may be handed over at a time, as the next hop was found to take them.", "lane")
 	descPaused   = describe("paused", "1 while an operator has this paused: intake or a lane.", "what")
@@ -103,7 +104,7 @@ var (
 // Describe sends every description.
 func (queueCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{descMessages, descBytes, descRecords, descOldest, descDamaged, descBroken, descSubmitted,
-		descRecipients, descBounces, descHeld, descInFlight, descWidth, descPaused, descResults, descDelivery, descAttempt, descSync,
+		descRecipients, descBounces, descWaiting, descInFlight, descWidth, descPaused, descResults, descDelivery, descAttempt, descSync,
 		descFree, descEnds, descLost} {
 		out <- d
 	}
@@ -135,7 +136,7 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	counter(descBounces, s.Bounces)
 	counter(descLost, s.Lost)
 	for _, l := range s.Lanes {
-		gauge(descHeld, flag(l.Held), l.Name)
+		gauge(descWaiting, flag(l.State == queue.LaneWaiting), l.Name)
 		gauge(descInFlight, float64(l.InFlight), l.Name)
 		gauge(descWidth, float64(l.Concurrency), l.Name)
 	}

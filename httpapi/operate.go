@@ -9,10 +9,10 @@ import (
 // Entry is a message as a list shows it.
 type Entry struct {
 	ID         queue.ID    `json:"id"`
-	State      queue.State `json:"state"` // "active" while it is being handed over
-	Reason     string      `json:"reason,omitempty"`
-	Held       string      `json:"held,omitempty"` // why an operator holds it back, which a held lane does not
-	From       string      `json:"from"`           // the envelope's sender; empty for a bounce
+	State      queue.State `json:"status"`           // "active" while it is being handed over
+	Reason     string      `json:"reason,omitempty"` // why it is held, or what keeps a queued or deferred one waiting beyond itself
+	Held       string      `json:"held,omitempty"`   // why an operator holds it back
+	From       string      `json:"from"`             // the envelope's sender; empty for a bounce
 	Recipients []Recipient `json:"recipients"`
 	Subject    string      `json:"subject,omitempty"`
 	MessageID  string      `json:"messageId,omitempty"`
@@ -154,9 +154,9 @@ type Stats struct {
 	Lanes    []LaneDetail        `json:"lanes"`
 	Paused   []queue.PauseStatus `json:"paused,omitempty"`
 	Broken   string              `json:"broken,omitempty"`
-	States   map[string]int      `json:"states"`  // of what waits
-	Domains  []DomainStats       `json:"domains"` // of what waits, the largest first, at most 50
-	Sampled  bool                `json:"sampled"` // States and Domains were counted in a part only, for there is too much
+	States   map[string]int      `json:"statuses"` // of what waits
+	Domains  []DomainStats       `json:"domains"`  // of what waits, the largest first, at most 50
+	Sampled  bool                `json:"sampled"`  // States and Domains were counted in a part only, for there is too much
 }
 
 // SinceStart counts since the appliance started.
@@ -170,14 +170,14 @@ type SinceStart struct {
 
 // LaneDetail is the way to one next hop.
 type LaneDetail struct {
-	Name        string     `json:"name"`
-	Held        bool       `json:"held"`
-	Kind        string     `json:"kind,omitempty"`
-	Reason      string     `json:"reason,omitempty"`
-	Since       *time.Time `json:"since,omitempty"`
-	NextProbe   *time.Time `json:"nextProbe,omitempty"`
-	InFlight    int        `json:"inFlight"`
-	Concurrency int        `json:"concurrency"`
+	Name        string          `json:"name"`
+	Status      queue.LaneState `json:"status"`
+	Kind        string          `json:"kind,omitempty"` // why it waits, in a word
+	Reason      string          `json:"reason,omitempty"`
+	Since       *time.Time      `json:"since,omitempty"`
+	NextProbe   *time.Time      `json:"nextProbe,omitempty"`
+	InFlight    int             `json:"inFlight"`
+	Concurrency int             `json:"concurrency"`
 }
 
 // DomainStats counts waiting recipients of one domain by age.

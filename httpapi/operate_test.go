@@ -417,7 +417,7 @@ func TestListsInPages(t *testing.T) {
 		}
 		for _, e := range page.Messages {
 			first = append(first, e.ID)
-			if e.State != queue.StateHeld || e.Reason == "" {
+			if e.State != queue.StateQueued || e.Reason == "" {
 				t.Errorf("%s is %s (%s)", e.ID, e.State, e.Reason)
 			}
 		}

@@ -32,7 +32,7 @@ func (s *Server) stats(w http.ResponseWriter, r *http.Request) error {
 		st.Broken = now.Broken.Error()
 	}
 	for _, l := range now.Lanes {
-		st.Lanes = append(st.Lanes, LaneDetail{Name: l.Name, Held: l.Held, Kind: l.Kind, Reason: l.Reason, Since: given(l.Since),
+		st.Lanes = append(st.Lanes, LaneDetail{Name: l.Name, Status: l.State, Kind: l.Kind, Reason: l.Reason, Since: given(l.Since),
 			NextProbe: given(l.NextProbe), InFlight: l.InFlight, Concurrency: l.Concurrency})
 	}
 	if err := s.countWaiting(r.Context(), &st); err != nil {

@@ -18,7 +18,7 @@ type MessageStatus struct {
 	ID         queue.ID          `json:"id"`
 	MessageID  string            `json:"messageId"`
 	Status     queue.State       `json:"status"`
-	Reason     string            `json:"reason,omitempty"` // why it is held
+	Reason     string            `json:"reason,omitempty"` // why it is held, or what it waits for
 	Timestamp  time.Time         `json:"timestamp"`        // of the last change
 	Details    StatusDetails     `json:"details"`
 	Recipients []RecipientStatus `json:"recipients"`

@@ -16,7 +16,7 @@ import (
 // Health proves a write, tells the outside little, and logs nothing when all is well.
 func TestHealth(t *testing.T) {
 	q := new(memory)
-	q.state.Lanes = []queue.LaneStatus{{Name: "upstream"}}
+	q.state.Lanes = []queue.LaneStatus{{Name: "upstream", State: queue.LaneFlowing}}
 	base, log := startLogged(t, q, config(t))
 	for _, path := range []string{"/health", "/api/health"} {
 		resp, text := ask(t, "GET", base+path, "")
@@ -37,14 +37,18 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A held lane is degraded and 200; its reason is told in words that name no next hop, except to the owner.
+// A lane that waits is degraded and 200; its reason is told in words that name no next hop, except to the owner.
 func TestHealthDegraded(t *testing.T) {
 	q := new(memory)
 	s := New(q, config(t), discard)
 	for kind, want := range map[string]string{"not configured": "no upstream configured",
-		"unreachable": "the next hop does not answer; mail is kept and tried again"} {
-		q.state.Lanes = []queue.LaneStatus{{Name: "smtp.secret.example:587", Held: true, Kind: kind,
-			Reason: "secret words"}}
+		"unreachable": "the next hop does not answer; mail is kept and tried again",
+		"":            "the operator has paused delivery; mail is kept"} {
+		state := queue.LaneWaiting
+		if kind == "" {
+			state = queue.LanePaused
+		}
+		q.state.Lanes = []queue.LaneStatus{{Name: "smtp.secret.example:587", State: state, Kind: kind, Reason: "secret words"}}
 		w := serveOne(s, "GET", "/health", "", "Peer: 192.0.2.1:1")
 		f := fields(t, w.Body.String())
 		if w.Code != 200 || f["status"] != "degraded" || f["reason"] != want || strings.Contains(w.Body.String(),
@@ -52,7 +56,10 @@ func TestHealthDegraded(t *testing.T) {
 			strings.Contains(w.Body.String(), "1.2.3") {
 			t.Errorf("visitor = %d %s", w.Code, w.Body)
 		}
-		if w := serveOne(s, "GET", "/health", ""); !strings.Contains(w.Body.String(), "secret words") {
+		if !strings.Contains(w.Body.String(), `"delivery":"`+string(state)+`"`) {
+			t.Errorf("delivery is not %s: %s", state, w.Body)
+		}
+		if w := serveOne(s, "GET", "/health", ""); !strings.Contains(w.Body.String(), `"status":"`+string(state)+`","reason":"secret words"`) {
 			t.Errorf("program = %s", w.Body)
 		}
 	}
@@ -104,7 +111,7 @@ func TestVisitorsShareHealthChecks(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	q := new(memory)
 	q.state = queue.Status{Store: queue.Stats{Waiting: 3, Oldest: time.Now().Add(-time.Minute)}, Submitted: 7, Delivered: 4,
-		Lanes: []queue.LaneStatus{{Name: "upstream", Held: true, Concurrency: 4}}, Paused: []queue.PauseStatus{{What: queue.Intake}}}
+		Lanes: []queue.LaneStatus{{Name: "upstream", State: queue.LaneWaiting, Concurrency: 4}}, Paused: []queue.PauseStatus{{What: queue.Intake}}}
 	q.meters = queue.Meters{Results: []queue.ResultCount{{Outcome: queue.Deferred, Class: "4xx", N: 5}}}
 	cfg := config(t)
 	cfg.Vitals = func() Vitals {
@@ -132,9 +139,9 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("metrics are\n%s\n%v", strings.Join(got, ""), err)
 	}
 	for _, line := range []string{
-		`dinkymail_queue_messages{state="waiting"} 3`, `dinkymail_messages_accepted_total 7`,
+		`dinkymail_queue_messages{status="waiting"} 3`, `dinkymail_messages_accepted_total 7`,
 		`dinkymail_recipients_total{outcome="delivered"} 4`,
-		`dinkymail_lane_held{lane="upstream"} 1`, `dinkymail_http_requests_total{route="/health",status="200"} 1`,
+		`dinkymail_lane_waiting{lane="upstream"} 1`, `dinkymail_http_requests_total{route="/health",status="200"} 1`,
 		`dinkymail_http_requests_total{route="other",status="404"} 1`, `go_goroutines `, `process_resident_memory_bytes `,
 		`dinkymail_build_info{version="1.2.3"} 1`, `dinkymail_lane_concurrency{lane="upstream"} 4`, `dinkymail_paused{what="intake"} 1`,
 		`dinkymail_attempts_total{class="4xx",outcome="deferred"} 5`, `dinkymail_data_dir_free_bytes 1.073741824e+09`,

@@ -2,7 +2,7 @@ package queue
 
 import "time"
 
-// mayLook reports whether a message that differs may be looked for in a lane that is held, before its next probe is due.
+// mayLook reports whether a message that differs may be looked for in a lane that waits, before its next probe is due.
 func (d *dispatcher) mayLook(now time.Time) bool {
 	return d.doubts.open() && !d.lane.probing && !d.lane.probe.IsZero() && now.Sub(d.doubts.looked) >= lookEvery
 }

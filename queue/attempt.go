@@ -20,7 +20,7 @@ type attempt struct {
 	at      time.Time
 	took    time.Duration
 	local   bool   // the next hop was not asked, so this tells nothing of the lane
-	swept   bool   // it was not tried: its lifetime ended on a held lane, or an operator gave it up
+	swept   bool   // it was not tried: its lifetime ended on a lane that waits, or an operator gave it up
 	edits   uint64 // Queue.edits when it began
 
 	dialogue string

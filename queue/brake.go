@@ -19,7 +19,7 @@ const (
 // brake keeps those who hand in mail from running ahead of a next hop that is quick. Where mail comes in faster than it goes out,
 // each message soon stands behind hundreds of others and gains nothing by having come early. So when new mail would take more
 // than a few milliseconds to set out, the answer to it is held back until the sending has about caught up; by then it is on the
-// disk. A next hop that is slow, held, or far behind is never waited for.
+// disk. A next hop that is slow, away, or far behind is never waited for.
 type brake struct {
 	ahead atomic.Int64 // messages accepted and not claimed since nothing was due
 	each  atomic.Int64 // time for one of them, in nanoseconds; 0: not to be waited for

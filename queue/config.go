@@ -39,7 +39,7 @@ type Config struct {
 	// Rewriter changes whom mail is from and to before it is kept; nil: nobody.
 	Rewriter Rewriter
 
-	// Capture keeps all mail on the machine: what is submitted is captured to be looked at, and what already waits is held.
+	// Capture keeps all mail on the machine: what is submitted is captured to be looked at, and what already waits stays here.
 	Capture bool
 	// MaxCaptured is how many captured messages are kept; the oldest make room. Default: 1,000.
 	MaxCaptured int

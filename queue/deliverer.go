@@ -10,7 +10,7 @@ import (
 // Deliverer hands messages to a next hop.
 type Deliverer interface {
 	// Ready says why nothing can be delivered at all, such as "no upstream configured", or nil. While it is not nil no attempt
-	// is made and all mail is held with that reason. It is cheap and asked often.
+	// is made and all mail waits with that reason. It is cheap and asked often.
 	Ready() error
 	// Deliver makes one attempt and returns one Result per d.To, in order. There is no error: not getting through is a Result.
 	// It ends soon after ctx does.

@@ -38,7 +38,7 @@ func newDispatcher(c *crew) *dispatcher {
 		era:  1,
 	}
 	if c.q.cfg.Capture {
-		d.lane.hold(kindDevelopment, reasonDevelopment, time.Now())
+		d.lane.stop(kindDevelopment, reasonDevelopment, time.Now())
 	}
 	return d
 }
@@ -132,9 +132,9 @@ func (d *dispatcher) room(now time.Time) int {
 	d.lane.ready(d.q.next.Ready(), now)
 	limit, ahead := d.pace.limit, d.pace.ahead()
 	switch {
-	case d.lane.held() && (d.lane.mayProbe(now) || d.mayLook(now)) && d.begun < cap(d.jobs):
+	case d.lane.waits() && (d.lane.mayProbe(now) || d.mayLook(now)) && d.begun < cap(d.jobs):
 		return 1
-	case d.lane.held(), d.begun > limit+ahead/2: // claims in batches, not one by one
+	case d.lane.waits(), d.begun > limit+ahead/2: // claims in batches, not one by one
 		return 0
 	default:
 		return limit + ahead - d.begun
@@ -143,7 +143,7 @@ func (d *dispatcher) room(now time.Time) int {
 
 // claim takes messages from the store. The benched one is among them only when there is no other.
 func (d *dispatcher) claim(room int, now time.Time) ([]Message, error) {
-	if d.lane.held() && len(d.doubts.list) > 0 {
+	if d.lane.waits() && len(d.doubts.list) > 0 {
 		return d.another(now)
 	}
 	d.doubts.probe = 0
@@ -174,7 +174,7 @@ func (d *dispatcher) begin(m Message, edits uint64) {
 	d.doubts.drop(m.ID) // an operator, or the end of the lease, gave it back
 	d.inflight[m.ID] = false
 	d.begun++
-	probe := d.lane.held()
+	probe := d.lane.waits()
 	d.lane.probing = probe
 	d.seq++
 	d.jobs <- job{m: m, era: d.lane.era, seq: d.seq, probe: probe, edits: edits}
@@ -203,11 +203,11 @@ func (d *dispatcher) learn(e event) {
 			weigh = true
 			d.lane.ended(e.heard)
 		case e.heard.pause != PauseBusy || alone:
-			if d.lane.hear(e.heard, now); e.heard.pause != NoPause && d.lane.held() {
+			if d.lane.hear(e.heard, now); e.heard.pause != NoPause && d.lane.waits() {
 				d.acquit() // it was the lane
 			}
 		}
-		if !d.lane.held() {
+		if !d.lane.waits() {
 			d.doubts.same = 0
 		}
 		d.due = d.due || d.lane.doubt != NoPause
@@ -240,11 +240,11 @@ func (d *dispatcher) learnMore() {
 	}
 }
 
-// grant gives the janitor those of m that are in nobody's hands while their lane is held.
+// grant gives the janitor those of m that are in nobody's hands while their lane waits.
 func (d *dispatcher) grant(m []Message) []Message {
 	var free []Message
 	for i := range m {
-		if _, busy := d.inflight[m[i].ID]; !busy && d.lane.held() {
+		if _, busy := d.inflight[m[i].ID]; !busy && d.lane.waits() {
 			d.doubts.drop(m[i].ID)
 			d.inflight[m[i].ID] = false
 			free = append(free, m[i])
@@ -259,7 +259,7 @@ func (d *dispatcher) setTimer(now time.Time) {
 	if !d.due {
 		at, ok = d.q.store.NextDue()
 	}
-	if !ok && d.lane.held() && len(d.doubts.list) > 0 { // those are claimed
+	if !ok && d.lane.waits() && len(d.doubts.list) > 0 { // those are claimed
 		at, ok = now, true
 	}
 	switch {
@@ -269,9 +269,9 @@ func (d *dispatcher) setTimer(now time.Time) {
 		at = later(at, d.rest)
 	case d.lane.kind == kindNotConfigured:
 		at = later(at, now.Add(recheck))
-	case d.lane.held() && (d.lane.probing || d.lane.probe.IsZero()):
+	case d.lane.waits() && (d.lane.probing || d.lane.probe.IsZero()):
 		return // the probe's end is an event
-	case d.lane.held():
+	case d.lane.waits():
 		at = later(at, d.lane.probe)
 		if look := later(now, d.doubts.looked.Add(lookEvery)); d.due && d.doubts.open() && look.Before(at) {
 			at = look

@@ -31,7 +31,7 @@ func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 	d.q.log.Info("reply in doubt", "id", e.id, "kind", e.heard.pause.String(), "text", e.heard.text)
 	switch {
 	case !current:
-	case d.lane.held():
+	case d.lane.waits():
 		d.doubts.same |= d.doubts.probe
 		if d.lane.doubt == NoPause {
 			d.lane.pause(s.pause, s.text, now)
@@ -52,7 +52,7 @@ func (d *dispatcher) suspect(s *suspect, now time.Time) {
 
 // unanswered reports whether a lane that flows has messages in doubt and nothing else to do that could show whose the replies were.
 func (d *dispatcher) unanswered() bool {
-	return len(d.doubts.list) > 0 && !d.lane.held() && d.begun == 0 && !d.due && !d.q.lanePaused()
+	return len(d.doubts.list) > 0 && !d.lane.waits() && d.begun == 0 && !d.due && !d.q.lanePaused()
 }
 
 // whose says whose reply it was, to stand behind it.

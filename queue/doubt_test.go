@@ -75,7 +75,7 @@ func fromTo(t testing.TB, sender string, to ...string) queue.Submission {
 }
 
 // A reply that names our account is the mail's own when the next hop takes another one right after: 5xx fails it, 4xx counts as an
-// attempt of it, with the reply it had and without another delivery; the lane is never held.
+// attempt of it, with the reply it had and without another delivery; the lane never waits.
 func TestReplyIsTheMailsOwn(t *testing.T) {
 	for name, r := range map[string]queue.Result{"530": noLogin, "450": noRate, "550": noQuota, "421": noService} {
 		t.Run(name, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestReplyIsTheMailsOwn(t *testing.T) {
 					m.Results[0].Code != r.Code || m.Results[0].Pause != queue.NoPause {
 					t.Errorf("%s after %d tries and %d deliveries: %+v", m.State(), m.Tries, len(h.of(id)), m.Results[0])
 				}
-				g.wantLog(0, "lane held")
+				g.wantLog(0, "lane waits")
 				g.wantLog(1, "reply is the message's own", string(id))
 			})
 		})
@@ -114,10 +114,10 @@ func TestReplyIsItsOwnAgain(t *testing.T) {
 		pass(time.Second)
 		g.send(letter(t, "bob@example.net"))
 		pass(10 * time.Second)
-		held := len(g.log.lines("lane held"))
+		stops := len(g.log.lines("lane waits"))
 		pass(2 * time.Hour)
-		if m := g.record(id); m.Tries < 6 || len(g.log.lines("lane held")) != held {
-			t.Errorf("%d tries, the lane was held %d times more", m.Tries, len(g.log.lines("lane held"))-held)
+		if m := g.record(id); m.Tries < 6 || len(g.log.lines("lane waits")) != stops {
+			t.Errorf("%d tries, the lane was stopped %d times more", m.Tries, len(g.log.lines("lane waits"))-stops)
 		}
 	})
 }
@@ -164,7 +164,7 @@ func TestOperatorDuringProbe(t *testing.T) {
 	})
 }
 
-// When the next one is told the same, or there is none, the lane is held, the mail stays uncounted, and the reason says whose reply
+// When the next one is told the same, or there is none, the lane waits, the mail stays uncounted, and the reason says whose reply
 // it was.
 func TestReplyIsTheLanes(t *testing.T) {
 	for name, r := range map[string]queue.Result{"530": noLogin, "450": noRate, "550": noQuota, "421": noService} {
@@ -178,7 +178,7 @@ func TestReplyIsTheLanes(t *testing.T) {
 					}
 					pass(500 * time.Millisecond)
 					for _, id := range ids {
-						g.wantState(id, queue.StateHeld, "said of message "+string(ids[min(1, others)])+" from")
+						g.wantState(id, queue.StateQueued, "said of message "+string(ids[min(1, others)])+" from")
 						if m := g.record(id); m.Tries != 0 || len(m.History) != 0 {
 							t.Errorf("record %+v", m)
 						}
@@ -186,7 +186,7 @@ func TestReplyIsTheLanes(t *testing.T) {
 					if n := len(h.seen()); n != 1+min(1, others) {
 						t.Errorf("%d attempts", n)
 					}
-					g.wantLog(1, "lane held", r.Pause.String())
+					g.wantLog(1, "lane waits", r.Pause.String())
 					pass(time.Hour)
 					if n := len(h.seen()); n > 80 {
 						t.Errorf("%d attempts within an hour", n)
@@ -234,7 +234,7 @@ func TestProbeIsAnother(t *testing.T) {
 	}
 }
 
-// Mail that comes while the lane is held for the sake of one message is tried at once, and when it gets through the other's reply
+// Mail that comes while the lane waits for the sake of one message is tried at once, and when it gets through the other's reply
 // was its own, said anew if it is old.
 func TestMailThatComesLaterShowsIt(t *testing.T) {
 	for _, after := range []time.Duration{5 * time.Second, 10 * time.Minute} {
@@ -242,7 +242,7 @@ func TestMailThatComesLaterShowsIt(t *testing.T) {
 		bubble(t, h, settings(), func(t *testing.T, g *rig) {
 			id := g.send(letter(t, "bad@example.net"))
 			pass(after)
-			g.wantState(id, queue.StateHeld, "530 5.7.0 log in")
+			g.wantState(id, queue.StateQueued, "530 5.7.0 log in")
 			tries := len(h.of(id))
 			other := g.send(letter(t, "bob@example.org"))
 			pass(2 * time.Second)
@@ -251,7 +251,7 @@ func TestMailThatComesLaterShowsIt(t *testing.T) {
 			if n := len(h.of(id)) - tries; n > 1 || n == 1 && after < 30*time.Second {
 				t.Errorf("%d more attempts", n)
 			}
-			if l := g.Status().Lanes[0]; l.Held {
+			if l := g.Status().Lanes[0]; l.State != queue.LaneFlowing {
 				t.Errorf("lane %+v", l)
 			}
 		})
@@ -388,7 +388,7 @@ func TestRecipientsShowItOfEachOther(t *testing.T) {
 			if m.Tries != 1 {
 				t.Errorf("%d tries", m.Tries)
 			}
-			g.wantLog(0, "lane held")
+			g.wantLog(0, "lane waits")
 		})
 	}
 }
@@ -418,8 +418,8 @@ func TestOperatorAndDoubt(t *testing.T) {
 				}
 				if name == "hold" || name == "remove" || name == "bounce" {
 					pass(5 * time.Minute)
-					if l := g.Status().Lanes[0]; l.Held {
-						t.Errorf("the lane is held for nobody: %+v", l)
+					if l := g.Status().Lanes[0]; l.State != queue.LaneFlowing {
+						t.Errorf("the lane waits for nobody: %+v", l)
 					}
 				}
 				other := g.send(letter(t, "bob@example.org"))
@@ -438,7 +438,7 @@ func TestOperatorAndDoubt(t *testing.T) {
 	}
 }
 
-// A message in doubt fails when its lifetime is over on the held lane, and a restart just tries it again.
+// A message in doubt fails when its lifetime is over on the waiting lane, and a restart just tries it again.
 func TestDoubtEnds(t *testing.T) {
 	dir, h, cfg := t.TempDir(), &hop{answer: bad(noQuota)}, settings()
 	cfg.Lifetime = 2 * time.Hour
@@ -453,7 +453,7 @@ func TestDoubtEnds(t *testing.T) {
 	})
 	bubbleIn(t, dir, h, cfg, func(t *testing.T, g *rig) {
 		pass(time.Second)
-		g.wantState(id, queue.StateHeld, "daily limit")
+		g.wantState(id, queue.StateQueued, "daily limit")
 		if n := len(h.of(id)); n != 2 {
 			t.Errorf("%d attempts, want one after the restart", n)
 		}
@@ -481,6 +481,6 @@ func TestOneBadAmongVeryMany(t *testing.T) {
 		if m := g.record(id); m.Tries != 1 || g.Status().Delivered != 1000 {
 			t.Errorf("%d tries, %d delivered", m.Tries, g.Status().Delivered)
 		}
-		g.wantLog(0, "lane held", "quota")
+		g.wantLog(0, "lane waits", "quota")
 	})
 }

@@ -13,7 +13,7 @@ const (
 	maxDoubted  = 64               // messages that wait for a verdict; of more, the oldest is simply tried again
 	maxAtLarge  = 4                // of those, while the lane flows because the like of them were found to be the cause
 	lookAt      = 64               // waiting messages looked at to find one that differs
-	lookEvery   = time.Second      // a held lane is looked at for one, at most so often
+	lookEvery   = time.Second      // a waiting lane is looked at for one, at most so often
 	freshFor    = 30 * time.Second // what is older proves nothing of now; shorter than the first wait for a limit
 	knownFor    = 10 * time.Minute // how long a sender or domain is remembered to have been the cause
 	busyMost    = 5                // times that one message is told that the next hop is busy while it takes others

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	sweepEvery  = time.Minute // how often mail is looked for that outlived its lifetime on a held lane
+	sweepEvery  = time.Minute // how often mail is looked for that outlived its lifetime on a lane that waits
 	forgetEvery = time.Hour   // how often old records are removed
 	page        = 200         // records looked at or removed at a time
 )
@@ -57,10 +57,10 @@ func (q *Queue) forget(ctx context.Context) {
 	}
 }
 
-// sweep fails the mail that outlived its lifetime while its lane was held: no attempt would do it. In development mode nothing
+// sweep fails the mail that outlived its lifetime while its lane waited: no attempt would do it. In development mode nothing
 // expires, for nobody could be told, and on a lane that an operator paused nothing does either, nor does held mail.
 func (c *crew) sweep(ctx, attempts context.Context) {
-	if !c.q.lane.Load().Held || c.q.cfg.Capture || c.q.sick.on.Load() || c.q.lanePaused() {
+	if c.q.lane.Load().State == LaneFlowing || c.q.cfg.Capture || c.q.sick.on.Load() || c.q.lanePaused() {
 		return
 	}
 	now := time.Now()

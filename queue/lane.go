@@ -9,7 +9,7 @@ import (
 // laneName is the name of the one lane there is: the way to the upstream.
 const laneName = "upstream"
 
-// Kinds of holding a lane besides those of Pause.
+// Why a lane waits, besides the words of Pause.
 const (
 	kindNotConfigured = "not configured"
 	kindDevelopment   = "development"
@@ -20,7 +20,7 @@ const (
 // recheck is how often a Deliverer that is not ready is asked again without a Wake.
 const recheck = 5 * time.Second
 
-// lane is the state of the way to one next hop: it flows, or it is held and probed. A probe is an ordinary attempt of a message
+// lane is the state of the way to one next hop: it flows, or it waits and is probed. A probe is an ordinary attempt of a message
 // that is due, one at a time. The dispatcher owns it; others see what show is given after each change.
 type lane struct {
 	name string
@@ -28,16 +28,16 @@ type lane struct {
 	show func(LaneStatus)
 	tell func(EventKind, string)
 
-	kind    string // why it is held; "" when it flows
+	kind    string // why it waits; "" when it flows
 	reason  string
-	since   time.Time     // when it was first held
+	since   time.Time     // since when it waits
 	wait    time.Duration // between the last two probes; 0 before the first
 	probe   time.Time     // when the next one may go; zero: none will
 	probing bool          // one is under way
 	asked   time.Time     // when an operator last wanted one
-	doubt   Pause         // what it is held for without a word until another message shows whose reply it was; NoPause otherwise
-	// era grows when the lane is held, opened or woken. What an attempt learned counts only within the era it began in: a
-	// timeout that began before the lane was mended does not hold it again.
+	doubt   Pause         // what it waits for without a word until another message shows whose reply it was; NoPause otherwise
+	// era grows when the lane is stopped, opened or woken. What an attempt learned counts only within the era it began in: a
+	// timeout that began before the lane was mended does not stop it again.
 	era int
 }
 
@@ -58,10 +58,10 @@ type hearing struct {
 	took  time.Duration
 }
 
-// held reports whether only probes may go.
-func (l *lane) held() bool { return l.kind != "" }
+// waits reports whether only probes may go.
+func (l *lane) waits() bool { return l.kind != "" }
 
-// mayProbe reports whether a probe may go now, in a lane that is held.
+// mayProbe reports whether a probe may go now, in a lane that waits.
 func (l *lane) mayProbe(now time.Time) bool {
 	return !l.probing && !l.probe.IsZero() && !now.Before(l.probe)
 }
@@ -75,7 +75,7 @@ func (l *lane) hear(h hearing, now time.Time) {
 	switch {
 	case h.pause != NoPause:
 		l.pause(h.pause, h.text, now)
-	case h.passed && l.held():
+	case h.passed && l.waits():
 		l.open(now)
 	}
 }
@@ -87,32 +87,32 @@ func (l *lane) ended(h hearing) {
 	}
 }
 
-// pause holds the lane, or sets the next probe of one that is held.
+// pause makes the lane wait, or sets the next probe of one that does.
 func (l *lane) pause(p Pause, text string, now time.Time) {
 	first, most := p.waits()
 	if p.String() != l.kind || l.doubt != NoPause {
 		l.wait = 0
-		l.hold(p.String(), p.explain(text), now)
+		l.stop(p.String(), p.explain(text), now)
 	} else {
 		l.reason = p.explain(text)
 	}
 	l.wait = min(max(2*l.wait, first), most)
 	l.probe = now.Add(l.wait)
-	l.log.Debug("lane stays held", "lane", l.name, "kind", l.kind, "reason", l.reason, "next", l.wait)
+	l.log.Debug("lane still waits", "lane", l.name, "kind", l.kind, "reason", l.reason, "next", l.wait)
 	l.publish()
 }
 
-// hold stops the lane with a reason that the operator is told once.
-func (l *lane) hold(kind, reason string, now time.Time) {
-	if !l.held() {
+// stop makes the lane wait, with a reason that the operator is told once.
+func (l *lane) stop(kind, reason string, now time.Time) {
+	if !l.waits() {
 		l.since = now
 	}
 	l.kind, l.reason, l.probing, l.doubt = kind, reason, false, NoPause
 	l.probe = time.Time{}
 	l.era++
 	if kind != kindDevelopment { // the start says that already
-		l.log.Warn("lane held", "lane", l.name, "kind", kind, "reason", reason)
-		l.tell(EventLaneHeld, reason)
+		l.log.Warn("lane waits", "lane", l.name, "kind", kind, "reason", reason)
+		l.tell(EventLaneWaits, reason)
 	}
 	l.publish()
 }
@@ -123,10 +123,10 @@ func (l *lane) suspect(p Pause, text string, now time.Time) {
 	l.era++
 }
 
-// confirm holds the lane that was suspected, since nothing speaks for it.
+// confirm stops the lane that was suspected, since nothing speaks for it.
 func (l *lane) confirm(now time.Time) {
 	first, _ := l.doubt.waits()
-	l.hold(l.kind, l.reason, now)
+	l.stop(l.kind, l.reason, now)
 	l.wait, l.probe = first, now.Add(first)
 	l.publish()
 }
@@ -135,7 +135,7 @@ func (l *lane) confirm(now time.Time) {
 func (l *lane) open(now time.Time) {
 	silent := l.doubt != NoPause
 	if !silent {
-		l.log.Info("lane flows again", "lane", l.name, "kind", l.kind, "held", now.Sub(l.since).Round(time.Millisecond))
+		l.log.Info("lane flows again", "lane", l.name, "kind", l.kind, "waited", now.Sub(l.since).Round(time.Millisecond))
 	}
 	l.kind, l.reason, l.since, l.wait, l.probe, l.probing, l.doubt = "", "", time.Time{}, 0, time.Time{}, false, NoPause
 	l.era++
@@ -147,7 +147,7 @@ func (l *lane) open(now time.Time) {
 
 // hurry makes a probe due that an operator asks for, at most one a second.
 func (l *lane) hurry(now time.Time) {
-	if soon := later(now, l.asked.Add(time.Second)); l.held() && soon.Before(l.probe) {
+	if soon := later(now, l.asked.Add(time.Second)); l.waits() && soon.Before(l.probe) {
 		l.probe, l.asked = soon, soon
 		l.publish()
 	}
@@ -155,7 +155,7 @@ func (l *lane) hurry(now time.Time) {
 
 // wake makes a probe due now. One that is under way was begun with the old settings; it counts no more.
 func (l *lane) wake(now time.Time) {
-	if l.held() && !l.probe.IsZero() {
+	if l.waits() && !l.probe.IsZero() {
 		l.wait, l.probe, l.probing = 0, now, false
 		l.era++
 		l.publish()
@@ -169,7 +169,7 @@ func (l *lane) ready(err error, now time.Time) {
 		l.open(now)
 	case err != nil && (l.kind != kindNotConfigured || l.reason != err.Error()):
 		l.wait = 0
-		l.hold(kindNotConfigured, err.Error(), now)
+		l.stop(kindNotConfigured, err.Error(), now)
 	}
 }
 
@@ -177,7 +177,11 @@ func (l *lane) publish() {
 	if l.doubt != NoPause { // for as long as one attempt takes
 		return
 	}
-	l.show(LaneStatus{Name: l.name, Held: l.held(), Kind: l.kind, Reason: l.reason, Since: l.since, NextProbe: l.probe})
+	state := LaneFlowing
+	if l.waits() {
+		state = LaneWaiting
+	}
+	l.show(LaneStatus{Name: l.name, State: state, Kind: l.kind, Reason: l.reason, Since: l.since, NextProbe: l.probe})
 }
 
 // waits is how long to wait before the first probe, and at most.
@@ -191,16 +195,19 @@ func (p Pause) waits() (first, most time.Duration) {
 // explain is what happened with what the operator can do. A text that names a setting says so already.
 func (p Pause) explain(text string) string {
 	if strings.Contains(text, "SMTP_RELAY_") || strings.Contains(text, "_TLS") || strings.Contains(text, "TLS_") {
-		return text + "; all mail is kept"
+		return text + ", " + thenReload + "; all mail is kept"
 	}
 	return text + "; " + p.remedy()
 }
+
+// thenReload is what a change of the settings takes.
+const thenReload = "then dinkymail reload (in a container: docker compose up -d)"
 
 // remedy is what the operator can do.
 func (p Pause) remedy() string {
 	switch p {
 	case PauseCredentials:
-		return "correct SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD and reload; all mail is kept"
+		return "correct SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD, " + thenReload + "; all mail is kept"
 	case PauseQuota:
 		return "mail flows when the provider allows more; raise the limit there if this is too slow; all mail is kept"
 	case PauseBusy:

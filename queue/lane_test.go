@@ -27,7 +27,7 @@ func TestUnreachableUpstreamIsProbed(t *testing.T) {
 		for range 30 {
 			ids = append(ids, g.send(letter(t, "bob@example.net")))
 		}
-		g.wantState(ids[30], queue.StateHeld, "connection refused")
+		g.wantState(ids[30], queue.StateQueued, "connection refused")
 		pass(4 * time.Minute)
 		want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}
 		got := waits(h.seen())
@@ -41,7 +41,7 @@ func TestUnreachableUpstreamIsProbed(t *testing.T) {
 			}
 		}
 		l := g.Status().Lanes[0]
-		if !l.Held || l.Kind != "unreachable" || l.NextProbe.IsZero() || l.Since.IsZero() {
+		if l.State != queue.LaneWaiting || l.Kind != "unreachable" || l.NextProbe.IsZero() || l.Since.IsZero() {
 			t.Errorf("lane: %+v", l)
 		}
 		h.set(func(h *hop) { h.answer, h.tries = nil, nil })
@@ -56,16 +56,16 @@ func TestUnreachableUpstreamIsProbed(t *testing.T) {
 				t.Errorf("%d tries, history %+v", m.Tries, m.History)
 			}
 		}
-		if l := g.Status().Lanes[0]; l.Held || l.Reason != "" {
+		if l := g.Status().Lanes[0]; l.State != queue.LaneFlowing || l.Reason != "" {
 			t.Errorf("lane: %+v", l)
 		}
-		g.wantLog(1, "level=WARN", "lane held", "unreachable", "connection refused")
-		g.wantLog(1, "level=INFO", "lane flows again", "held=")
+		g.wantLog(1, "level=WARN", "lane waits", "unreachable", "connection refused")
+		g.wantLog(1, "level=INFO", "lane flows again", "waited=")
 	})
 }
 
 // Once an attempt heard that nobody answers, those that wait for a worker are not begun.
-func TestHeldLaneTakesBackWhatIsNotBegun(t *testing.T) {
+func TestWaitingLaneTakesBackWhatIsNotBegun(t *testing.T) {
 	h := &hop{down: errors.New("not yet"), answer: func(context.Context, queue.Delivery, int) queue.Result {
 		<-time.After(30 * time.Second)
 		return silent
@@ -108,11 +108,11 @@ func TestCredentialsAndQuotaPause(t *testing.T) {
 						break
 					}
 				}
-				g.wantState(id, queue.StateHeld, "535 5.7.8 no")
+				g.wantState(id, queue.StateQueued, "535 5.7.8 no")
 				if l := g.Status().Lanes[0]; l.Kind != p.String() {
 					t.Errorf("lane: %+v", l)
 				}
-				g.wantLog(1, "level=WARN", "lane held")
+				g.wantLog(1, "level=WARN", "lane waits")
 				h.set(func(h *hop) { h.answer = nil })
 				g.Wake()
 				pass(0)
@@ -145,29 +145,29 @@ func TestWakeDoesNotWaitForOldProbe(t *testing.T) {
 		pass(30 * time.Second)
 		g.wantState(first, queue.StateDelivered, "")
 		g.wantState(second, queue.StateDelivered, "")
-		g.wantLog(1, "lane held")
+		g.wantLog(1, "lane waits")
 	})
 }
 
-// A Deliverer that cannot deliver at all is not asked to; mail is held with its reason and flows on Wake.
+// A Deliverer that cannot deliver at all is not asked to; mail waits with its reason and flows on Wake.
 func TestNotConfigured(t *testing.T) {
 	h := &hop{down: errors.New("no upstream configured")}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
 		id := g.send(letter(t, "bob@example.net"))
 		pass(time.Hour)
-		g.wantState(id, queue.StateHeld, "no upstream configured")
-		if l := g.Status().Lanes[0]; !l.Held || l.Kind != "not configured" || len(h.seen()) != 0 {
+		g.wantState(id, queue.StateQueued, "no upstream configured")
+		if l := g.Status().Lanes[0]; l.State != queue.LaneWaiting || l.Kind != "not configured" || len(h.seen()) != 0 {
 			t.Errorf("lane %+v after %d attempts", l, len(h.seen()))
 		}
 		h.set(func(h *hop) { h.down = nil })
 		g.Wake()
 		pass(0)
 		g.wantState(id, queue.StateDelivered, "")
-		g.wantLog(1, "lane held", "no upstream configured")
+		g.wantLog(1, "lane waits", "no upstream configured")
 	})
 }
 
-// No message can keep the lane held by itself: the next probe is another one.
+// No message can keep the lane waiting by itself: the next probe is another one.
 func TestProbesTakeTurns(t *testing.T) {
 	h := &hop{each: func(d queue.Delivery, _ int) []queue.Result {
 		if d.Envelope.To[0].Local == "poison" {
@@ -194,7 +194,7 @@ func TestPauseAmidRecipients(t *testing.T) {
 	}}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
 		id := g.send(letter(t, "a@example.net", "b@example.net"))
-		g.wantState(id, queue.StateHeld, "quota")
+		g.wantState(id, queue.StateQueued, "quota")
 		if m := g.record(id); m.Tries != 0 || m.Results[0].Outcome != queue.Delivered || m.Results[1] != (queue.Result{}) {
 			t.Errorf("record %+v", m)
 		}
@@ -206,8 +206,8 @@ func TestPauseAmidRecipients(t *testing.T) {
 	})
 }
 
-// Mail on a held lane fails when its lifetime is over, with the lane's reason in the bounce; younger mail stays.
-func TestLifetimeEndsOnHeldLane(t *testing.T) {
+// Mail on a waiting lane fails when its lifetime is over, with the lane's reason in the bounce; younger mail stays.
+func TestLifetimeEndsOnWaitingLane(t *testing.T) {
 	h := &hop{answer: always(queue.Result{Text: "no route", Pause: queue.PauseUnreachable})}
 	cfg := settings()
 	cfg.Lifetime = 2 * time.Hour
@@ -220,7 +220,7 @@ func TestLifetimeEndsOnHeldLane(t *testing.T) {
 		if m := g.record(old); m.Results[0].Status != "4.4.7" || m.Tries != 0 {
 			t.Errorf("record: %+v", m)
 		}
-		g.wantState(young, queue.StateHeld, "no route")
+		g.wantState(young, queue.StateQueued, "no route")
 		h.set(func(h *hop) { h.answer = nil })
 		pass(time.Minute)
 		if n := h.notices(); len(n) == 0 || n[len(n)-1].to[0] != "ada@example.com" {
@@ -230,7 +230,7 @@ func TestLifetimeEndsOnHeldLane(t *testing.T) {
 	})
 }
 
-// However many messages outlive their lifetime on a held lane, all of them fail and every sender is told.
+// However many messages outlive their lifetime on a waiting lane, all of them fail and every sender is told.
 func TestManyLifetimesEndAtOnce(t *testing.T) {
 	h := &hop{down: errors.New("no upstream configured")}
 	cfg := settings()

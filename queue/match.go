@@ -85,7 +85,7 @@ func (s *Selection) checkRest() error {
 	}
 	for _, state := range s.States {
 		if !slices.Contains(allStates, state) {
-			wrong = append(wrong, fmt.Errorf("%w: state: there is no state %q", ErrSelection, state))
+			wrong = append(wrong, fmt.Errorf("%w: status: there is no status %q", ErrSelection, state))
 		}
 	}
 	return errors.Join(wrong...)

@@ -88,7 +88,7 @@ type Result struct {
 type Pause uint8
 
 // NoPause is about the message. The others are about the lane: nobody answers there, our credentials are refused, a sending
-// quota is used up, or the next hop wants fewer connections at a time, which makes the lane narrower before it holds it.
+// quota is used up, or the next hop wants fewer connections at a time, which makes the lane narrower before it stops it.
 const (
 	NoPause Pause = iota
 	PauseUnreachable
@@ -138,7 +138,7 @@ type State string
 
 // A message is queued before its first attempt and deferred after it, until every recipient is settled; then it is delivered,
 // failed (all of them) or partial; Dropped recipients do not count. Captured mail was taken in development mode. Held mail waits
-// for an operator's word, or for its lane; the record does not say the latter, Queue.State does.
+// for an operator to release it. Mail that waits for its lane is queued or deferred; Queue.State gives the reason.
 const (
 	StateQueued    State = "queued"
 	StateDeferred  State = "deferred"

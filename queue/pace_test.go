@@ -114,7 +114,7 @@ func pump(t *testing.T, u *upstream, n, connections int, test func(t *testing.T,
 func (g *rig) width(what string, least, most int) {
 	g.t.Helper()
 	l := g.Status().Lanes[0]
-	if l.Concurrency < least || l.Concurrency > most || l.Held {
+	if l.Concurrency < least || l.Concurrency > most || l.State != queue.LaneFlowing {
 		g.t.Errorf("%s: %+v, want a concurrency of %d to %d", what, l, least, most)
 	}
 }
@@ -249,7 +249,7 @@ func TestBusyEvenForOne(t *testing.T) {
 	pump(t, u, 50, 10, func(t *testing.T, g *rig) {
 		pass(time.Minute)
 		l := g.Status().Lanes[0]
-		if tries, _ := u.seen(); !l.Held || l.Kind != "busy" || tries > 30 {
+		if tries, _ := u.seen(); l.State != queue.LaneWaiting || l.Kind != "busy" || tries > 30 {
 			t.Errorf("%d attempts; %+v", tries, l)
 		}
 		u.set(func(u *upstream) { u.takes = 1000 })
@@ -294,7 +294,7 @@ func TestBusyAfterLongService(t *testing.T) {
 		tries, done := u.seen()
 		pass(10 * time.Second)
 		now, more := u.seen()
-		if l := g.Status().Lanes[0]; !l.Held || l.Kind != "busy" || now-tries > 60 {
+		if l := g.Status().Lanes[0]; l.State != queue.LaneWaiting || l.Kind != "busy" || now-tries > 60 {
 			t.Errorf("%d attempts; %+v", now-tries-(more-done), l)
 		}
 	})
@@ -334,7 +334,7 @@ func TestPaceForgivesStrays(t *testing.T) {
 					pass(time.Second)
 					span := time.Duration(300/connections) * time.Second
 					mean := g.mean(span)
-					if mean < 0.9*float64(connections) || g.Status().Lanes[0].Held {
+					if mean < 0.9*float64(connections) || g.Status().Lanes[0].State != queue.LaneFlowing {
 						t.Errorf("on average %.1f of %d at a time", mean, connections)
 					}
 					u.set(func(u *upstream) {

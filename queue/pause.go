@@ -120,7 +120,7 @@ func (q *Queue) recallPauses() {
 		}
 		s := PauseStatus{}
 		if err := json.Unmarshal([]byte(note), &s); err != nil {
-			s.Reason = "" // a pause that cannot be read holds all the same
+			s.Reason = "" // a pause that cannot be read counts all the same
 		}
 		s.What = what
 		q.pauses.set(what, &s)
@@ -135,22 +135,31 @@ func (q *Queue) warnOfPauses() {
 	}
 }
 
-// Kind and reason of a lane that an operator paused.
-const (
-	kindPaused   = "paused"
-	reasonPaused = "paused by the operator"
-)
+// reasonPaused is why a lane is paused when the operator does not say.
+const reasonPaused = "paused by the operator"
 
 // laneNow is the state of the lane as an operator should see it.
 func (q *Queue) laneNow() LaneStatus {
 	l := *q.lane.Load()
 	if p := q.pauses.get(l.Name); p != nil {
-		l.Held, l.Kind, l.Reason, l.Since, l.NextProbe = true, kindPaused, reasonPaused, p.Since, time.Time{}
+		l.State, l.Kind, l.Reason, l.Since, l.NextProbe = LanePaused, "", reasonPaused, p.Since, time.Time{}
 		if p.Reason != "" {
 			l.Reason += ": " + p.Reason
 		}
 	}
 	return l
+}
+
+// waitsFor is why mail waits for its lane and what ends that; empty while the lane flows.
+func (l LaneStatus) waitsFor() string {
+	switch l.State {
+	case LaneFlowing:
+		return ""
+	case LanePaused:
+		return "waits for the " + l.Name + ": " + l.Reason + "; dinkymail resume " + l.Name + " lets it go"
+	default:
+		return "waits for the " + l.Name + ": " + l.Reason
+	}
 }
 
 // lanePaused reports whether an operator paused the lane.

@@ -24,7 +24,7 @@ func TestPausedLane(t *testing.T) {
 		}
 		id = g.send(letter(t, "bob@example.net"))
 		pass(10 * 24 * time.Hour)
-		g.wantState(id, queue.StateHeld, "paused by the operator: moving house")
+		g.wantState(id, queue.StateQueued, "paused by the operator: moving house")
 		g.stop()
 		shut()
 	})
@@ -37,7 +37,7 @@ func TestPausedLane(t *testing.T) {
 		}
 		pass(time.Hour)
 		l, p := g.Status().Lanes[0], g.Status().Paused
-		if !l.Held || l.Kind != "paused" || !l.NextProbe.IsZero() || len(p) != 1 || p[0].What != "upstream" ||
+		if l.State != queue.LanePaused || l.Kind != "" || !l.NextProbe.IsZero() || len(p) != 1 || p[0].What != "upstream" ||
 			p[0].Reason != "moving house" || p[0].Since.IsZero() {
 			t.Errorf("%+v\n%+v", l, p)
 		}
@@ -49,14 +49,14 @@ func TestPausedLane(t *testing.T) {
 		}
 		synctest.Wait()
 		g.wantState(id, queue.StateDelivered, "")
-		if l := g.Status().Lanes[0]; l.Held || len(g.Status().Paused) != 0 {
+		if l := g.Status().Lanes[0]; l.State != queue.LaneFlowing || len(g.Status().Paused) != 0 {
 			t.Errorf("%+v", l)
 		}
 		g.wantLog(1, "msg=resumed", "lane=upstream")
 	})
 }
 
-// An attempt that goes on when the lane is paused comes to its end; what stands ready goes back; a lane that was held before is
+// An attempt that goes on when the lane is paused comes to its end; what stands ready goes back; a lane that waited before is
 // probed at once when it is resumed.
 func TestPauseDuringAttempts(t *testing.T) {
 	h := slowly(10*time.Second, silent)
@@ -69,7 +69,7 @@ func TestPauseDuringAttempts(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.wantState(first, queue.StateActive, "")
-		g.wantState(second, queue.StateHeld, "paused by the operator")
+		g.wantState(second, queue.StateQueued, "paused by the operator")
 		pass(time.Hour)
 		if n := len(h.seen()); n != 1 {
 			t.Errorf("%d attempts, want 1", n)

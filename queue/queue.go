@@ -14,12 +14,12 @@
 //     from the null sender, whose sender the next hop refuses goes out again from Config.Self, once. What reaches nobody all the
 //     same is told to Config.Notices, in one mail an hour at most, and counted in Status.Lost; such a mail makes no other.
 //   - A result that cannot be written stops delivery until it is: nothing is sent in a loop because a disk is full.
-//   - Trouble of the way itself (nobody answers, credentials refused, quota used up) spends no message's attempts: the lane is
-//     held, one probe at a time goes out, and everything flows the moment one gets through.
+//   - Trouble of the way itself (nobody answers, credentials refused, quota used up) spends no message's attempts: the lane
+//     waits, one probe at a time goes out, and everything flows the moment one gets through.
 //   - A reply about a message that speaks of our account, login or limit (Delivery.Own) may be about it alone. The message waits,
 //     and nothing counts. The next attempt is of another one: from another sender if one waits, else to another domain, else any.
 //     When that is delivered the reply was the first one's own, and is written so without another attempt: 5xx fails it, 4xx
-//     counts. When it is told the same, or there is none, the lane is held and both stay. One that comes then and differs from
+//     counts. When it is told the same, or there is none, the lane waits and both stay. One that comes then and differs from
 //     all that were told the same is tried at once, at most one a second. A limit that ended meanwhile fails nobody: a reply that
 //     is older than half a minute is asked for anew, and what several were told is nobody's own. All of this is in memory, for
 //     maxDoubted messages at a time; after a restart they are simply tried again.
@@ -30,9 +30,9 @@
 //     best of late halve it. After a refusal it is soon back at a little less than was refused. From there it grows by one at
 //     a time, after a second, sooner each time that goes well, and seldomer if it goes wrong. What is refused less than once
 //     in four rounds of as many attempts as are made at a time is a stray, and changes nothing. A next hop that says it is
-//     busy costs no message an attempt, and holds the lane only when it says so to one attempt at a time.
+//     busy costs no message an attempt, and stops the lane only when it says so to one attempt at a time.
 //   - Whoever hands in mail does not run far ahead of a next hop that is quick: Submit returns up to 10 ms later, though the mail is
-//     on the disk, while the next hop has more than 8 ms to do. It never waits for one that is slow, held, or more than 250 ms behind.
+//     on the disk, while the next hop has more than 8 ms to do. It never waits for one that is slow, away, or more than 250 ms behind.
 //   - Captured mail (Config.Capture) never leaves the machine, whatever the settings say later.
 //   - What an operator does is on disk when the method returns, and an attempt that goes on meanwhile neither undoes it nor is
 //     forgotten: its answers are recorded. Once Hold, Remove or a change of recipients has returned, no attempt begins that does
@@ -56,7 +56,7 @@
 // from the store a few at a time, as many as its workers can take within some 20 ms, so that what comes then is not behind many.
 // Config.Workers workers make attempts, of which those work that the pace allows. Each result is
 // written by a settler, a goroutine of its own (at most MaxUnwritten), so that a worker goes on with the next message while the
-// store gathers results into one commit. One janitor looks every minute for mail that outlived its lifetime on a held lane, and
+// store gathers results into one commit. One janitor looks every minute for mail that outlived its lifetime on a lane that waits, and
 // every hour for records nobody needs any more, and for what has been in the trash long enough, and tells what notices were lost.
 // One goroutine has the verdicts on messages in doubt written. An operator's verbs run in the
 // goroutine that calls them. They meet attempts at two places: a worker looks again at what was changed since it was claimed, and
@@ -88,7 +88,7 @@ type Queue struct {
 
 	nudge     chan struct{} // holds one: there may be something to claim
 	wake      chan struct{} // holds one: settings changed
-	probe     chan struct{} // holds one: an operator wants a held lane probed
+	probe     chan struct{} // holds one: an operator wants a waiting lane probed
 	unwritten chan struct{} // a place per result that is not written yet
 	lane      atomic.Pointer[LaneStatus]
 	width     atomic.Pointer[width]
@@ -125,10 +125,10 @@ func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 		unwritten: make(chan struct{}, MaxUnwritten),
 		hands:     hands{of: make(map[ID]hand)},
 	}
-	q.lane.Store(&LaneStatus{Name: laneName})
+	q.lane.Store(&LaneStatus{Name: laneName, State: LaneFlowing})
 	q.width.Store(newWidth(q.cfg.Workers))
 	if q.cfg.Capture {
-		q.lane.Store(&LaneStatus{Name: laneName, Held: true, Kind: kindDevelopment, Reason: reasonDevelopment})
+		q.lane.Store(&LaneStatus{Name: laneName, State: LaneWaiting, Kind: kindDevelopment, Reason: reasonDevelopment})
 	}
 	q.recallPauses()
 	q.recallLosses()
@@ -152,8 +152,8 @@ func (q *Queue) List(ctx context.Context, f Filter, after ID, limit int) ([]Mess
 	return q.store.List(f, after, limit)
 }
 
-// State is the message's state as an operator should see it: Message.State, but active while it is being handed over, and held,
-// with the reason, while it or its lane or the whole queue is. The reason is empty otherwise.
+// State is the message's state as an operator should see it: Message.State, but active while it is being handed over. The reason is
+// that of an operator who holds it, or, of a queued or deferred one, what its lane or the whole queue waits for; else it is empty.
 func (q *Queue) State(m *Message) (State, string) {
 	s := m.State()
 	if s != StateQueued && s != StateDeferred && s != StateHeld {
@@ -166,12 +166,9 @@ func (q *Queue) State(m *Message) (State, string) {
 		return s, m.Held
 	}
 	if err := q.sick.err(); err != nil {
-		return StateHeld, err.Error()
+		return s, "waits for the disk: " + err.Error()
 	}
-	if l := q.laneNow(); l.Held {
-		return StateHeld, l.Reason
-	}
-	return s, ""
+	return s, q.laneNow().waitsFor()
 }
 
 // Active reports whether a message is being handed over now, or was, and the result is not written yet.
@@ -206,7 +203,7 @@ func (q *Queue) Status() Status {
 	}
 }
 
-// Check says why mail cannot be taken or delivered for the sake of the disk, or nil. It writes to the store to find out. A held
+// Check says why mail cannot be taken or delivered for the sake of the disk, or nil. It writes to the store to find out. A waiting
 // lane is no reason: mail is safe then.
 func (q *Queue) Check() error {
 	if err := q.sick.err(); err != nil {
@@ -218,7 +215,7 @@ func (q *Queue) Check() error {
 	return nil
 }
 
-// Wake tells the queue that settings of the next hop changed: a held lane is probed at once and its waits begin anew.
+// Wake tells the queue that settings of the next hop changed: a waiting lane is probed at once and its waits begin anew.
 func (q *Queue) Wake() { poke(q.wake) }
 
 // poke leaves a token in c, which holds one, without waiting.

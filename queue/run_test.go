@@ -33,7 +33,7 @@ func TestSickDiskStopsDelivery(t *testing.T) {
 		if err := g.Status().Broken; err == nil || !strings.Contains(err.Error(), "input/output error") || g.Check() == nil {
 			t.Errorf("status: %v, check: %v", err, g.Check())
 		}
-		g.wantState(ids[29], queue.StateHeld, "input/output error")
+		g.wantState(ids[29], queue.StateQueued, "input/output error")
 		g.wantLog(1, "level=ERROR", "result cannot be written", "remedy=")
 		s.set(nil, nil)
 		pass(time.Minute)

@@ -105,7 +105,7 @@ func TestAnswersAreGrouped(t *testing.T) {
 	})
 }
 
-// Mail with NotBefore waits, and its lifetime counts from there, also on a held lane.
+// Mail with NotBefore waits, and its lifetime counts from there, also on a waiting lane.
 func TestNotBefore(t *testing.T) {
 	h := &hop{answer: always(later)}
 	cfg := settings()

@@ -11,13 +11,13 @@ import (
 // between slashes it is a regular expression (RE2), in any case. "<>" as From selects bounces.
 type Selection struct {
 	IDs     []ID    `json:"ids,omitzero"`
-	From    string  `json:"from,omitempty"`    // the envelope's sender
-	To      string  `json:"to,omitempty"`      // any recipient that is not settled, or any at all of a finished message
-	Domain  string  `json:"domain,omitempty"`  // the domain of such a recipient, exactly; "*.example.com" has its subdomains
-	Subject string  `json:"subject,omitempty"` //
-	Error   string  `json:"error,omitempty"`   // the last reply of such a recipient, as "550 5.1.1 no such user"
-	Lane    string  `json:"lane,omitempty"`    // exactly
-	States  []State `json:"states,omitempty"`  // any of them
+	From    string  `json:"from,omitempty"`     // the envelope's sender
+	To      string  `json:"to,omitempty"`       // any recipient that is not settled, or any at all of a finished message
+	Domain  string  `json:"domain,omitempty"`   // the domain of such a recipient, exactly; "*.example.com" has its subdomains
+	Subject string  `json:"subject,omitempty"`  //
+	Error   string  `json:"error,omitempty"`    // the last reply of such a recipient, as "550 5.1.1 no such user"
+	Lane    string  `json:"lane,omitempty"`     // exactly
+	States  []State `json:"statuses,omitempty"` // any of them
 
 	Older   time.Duration `json:"older,omitempty"`   // accepted longer ago; nanoseconds in JSON
 	Younger time.Duration `json:"younger,omitempty"` // accepted since
@@ -65,7 +65,7 @@ const (
 	EventRemoved   EventKind = "removed"
 	EventRestored  EventKind = "restored"
 	EventEdited    EventKind = "edited"
-	EventLaneHeld  EventKind = "lane held"
+	EventLaneWaits EventKind = "lane waits"
 	EventLaneFlows EventKind = "lane flows"
 	EventPaused    EventKind = "paused"
 	EventResumed   EventKind = "resumed"

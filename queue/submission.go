@@ -40,13 +40,24 @@ type Status struct {
 	Paused   []PauseStatus
 }
 
+// LaneState is the state of a lane in one word.
+type LaneState string
+
+// A lane is flowing, or waiting while its next hop as a whole takes no mail, and then probed; or an operator paused it, and nothing
+// goes out at all.
+const (
+	LaneFlowing LaneState = "flowing"
+	LaneWaiting LaneState = "waiting"
+	LanePaused  LaneState = "paused"
+)
+
 // LaneStatus is the state of the way to one next hop.
 type LaneStatus struct {
 	Name      string
-	Held      bool      // nothing is tried but probes
-	Kind      string    // "unreachable", "credentials", "quota", "busy", "not configured", "development", or "" when it flows
+	State     LaneState
+	Kind      string    // why it waits: "unreachable", "credentials", "quota", "busy", "not configured" or "development"; else ""
 	Reason    string    // a sentence for the operator: what is wrong and what to do
-	Since     time.Time // when it was held
+	Since     time.Time // when it began to wait, or was paused
 	NextProbe time.Time // zero when probes would not help
 	InFlight  int       // messages being handed over now
 	// Concurrency is how many messages may be handed over at a time now: as many as the next hop was found to take, at most

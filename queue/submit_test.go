@@ -124,7 +124,7 @@ func TestLimits(t *testing.T) {
 }
 
 // In development mode mail is captured: it never leaves, not even when the same queue later runs in production, and what waited
-// before is held.
+// before stays.
 func TestCapturedNeverLeaves(t *testing.T) {
 	dir := t.TempDir()
 	begin := func(capture bool, h *hop, test func(t *testing.T, g *rig)) {
@@ -138,10 +138,10 @@ func TestCapturedNeverLeaves(t *testing.T) {
 	})
 	h := &hop{}
 	begin(true, h, func(t *testing.T, g *rig) {
-		g.wantState(waiting, queue.StateHeld, "development mode")
+		g.wantState(waiting, queue.StateDeferred, "development mode")
 		captured = g.send(letter(t, "bob@example.net"))
 		pass(10 * 24 * time.Hour)
-		g.wantState(waiting, queue.StateHeld, "development mode")
+		g.wantState(waiting, queue.StateDeferred, "development mode")
 		g.wantState(captured, queue.StateCaptured, "")
 		if m := g.record(captured); !m.Captured || !m.NextAttempt.IsZero() || !m.Finished.IsZero() {
 			t.Errorf("record: %+v", m)
@@ -213,7 +213,7 @@ func TestBrokenStore(t *testing.T) {
 			t.Errorf("submit: %v, check: %v, status: %v", err, g.Check(), g.Status().Broken)
 		}
 		pass(time.Hour)
-		g.wantState(id, queue.StateHeld, "restart")
+		g.wantState(id, queue.StateDeferred, "restart")
 		if n := len(h.seen()); n != 1 {
 			t.Errorf("%d attempts", n)
 		}

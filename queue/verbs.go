@@ -50,6 +50,9 @@ func (q *Queue) Release(id ID) error {
 		return nil
 	}
 	m, err := q.change(id, may, func(m *Message) { m.Held = "" })
+	if errors.Is(err, errNotHeld) {
+		return q.notHeld(id)
+	}
 	if err != nil {
 		return err
 	}
@@ -58,7 +61,19 @@ func (q *Queue) Release(id ID) error {
 	return nil
 }
 
-// Retry makes the next attempt due now, whatever the retry table or NotBefore say, and has a lane that is held probed. A held
+// notHeld says of a message that is not held what it waits for instead.
+func (q *Queue) notHeld(id ID) error {
+	m, err := q.store.Get(id)
+	if err != nil {
+		return errNotHeld
+	}
+	if _, why := q.State(&m); why != "" {
+		return fmt.Errorf("%w: it %s", errNotHeld, why)
+	}
+	return errNotHeld
+}
+
+// Retry makes the next attempt due now, whatever the retry table or NotBefore say, and has a lane that waits probed. A held
 // message must be released first.
 func (q *Queue) Retry(id ID) error {
 	may := func(m *Message) error {

@@ -288,7 +288,7 @@ func TestHeldMailDoesNotExpire(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.set(func(h *hop) { h.answer = always(silent) })
-		g.send(letter(t, "cyd@example.net")) // holds the lane, so that the janitor looks around
+		g.send(letter(t, "cyd@example.net")) // stops the lane, so that the janitor looks around
 		pass(10 * 24 * time.Hour)
 		g.wantState(id, queue.StateHeld, "until Monday")
 		h.set(func(h *hop) { h.answer = always(delivered) })
@@ -469,7 +469,7 @@ func TestRedirect(t *testing.T) {
 	})
 }
 
-// A retry also probes a lane that is held, but not more than once a second.
+// A retry also probes a lane that waits, but not more than once a second.
 func TestRetryProbes(t *testing.T) {
 	h := &hop{answer: always(silent)}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -522,4 +522,44 @@ func TestDialogueIsKept(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Mail that waits for its lane is not held: release says what it waits for. Held meanwhile, it is held alone, and waits again once it
+// is released.
+func TestReleaseOnWaitingLane(t *testing.T) {
+	for name, stop := range map[string]func(t *testing.T, g *rig, h *hop){
+		"connection refused": func(_ *testing.T, _ *rig, h *hop) { h.set(func(h *hop) { h.answer = always(silent) }) },
+		"paused by the operator: moving house; dinkymail resume upstream": func(t *testing.T, g *rig, _ *hop) {
+			if err := g.Pause("upstream", "moving house", "ada"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &hop{answer: always(later)}
+			bubble(t, h, settings(), func(t *testing.T, g *rig) {
+				tried := g.send(letter(t, "bob@example.net"))
+				stop(t, g, h)
+				fresh := g.send(letter(t, "bob@example.net"))
+				pass(time.Second)
+				for id, state := range map[queue.ID]queue.State{tried: queue.StateDeferred, fresh: queue.StateQueued} {
+					g.wantState(id, state, "waits for the upstream: ")
+					g.wantState(id, state, name)
+					err := g.Release(id)
+					if err == nil || !strings.HasPrefix(err.Error(), "message is not held: it waits for the upstream: ") ||
+						!strings.Contains(err.Error(), name) {
+						t.Errorf("release of what is %s: %v", state, err)
+					}
+					if err := g.Hold(id, "until Monday"); err != nil {
+						t.Fatal(err)
+					}
+					g.wantState(id, queue.StateHeld, "until Monday")
+					if err := g.Release(id); err != nil {
+						t.Errorf("release of what is held: %v", err)
+					}
+					g.wantState(id, state, name)
+				}
+			})
+		})
+	}
 }

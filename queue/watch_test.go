@@ -61,7 +61,7 @@ func TestWatch(t *testing.T) {
 			"queued a@example.net +3",
 			"delivered a@example.net 250 2.0.0 ok", "failed d@example.net 550 5.1.1 no such user",
 			"deferred b@example.net +1 451 4.3.0 try later",
-			"lane held mx.example.net:25: connection refused; mail flows when it answers; if it never does, check SMTP_RELAY_HOST, " +
+			"lane waits mx.example.net:25: connection refused; mail flows when it answers; if it never does, check SMTP_RELAY_HOST, " +
 				"SMTP_RELAY_PORT and the network",
 			"lane flows", "delivered b@example.net +1 250 2.0.0 ok",
 			"paused x", "resumed", "removed a@example.net +3", "restored a@example.net +3",

@@ -29,7 +29,7 @@ func queueOf(e *httpapi.Entry) string {
 		return active
 	case e.Held != "" || e.State == queue.StateCaptured:
 		return hold
-	case e.State == queue.StateQueued:
+	case e.State == queue.StateQueued && e.Reason == "":
 		return incoming
 	default:
 		return deferred
@@ -64,13 +64,13 @@ func waiting(e *httpapi.Entry) (recipients []httpapi.Recipient, reasons []string
 	return append(recipients, known...), append(reasons, why...)
 }
 
-// reasonOf is why a recipient waits: for its lane, or because of what the next hop said.
+// reasonOf is why a recipient waits: for the upstream as a whole, or because of what the next hop said.
 func reasonOf(e *httpapi.Entry, r *httpapi.Recipient) string {
 	switch {
 	case e.State == queue.StateActive:
 		return ""
-	case e.State == queue.StateHeld && e.Held == "" && e.Reason != "":
-		return plain.Line(e.Reason)
+	case e.Held == "" && e.Reason != "":
+		return plain.Line(strings.TrimPrefix(e.Reason, "waits for the "+e.Lane+": ")) // Postfix says why alone
 	case r.Code != 0:
 		reply := strconv.Itoa(r.Code)
 		if r.Status != "" {

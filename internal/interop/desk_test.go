@@ -160,7 +160,7 @@ func (d *desk) send(from, to, subject string) string {
 func (d *desk) deferred(n int) {
 	d.t.Helper()
 	want := strings.Repeat("deferred\n", n)
-	count := "dinkymail queue --json | jq -r .state"
+	count := "dinkymail queue --json | jq -r .status"
 	if !rig.Settles(patience, func() bool { return d.sh(count) == want }) {
 		d.t.Fatalf("%d messages should be deferred:\n%s", n, d.sh("dinkymail queue"))
 	}

@@ -66,7 +66,7 @@ func TestWalk(t *testing.T) {
 	w := &walk{desk: d}
 	invoice := d.send("billing@example.org", "carol@example.net", "Invoice 7")
 	d.send("billing@example.org", "bob@example.net", "Invoice 8")
-	waitLog(t, d.a, "lane held")
+	waitLog(t, d.a, "lane waits")
 
 	w.sees(w.types("dinkymail queue"), invoice, "535 5.7.8")
 	w.sees(w.types("dinkymail doctor | grep -A 2 ' error '"), "auth", "SMTP_RELAY_PASSWORD")
