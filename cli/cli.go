@@ -127,7 +127,7 @@ type commands struct {
 	Cat   catCommand   `cmd:"" group:"See the queue:" help:"Print a message."`
 	Log   logCommand   `cmd:"" group:"See the queue:" help:"Print the log lines about a message."`
 	Watch watchCommand `cmd:"" group:"See the queue:" help:"Follow what happens."`
-	Stats statsCommand `cmd:"" group:"See the queue:" help:"Count what waits, by state, lane, domain and age."`
+	Stats statsCommand `cmd:"" group:"See the queue:" help:"Count what waits, by status, lane, domain and age."`
 
 	Retry    retryCommand    `cmd:"" group:"Act on mail:" help:"Try messages now."`
 	Hold     holdCommand     `cmd:"" group:"Act on mail:" help:"Keep messages back."`

@@ -255,7 +255,7 @@ func (t *timeline) follow(ctx context.Context, client *httpapi.Client, id string
 	}
 }
 
-// describe is a mail's state in one line.
+// describe is a mail's status in one line.
 func describe(st httpapi.MessageStatus) string {
 	line := string(st.Status)
 	if st.Reason != "" {

@@ -85,7 +85,7 @@ func (p *program) counts(out *strings.Builder, st httpapi.Stats) {
 	}
 }
 
-// states are the counts by state, in the order of a message's life.
+// states are the counts by status, in the order of a message's life.
 func states(st httpapi.Stats) string {
 	var parts []string
 	for _, s := range []queue.State{queue.StateQueued, queue.StateActive, queue.StateDeferred, queue.StateHeld} {

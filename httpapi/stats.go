@@ -41,7 +41,7 @@ func (s *Server) stats(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, http.StatusOK, st)
 }
 
-// countWaiting counts what waits by state, and its recipients by domain and age.
+// countWaiting counts what waits by status, and its recipients by domain and age.
 func (s *Server) countWaiting(ctx context.Context, st *Stats) error {
 	c := waitingCount{states: map[string]int{}, domains: map[string]*DomainStats{}, now: time.Now()}
 	for after, more := queue.ID(""), true; more; more = after != "" {

@@ -116,7 +116,7 @@ func TestNotBefore(t *testing.T) {
 		s.NotBefore = begin.Add(24 * time.Hour)
 		id := g.send(s)
 		h.set(func(h *hop) { h.answer = always(silent) })
-		g.send(letter(t, "other@example.net")) // holds the lane, so that the sweep looks around
+		g.send(letter(t, "other@example.net")) // stops the lane, so that the sweep looks around
 		pass(3 * time.Hour)
 		h.set(func(h *hop) { h.answer = always(later) })
 		pass(21*time.Hour + time.Second)

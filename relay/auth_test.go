@@ -33,7 +33,7 @@ func TestMechanisms(t *testing.T) {
 	}
 }
 
-// Without a user name there is no AUTH; and the 530 that follows holds the lane, as it says nothing of the message.
+// Without a user name there is no AUTH; and the 530 that follows stops the lane, as it says nothing of the message.
 func TestNoUserName(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{Users: map[string]string{"ada": "secret"}})
 	res := one(t, start(t, to(hop, Config{})))
@@ -43,7 +43,7 @@ func TestNoUserName(t *testing.T) {
 	}
 }
 
-// A next hop that offers no AUTH, or none that we know, holds the lane and is explained.
+// A next hop that offers no AUTH, or none that we know, stops the lane and is explained.
 func TestNoAuthOffered(t *testing.T) {
 	for _, hop := range []*smtptest.Server{
 		smtptest.New(t, smtptest.Config{}),

@@ -11,7 +11,7 @@ import (
 	"dinkymail/queue"
 )
 
-// A certificate that does not verify holds the lane, tells which of its parts is wrong and what to do, and no password or mail
+// A certificate that does not verify stops the lane, tells which of its parts is wrong and what to do, and no password or mail
 // went out.
 func TestWrongCertificate(t *testing.T) {
 	ca, stranger := smtptest.NewCA(t), smtptest.NewCA(t)
