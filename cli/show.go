@@ -178,7 +178,7 @@ func (p *program) nextAttempt(d httpapi.Detail) string {
 	case d.State == queue.StateHeld && d.Next != nil:
 		return "when it is not held any more" + attempts
 	case d.Reason != "" && d.Next != nil && (d.State == queue.StateQueued || d.State == queue.StateDeferred):
-		return "when what it waits for is there" + attempts
+		return "when that is over" + attempts
 	case d.Next == nil || d.Finished != nil || d.Removed != nil || d.State == queue.StateActive:
 		return ""
 	case !d.Next.After(p.now()):
