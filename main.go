@@ -93,7 +93,8 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		operations(fresh, q, next, kept)
 		submission.Use(fresh.SMTP)
 		next.Use(fresh.Relay)
-		q.Wake()
+		q.Use(fresh.Queue)
+		api.Use(fresh.HTTP)
 		drop.Use(fresh.Maildrop)
 		watch.Use(fresh.Alert.Webhook)
 	}

@@ -192,6 +192,10 @@ func misused(err error) string {
 	if words, ok := strings.CutPrefix(text, "expected "); ok && len(command.Children) > 0 {
 		text = "a further word is missing: " + words
 	}
+	if all := further(command); all != "" && strings.HasPrefix(text, "unexpected argument ") {
+		return command.Parent.Path() + ": " + text + "; there are " + all
+	}
+	text = flagWords(text)
 	help := "; dinkymail " + command.Path() + " --help has an example"
 	for _, argument := range command.Positional {
 		if argument.Required && !argument.Set && strings.Contains(text, argument.Summary()) {

@@ -47,7 +47,7 @@ func address(word string) (string, error) {
 	}
 	a, err := message.ParseAddress(word)
 	if err != nil {
-		return "", usage("%q is no address: %w", plain(word), err)
+		return "", usage("%w", err)
 	}
 	return a.String(), nil
 }

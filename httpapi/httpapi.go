@@ -144,44 +144,90 @@ type Rate struct {
 
 // Server is the API over one queue. Make it with New.
 type Server struct {
-	queue      Queue
+	*lasting
 	cfg        Config
-	log        *slog.Logger
 	callers    *callers
-	health     health
-	noise      noise
-	foreign    foreign
-	bodies     bodies
-	proxies    proxies
-	crowd      crowd
-	turned     atomic.Int64 // see limitedListener
-	repeats    repeats
-	metrics    *metrics
 	handler    http.Handler
 	control    http.Handler
 	submitOnly http.Handler
-	started    time.Time
+}
+
+// lasting is what stays the same when the settings change.
+type lasting struct {
+	latest  atomic.Pointer[Server] // answers the requests that come now
+	queue   Queue
+	log     *slog.Logger
+	health  health
+	noise   noise
+	foreign foreign
+	bodies  bodies
+	proxies proxies
+	crowd   crowd
+	turned  atomic.Int64 // see limitedListener
+	repeats repeats
+	metrics *metrics
+	started time.Time
 }
 
 // New makes a Server. It opens and starts nothing. Entries of AllowedHosts, FormRecipients and Key.From that make no sense
 // match nothing; ParseOrigins and ParseSenders tell which those are.
 func New(q Queue, cfg Config, log *slog.Logger) *Server {
+	l := &lasting{queue: q, log: log, started: time.Now()}
+	l.health.queue = q
+	l.noise.init()
+	l.metrics = newMetrics(q, cfg.Version, l.vitals)
+	s := l.server(cfg, nil)
+	l.bodies.left.Store(s.cfg.MaxBuffered)
+	l.latest.Store(s)
+	return s
+}
+
+// Use makes cfg the settings of all requests that come from now on, whichever Server of this queue they come through. Requests in
+// flight end as they began. Times, MaxConnections, MaxHeaderBytes and Listening stay; what clients have used up of FormRate stays
+// used up unless FormRate is another.
+func (s *Server) Use(cfg Config) {
+	old := s.latest.Load()
+	cfg.MaxConnections, cfg.MaxHeaderBytes, cfg.Listening = old.cfg.MaxConnections, old.cfg.MaxHeaderBytes, old.cfg.Listening
+	fresh := s.server(cfg, old.callers)
+	s.bodies.left.Add(fresh.cfg.MaxBuffered - old.cfg.MaxBuffered)
+	s.latest.Store(fresh)
+}
+
+// server answers with the settings of cfg. It goes on counting where callers, which may be nil, did.
+func (l *lasting) server(cfg Config, before *callers) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{queue: q, cfg: cfg, log: log, callers: newCallers(cfg), metrics: newMetrics(q, cfg), started: time.Now()}
-	s.health.queue = q
-	s.noise.init()
-	s.bodies.left.Store(cfg.MaxBuffered)
+	s := &Server{lasting: l, cfg: cfg, callers: newCallers(cfg)}
+	if before != nil && before.cfg.FormRate == cfg.FormRate {
+		s.callers.limit = before.limit
+	}
 	s.handler = s.routes()
 	s.control = s.controlRoutes()
 	s.submitOnly = s.submitRoutes()
 	return s
 }
 
+// vitals is what the queue needs besides itself, as far as it is known.
+func (l *lasting) vitals() Vitals {
+	if of := l.latest.Load().cfg.Vitals; of != nil {
+		return of()
+	}
+	return Vitals{}
+}
+
 // Handler is the API as it is served on TCP, without the limits that belong to a listener.
-func (s *Server) Handler() http.Handler { return s.handler }
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.latest.Load().handler.ServeHTTP(w, r) })
+}
 
 // Control is the API with the operator's part. Whoever may call it may do everything.
-func (s *Server) Control() http.Handler { return s.control }
+func (s *Server) Control() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.latest.Load().control.ServeHTTP(w, r) })
+}
+
+// submitDoor is what ServeSubmit serves.
+func (s *Server) submitDoor() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.latest.Load().submitOnly.ServeHTTP(w, r) })
+}
 
 func (s *Server) routes() http.Handler {
 	r := s.router(slashless, s.forwarded, s.watch, s.admit)

@@ -20,7 +20,7 @@ type metrics struct {
 	handler  http.Handler
 }
 
-func newMetrics(q Queue, cfg Config) *metrics {
+func newMetrics(q Queue, version string, vitals func() Vitals) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "dinkymail_http_requests_total", Help: "HTTP requests answered.",
@@ -32,11 +32,11 @@ func newMetrics(q Queue, cfg Config) *metrics {
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "dinkymail_build_info", Help: "1; the version is the label.",
-		ConstLabels: prometheus.Labels{"version": cfg.Version},
+		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.requests, m.seconds, build, queueCollector{q, cfg.Vitals},
+	registry.MustRegister(m.requests, m.seconds, build, queueCollector{q, vitals},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	return m
@@ -69,7 +69,7 @@ func localOnly(who caller) *refusal {
 // queueCollector turns the queue's status into metrics when it is asked.
 type queueCollector struct {
 	queue  Queue
-	vitals func() Vitals // may be nil
+	vitals func() Vitals
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -149,9 +149,6 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	for desc, spread := range map[*prometheus.Desc]measure.Spread{descDelivery: m.Delivery, descAttempt: m.Attempt, descSync: m.Sync} {
 		out <- prometheus.MustNewConstHistogram(desc, spread.Count, spread.Sum, spread.UpTo)
-	}
-	if c.vitals == nil {
-		return
 	}
 	v := c.vitals()
 	if v.Size > 0 {

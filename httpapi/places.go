@@ -17,10 +17,16 @@ func (s *Server) limited(ln net.Listener) net.Listener {
 		closed:   make(chan struct{}),
 		outside:  s.cfg.MaxConnections - s.cfg.MaxConnections/10,
 		each:     s.cfg.MaxConnectionsPerClient,
-		exempt:   append(append([]netip.Prefix{}, s.cfg.TrustedNetworks...), s.cfg.TrustedProxies...),
+		exempt:   s.exempt,
 		clients:  map[netip.Addr]int{},
 		turned:   &s.turned,
 	}
+}
+
+// exempt reports whether no limit per client holds for a peer.
+func (l *lasting) exempt(peer netip.Addr) bool {
+	cfg := &l.latest.Load().cfg
+	return contains(cfg.TrustedNetworks, peer) || contains(cfg.TrustedProxies, peer)
 }
 
 // limitedListener waits with accepting while all places are taken, and closes a connection at once whose client has too many.
@@ -33,7 +39,7 @@ type limitedListener struct {
 	once    sync.Once
 	outside int // places for all who are not exempt together
 	each    int // and for one of them
-	exempt  []netip.Prefix
+	exempt  func(client netip.Addr) bool
 	turned  *atomic.Int64 // when a stranger was last turned away for want of a place; nil: nobody asks
 
 	mu        sync.Mutex // guards clients and strangers
@@ -76,7 +82,7 @@ func (l *limitedListener) Close() error {
 }
 
 func (l *limitedListener) enter(a netip.Addr) (client netip.Addr, ok bool) {
-	if contains(l.exempt, a) {
+	if l.exempt(a) {
 		return netip.Addr{}, true
 	}
 	a = network(a)

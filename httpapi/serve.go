@@ -12,7 +12,7 @@ import (
 // off the rest and returns nil; nothing of it is left running. It closes ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	server := &http.Server{
-		Handler:           s.handler,
+		Handler:           s.Handler(),
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		ReadTimeout:       s.cfg.ReadTimeout,
 		WriteTimeout:      s.cfg.WriteTimeout,
@@ -41,7 +41,7 @@ func (s *Server) run(ctx context.Context, server *http.Server, ln, limited net.L
 		return fmt.Errorf("serve http on %s: %w", ln.Addr(), failed)
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.latest.Load().cfg.Grace)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
 		s.log.Warn("requests cut off at shutdown", "err", err)

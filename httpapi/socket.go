@@ -20,13 +20,13 @@ const (
 // follows what happens ends when ctx does. What may be done is the file system's choice: whoever can open the socket may do
 // everything.
 func (s *Server) ServeControl(ctx context.Context, ln net.Listener) error {
-	return s.run(ctx, s.socketServer(ctx, s.control), ln, newPeerListener(ln))
+	return s.run(ctx, s.socketServer(ctx, s.Control()), ln, newPeerListener(ln))
 }
 
 // ServeSubmit takes mail in from users of this machine and does nothing else, for the submit socket. Who hands a mail in is what
 // the kernel says of the connection.
 func (s *Server) ServeSubmit(ctx context.Context, ln net.Listener) error {
-	server := s.socketServer(ctx, s.submitOnly)
+	server := s.socketServer(ctx, s.submitDoor())
 	server.ReadTimeout = s.cfg.ReadTimeout
 	return s.run(ctx, server, ln, newPeerListener(ln))
 }

@@ -6,6 +6,9 @@ import (
 	"dinkymail/message"
 )
 
+// MaxWorkers bounds Config.Workers.
+const MaxWorkers = 1000
+
 // Config holds the queue's settings. Of what is zero, the default named here applies.
 type Config struct {
 	// Retry is how long to wait after the first, second … attempt; the last one repeats. Each wait is varied by a tenth, so
@@ -23,7 +26,7 @@ type Config struct {
 	MaxMessages     int   // waiting; default 1,000,000
 	MaxMessageBytes int64 // of one message as submitted; default 25 MiB
 	MaxRecipients   int   // of one message; default 1,000
-	Workers         int   // attempts at a time, at most; default 10
+	Workers         int   // attempts at a time, at most; default 10, and never more than MaxWorkers
 
 	Hostname string // our name in Received fields and notices; default "localhost"
 	Domain   string // right-hand side of the Message-IDs and of the notices' From; default Hostname
@@ -72,6 +75,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.MaxMessageBytes, 25<<20)
 	orElse(&c.MaxRecipients, 1000)
 	orElse(&c.Workers, 10)
+	c.Workers = min(c.Workers, MaxWorkers)
 	orElse(&c.MaxCaptured, 1000)
 	if c.Hostname == "" {
 		c.Hostname = "localhost"

@@ -29,7 +29,8 @@ type dispatcher struct {
 
 func newDispatcher(c *crew) *dispatcher {
 	d := &dispatcher{crew: c, inflight: make(map[ID]bool), due: true, doubts: newDoubts(), timer: time.NewTimer(time.Hour)}
-	d.pace = newPace(c.q.cfg.Workers, &c.q.width)
+	d.pace = newPace(c.q.cfg().Workers, &c.q.width)
+	d.staff()
 	d.lane = lane{
 		name: laneName,
 		log:  c.q.log,
@@ -37,7 +38,7 @@ func newDispatcher(c *crew) *dispatcher {
 		tell: func(k EventKind, text string) { c.q.tellLane(k, laneName, text) },
 		era:  1,
 	}
-	if c.q.cfg.Capture {
+	if c.q.cfg().Capture {
 		d.lane.stop(kindDevelopment, reasonDevelopment, time.Now())
 	}
 	return d
@@ -59,6 +60,7 @@ func (d *dispatcher) run(ctx context.Context) {
 		case a := <-d.asks:
 			a.granted <- d.grant(a.m)
 		case <-d.q.wake:
+			d.staff()
 			d.forgive(time.Now())
 			d.lane.wake(time.Now())
 			d.due = true
@@ -70,11 +72,20 @@ func (d *dispatcher) run(ctx context.Context) {
 	d.timer.Stop()
 }
 
+// staff sees to it that there are as many workers as the settings allow attempts. Those there were too many of wait.
+func (d *dispatcher) staff() {
+	most := d.q.cfg().Workers
+	for ; d.hired < most; d.hired++ {
+		d.hire(d.hired)
+	}
+	d.pace.allow(most, int(d.q.count.handing.Load()))
+}
+
 // windUp takes back the jobs that nobody has begun and waits for the others.
 func (d *dispatcher) windUp(abandon func()) {
 	close(d.jobs)
 	d.pace.end()
-	grace := time.NewTimer(d.q.cfg.Grace)
+	grace := time.NewTimer(d.q.cfg().Grace)
 	defer grace.Stop()
 	for len(d.inflight) > 0 || d.begun > 0 {
 		select {
@@ -126,7 +137,7 @@ func (d *dispatcher) fill(now time.Time) {
 // room is how many messages may be claimed now: as many as the pace allows and some ahead, so that no worker waits, or one for a
 // probe.
 func (d *dispatcher) room(now time.Time) int {
-	if d.q.cfg.Capture || d.q.sick.on.Load() || d.q.lanePaused() || now.Before(d.rest) {
+	if d.q.cfg().Capture || d.q.sick.on.Load() || d.q.lanePaused() || now.Before(d.rest) {
 		return 0
 	}
 	d.lane.ready(d.q.next.Ready(), now)
@@ -177,7 +188,7 @@ func (d *dispatcher) begin(m Message, edits uint64) {
 	probe := d.lane.waits()
 	d.lane.probing = probe
 	d.seq++
-	d.jobs <- job{m: m, era: d.lane.era, seq: d.seq, probe: probe, edits: edits}
+	d.jobs <- job{m: &m, era: d.lane.era, seq: d.seq, probe: probe, edits: edits}
 }
 
 // learn takes in what became of a message.
@@ -263,7 +274,7 @@ func (d *dispatcher) setTimer(now time.Time) {
 		at, ok = now, true
 	}
 	switch {
-	case !ok, d.q.cfg.Capture, d.q.lanePaused(): // the end of a pause is an event
+	case !ok, d.q.cfg().Capture, d.q.lanePaused(): // the end of a pause is an event
 		return
 	case now.Before(d.rest):
 		at = later(at, d.rest)

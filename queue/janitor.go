@@ -40,7 +40,7 @@ func (c *crew) keepOrder(ctx, attempts context.Context) {
 // forget removes the records whose time is over, a few at a time so that nobody waits long for the store.
 func (q *Queue) forget(ctx context.Context) {
 	now := time.Now()
-	old, trash := now.Add(-q.cfg.HistoryRetention), now.Add(-q.cfg.TrashRetention)
+	old, trash := now.Add(-q.cfg().HistoryRetention), now.Add(-q.cfg().TrashRetention)
 	removed := 0
 	for ctx.Err() == nil {
 		n, err := q.store.Expire(old, trash, page)
@@ -60,7 +60,7 @@ func (q *Queue) forget(ctx context.Context) {
 // sweep fails the mail that outlived its lifetime while its lane waited: no attempt would do it. In development mode nothing
 // expires, for nobody could be told, and on a lane that an operator paused nothing does either, nor does held mail.
 func (c *crew) sweep(ctx, attempts context.Context) {
-	if c.q.lane.Load().State == LaneFlowing || c.q.cfg.Capture || c.q.sick.on.Load() || c.q.lanePaused() {
+	if c.q.lane.Load().State == LaneFlowing || c.q.cfg().Capture || c.q.sick.on.Load() || c.q.lanePaused() {
 		return
 	}
 	now := time.Now()
@@ -72,7 +72,7 @@ func (c *crew) sweep(ctx, attempts context.Context) {
 		}
 		var old []Message
 		for i := range list {
-			if list[i].Held == "" && !now.Before(c.q.cfg.deadline(&list[i])) {
+			if list[i].Held == "" && !now.Before(c.q.cfg().deadline(&list[i])) {
 				old = append(old, list[i])
 			}
 		}
@@ -80,7 +80,7 @@ func (c *crew) sweep(ctx, attempts context.Context) {
 			c.expireHeld(ctx, attempts, old)
 		}
 		// The list is in the order of acceptance: behind the first young page all are young.
-		if len(list) < page || list[page-1].Accepted.Add(c.q.cfg.Lifetime).After(now) {
+		if len(list) < page || list[page-1].Accepted.Add(c.q.cfg().Lifetime).After(now) {
 			return
 		}
 		after = list[page-1].ID

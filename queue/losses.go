@@ -72,7 +72,7 @@ func (q *Queue) lose(a *attempt, about []int) {
 	l.all++
 	note := l.kept
 	note.Latest = time.Now().UTC()
-	if to == q.cfg.Notices || q.cfg.Notices.IsNull() { // a mail about it would go where this one went, or nowhere
+	if to == q.cfg().Notices || q.cfg().Notices.IsNull() { // a mail about it would go where this one went, or nowhere
 		q.log.Error("nobody can be told that a notice was lost", "id", m.ID, "remedy", "set DEFAULT_TO to an address that is read")
 	} else {
 		if l.n++; len(l.list) < maxLosses {
@@ -119,7 +119,7 @@ func (q *Queue) tellLosses(ctx context.Context) bool {
 	l := &q.losses
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.kept.Open || q.cfg.Notices.IsNull() {
+	if !l.kept.Open || q.cfg().Notices.IsNull() {
 		return true
 	}
 	id := NewID()
@@ -135,7 +135,7 @@ func (q *Queue) tellLosses(ctx context.Context) bool {
 	}
 	q.logQueued(ctx, "queued", &m)
 	q.tell(EventQueued, &m, "")
-	q.log.Info("operator told of lost notices", "n", l.n, "rcpt", q.cfg.Notices.String(), "notice", id)
+	q.log.Info("operator told of lost notices", "n", l.n, "rcpt", q.cfg().Notices.String(), "notice", id)
 	l.list, l.n, l.old = nil, 0, false
 	l.kept.Open, l.kept.Told = false, time.Now().UTC()
 	q.noteLosses(l.kept)
@@ -149,7 +149,7 @@ func (q *Queue) lossMail(id ID) (message.Envelope, io.Reader, error) {
 	l := &q.losses
 	var text strings.Builder
 	fmt.Fprintf(&text, "This is the mail server %s.\n\nMail could not be delivered, and those who sent it could not be told: the notices to "+
-		"them, or other mail from the null sender, were refused for good.\n\n", q.cfg.Hostname)
+		"them, or other mail from the null sender, were refused for good.\n\n", q.cfg().Hostname)
 	for _, line := range l.list {
 		text.WriteString(line + "\n")
 	}
@@ -161,20 +161,20 @@ func (q *Queue) lossMail(id ID) (message.Envelope, io.Reader, error) {
 	}
 	text.WriteString("\ndinkymail show ID says what each was about, and dinkymail log ID what became of it. " +
 		"If there are more, you are told in an hour.\n")
-	from := q.cfg.Self
+	from := q.cfg().Self
 	if from.IsNull() {
-		from = message.Address{Local: "MAILER-DAEMON", Domain: q.cfg.Domain}
+		from = message.Address{Local: "MAILER-DAEMON", Domain: q.cfg().Domain}
 	}
 	var body bytes.Buffer
 	_, err := message.Draft{
 		From:      message.Mailbox{Name: mailerName, Address: from},
-		To:        []message.Mailbox{{Address: q.cfg.Notices}},
+		To:        []message.Mailbox{{Address: q.cfg().Notices}},
 		Subject:   "Notices that reached nobody",
 		Text:      text.String(),
 		Headers:   map[string]string{"Auto-Submitted": "auto-generated"},
-		MessageID: "<" + string(id) + "@" + q.cfg.Domain + ">",
+		MessageID: "<" + string(id) + "@" + q.cfg().Domain + ">",
 	}.WriteTo(&body)
-	env := message.Envelope{From: q.cfg.Self, To: []message.Recipient{{Address: q.cfg.Notices, Notify: message.NotifyNever}}}
-	env.UTF8 = env.From.NeedsUTF8() || q.cfg.Notices.NeedsUTF8()
+	env := message.Envelope{From: q.cfg().Self, To: []message.Recipient{{Address: q.cfg().Notices, Notify: message.NotifyNever}}}
+	env.UTF8 = env.From.NeedsUTF8() || q.cfg().Notices.NeedsUTF8()
 	return env, &body, err
 }

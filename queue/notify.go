@@ -55,7 +55,7 @@ func (q *Queue) report(ctx context.Context, a *attempt, about []int, action stri
 	}
 	id := NewID()
 	r := q.describe(a, about, action)
-	r.To, r.MessageID = to, "<"+string(id)+"@"+q.cfg.Domain+">"
+	r.To, r.MessageID = to, "<"+string(id)+"@"+q.cfg().Domain+">"
 	env, body, err := q.compose(r, a.m.ID)
 	if err != nil {
 		q.log.Error("notice cannot be written; the sender is not told", "id", a.m.ID, "rcpt", to.String(), "err", err)
@@ -99,8 +99,8 @@ func (q *Queue) reader(m *Message, rcpts int) (message.Address, bool) {
 	case m.ownerless(): // RFC 5321, 4.5.5: no bounce for a bounce
 	case !q.ours(from):
 		return from, true
-	case !q.cfg.Notices.IsNull():
-		return q.cfg.Notices, true
+	case !q.cfg().Notices.IsNull():
+		return q.cfg().Notices, true
 	default:
 		q.log.Error("mail of our own failed and nobody can be told", "id", m.ID, "from", from.String(), "rcpts", rcpts,
 			"remedy", "set DEFAULT_TO to an address that is read")
@@ -111,7 +111,7 @@ func (q *Queue) reader(m *Message, rcpts int) (message.Address, bool) {
 // ours reports whether nobody would find a notice at a: the appliance's own address, or one of an account on this machine,
 // such as root@web1, that no next hop can deliver to.
 func (q *Queue) ours(a message.Address) bool {
-	if a == q.cfg.Self {
+	if a == q.cfg().Self {
 		return true
 	}
 	host := strings.ToLower(a.Domain)
@@ -121,7 +121,7 @@ func (q *Queue) ours(a message.Address) bool {
 	case !strings.Contains(host, "."), strings.HasSuffix(host, ".localdomain"):
 		return true
 	default:
-		return host == strings.ToLower(q.cfg.Hostname) && host != strings.ToLower(q.cfg.Domain)
+		return host == strings.ToLower(q.cfg().Hostname) && host != strings.ToLower(q.cfg().Domain)
 	}
 }
 
@@ -131,10 +131,10 @@ func (q *Queue) describe(a *attempt, about []int, action string) message.BounceR
 	r := message.BounceReport{
 		From: message.Mailbox{
 			Name:    mailerName,
-			Address: message.Address{Local: "MAILER-DAEMON", Domain: q.cfg.Domain},
+			Address: message.Address{Local: "MAILER-DAEMON", Domain: q.cfg().Domain},
 		},
-		Hostname:      q.cfg.Hostname,
-		Domain:        q.cfg.Domain,
+		Hostname:      q.cfg().Hostname,
+		Domain:        q.cfg().Domain,
 		ID:            string(m.ID),
 		EnvID:         m.Envelope.ID,
 		Arrived:       m.Accepted,

@@ -29,7 +29,7 @@ func (q *Queue) orphaned(ctx context.Context, a *attempt, failed []int) {
 		switch r := &a.results[i]; {
 		case r.Status == statusGivenUp: // the operator knows
 			q.log.Info("no bounce: the operator gave up mail of which nobody is told", "id", a.m.ID)
-		case a.m.Envelope.From.IsNull() && !q.cfg.Self.IsNull() && r.refusesNull():
+		case a.m.Envelope.From.IsNull() && !q.cfg().Self.IsNull() && r.refusesNull():
 			again = append(again, i)
 		default:
 			lost = append(lost, i)
@@ -78,8 +78,8 @@ func (q *Queue) sendAgain(ctx context.Context, a *attempt, about []int) error {
 	}
 	s := Submission{ID: NewID(), Envelope: m.Envelope, Origin: Origin{Door: doorBounce},
 		Body: io.MultiReader(strings.NewReader(mark), bytes.NewReader(head), body)}
-	s.Envelope.From, s.Envelope.To = q.cfg.Self, nil
-	s.Envelope.UTF8 = s.Envelope.UTF8 || q.cfg.Self.NeedsUTF8()
+	s.Envelope.From, s.Envelope.To = q.cfg().Self, nil
+	s.Envelope.UTF8 = s.Envelope.UTF8 || q.cfg().Self.NeedsUTF8()
 	for _, i := range about {
 		to := m.Envelope.To[a.tried[i]]
 		to.Notify = message.NotifyNever
@@ -87,7 +87,7 @@ func (q *Queue) sendAgain(ctx context.Context, a *attempt, about []int) error {
 	}
 	if m.Origin.Door == doorBounce {
 		s.Trace.From = func(string) (string, bool) {
-			return message.Mailbox{Name: mailerName, Address: q.cfg.Self}.String(), true
+			return message.Mailbox{Name: mailerName, Address: q.cfg().Self}.String(), true
 		}
 	}
 	copied, err := q.put(s, math.MaxInt64)
@@ -96,7 +96,7 @@ func (q *Queue) sendAgain(ctx context.Context, a *attempt, about []int) error {
 	}
 	q.logQueued(ctx, "queued", &copied)
 	q.tell(EventQueued, &copied, "")
-	q.log.Info("null sender refused: sent again from DEFAULT_FROM", "id", m.ID, "from", q.cfg.Self.String(),
+	q.log.Info("null sender refused: sent again from DEFAULT_FROM", "id", m.ID, "from", q.cfg().Self.String(),
 		"rcpts", len(about), "text", a.results[about[0]].reply(), "again", copied.ID)
 	poke(q.nudge)
 	return nil

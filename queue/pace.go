@@ -73,10 +73,23 @@ func (p *pace) set(limit, cuts int) {
 	close(old.changed)
 }
 
+// allow changes how many attempts may be made at a time at most; running is how many go on. What the next hop has shown to take
+// less of stays.
+func (p *pace) allow(most, running int) {
+	if p.safe == p.most {
+		p.safe = most
+	}
+	p.most, p.safe = most, min(p.safe, most)
+	if p.limit > most {
+		p.older = running
+		p.set(most, 1)
+	}
+}
+
 // end lets every worker see that there are no more jobs.
 func (p *pace) end() {
 	p.over = true
-	p.set(p.most, 0)
+	p.set(MaxWorkers, 0)
 }
 
 // hear takes in what an attempt says of the pace; running is how many others go on, and more says that there is more to do than

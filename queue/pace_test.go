@@ -163,6 +163,34 @@ func TestPaceGrowsAtOnce(t *testing.T) {
 	})
 }
 
+// Another Config.Workers takes effect while mail flows, be it more or fewer, and Run still comes to its end.
+func TestPaceFollowsTheSettings(t *testing.T) {
+	u := steady(10 * time.Millisecond)
+	pump(t, u, 4000, 5, func(t *testing.T, g *rig) {
+		pass(100 * time.Millisecond)
+		g.width("at first", 5, 5)
+		use := func(workers int) {
+			cfg := settings()
+			cfg.Workers = workers
+			g.Use(cfg)
+		}
+		use(20)
+		pass(300 * time.Millisecond)
+		g.width("more", 20, 20)
+		use(2)
+		pass(300 * time.Millisecond)
+		g.width("fewer", 2, 2)
+		u.set(func(u *upstream) {
+			if u.now > 2 {
+				t.Errorf("%d attempts at a time, want 2", u.now)
+			}
+		})
+		use(3)
+		pass(300 * time.Millisecond)
+		g.width("one more", 3, 3)
+	})
+}
+
 // Without more to do than the connections can take there is no need for more of them.
 func TestPaceWaitsForWork(t *testing.T) {
 	u := steady(10 * time.Millisecond)

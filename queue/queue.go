@@ -83,7 +83,7 @@ const MaxUnwritten = 64
 type Queue struct {
 	store Store
 	next  Deliverer
-	cfg   Config
+	now   atomic.Pointer[Config] // replaced as a whole by Use
 	log   *slog.Logger
 
 	nudge     chan struct{} // holds one: there may be something to claim
@@ -117,7 +117,6 @@ func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 	q := &Queue{
 		store:     s,
 		next:      next,
-		cfg:       cfg.withDefaults(),
 		log:       log,
 		nudge:     make(chan struct{}, 1),
 		wake:      make(chan struct{}, 1),
@@ -125,9 +124,11 @@ func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 		unwritten: make(chan struct{}, MaxUnwritten),
 		hands:     hands{of: make(map[ID]hand)},
 	}
+	cfg = cfg.withDefaults()
+	q.now.Store(&cfg)
 	q.lane.Store(&LaneStatus{Name: laneName, State: LaneFlowing})
-	q.width.Store(newWidth(q.cfg.Workers))
-	if q.cfg.Capture {
+	q.width.Store(newWidth(cfg.Workers))
+	if cfg.Capture {
 		q.lane.Store(&LaneStatus{Name: laneName, State: LaneWaiting, Kind: kindDevelopment, Reason: reasonDevelopment})
 	}
 	q.recallPauses()
@@ -135,8 +136,20 @@ func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
 	return q
 }
 
+// cfg is the settings in force.
+func (q *Queue) cfg() *Config { return q.now.Load() }
+
+// Use makes cfg the settings from now on: also of mail that waits, and of a held lane, which is tried at once. What is being
+// accepted or tried just now may end with the ones before. Capture stays as New had it.
+func (q *Queue) Use(cfg Config) {
+	cfg.Capture = q.cfg().Capture
+	cfg = cfg.withDefaults()
+	q.now.Store(&cfg)
+	q.Wake()
+}
+
 // Window is the greatest number of messages that a crash can cause to be delivered a second time.
-func (q *Queue) Window() int { return q.cfg.Workers + MaxUnwritten }
+func (q *Queue) Window() int { return q.cfg().Workers + MaxUnwritten }
 
 // Get returns the record of a message, or ErrNotFound.
 func (q *Queue) Get(id ID) (Message, error) { return q.store.Get(id) }

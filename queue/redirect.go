@@ -135,7 +135,7 @@ func (q *Queue) add(m *Message, fresh []message.Recipient) error {
 		if slices.ContainsFunc(m.open(), func(i int) bool { return m.Envelope.To[i].Address == to.Address }) {
 			continue
 		}
-		if len(m.Envelope.To) >= q.cfg.MaxRecipients {
+		if len(m.Envelope.To) >= q.cfg().MaxRecipients {
 			return ErrTooManyRecipients
 		}
 		m.Envelope.To = append(m.Envelope.To, to)

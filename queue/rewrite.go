@@ -11,7 +11,7 @@ import (
 // kept in the header. A mail without From is from its sender. The error is ErrNoMailbox for a
 // recipient without a domain whom nobody knows.
 func (q *Queue) rewrite(s *Submission) error {
-	if r := q.cfg.Rewriter; r != nil {
+	if r := q.cfg().Rewriter; r != nil {
 		s.Envelope.To = r.Recipients(s.Envelope.To)
 		if from := r.Sender(s.Envelope.From); from != s.Envelope.From {
 			s.Trace.Sender = s.Envelope.From.String()
@@ -24,7 +24,7 @@ func (q *Queue) rewrite(s *Submission) error {
 	}
 	s.Trace.Author = message.Mailbox{Address: s.Envelope.From}
 	if s.Envelope.From.IsNull() {
-		s.Trace.Author = q.cfg.Author
+		s.Trace.Author = q.cfg().Author
 	}
 	return nil
 }
@@ -33,20 +33,20 @@ func (q *Queue) rewrite(s *Submission) error {
 // to be somebody; captured mail is kept whoever it is for.
 func (q *Queue) complete(e *message.Envelope) error {
 	if !e.From.IsNull() && e.From.Domain == "" {
-		e.From.Domain = q.cfg.Domain
+		e.From.Domain = q.cfg().Domain
 	}
 	owned := false
 	for i, r := range e.To {
 		if r.Address.Domain != "" {
 			continue
 		}
-		if q.cfg.Rewriter != nil && !q.cfg.Capture {
+		if q.cfg().Rewriter != nil && !q.cfg().Capture {
 			return fmt.Errorf("%w: %s", ErrNoMailbox, r.Address)
 		}
 		if !owned {
 			e.To, owned = slices.Clone(e.To), true
 		}
-		e.To[i].Address.Domain = q.cfg.Domain
+		e.To[i].Address.Domain = q.cfg().Domain
 	}
 	return nil
 }

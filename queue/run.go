@@ -21,9 +21,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer abandon()
 	c := newCrew(q)
 	var hands sync.WaitGroup
-	for n := range q.cfg.Workers {
-		hands.Go(func() { c.work(ctx, attempts, n) })
-	}
+	c.hire = func(n int) { hands.Go(func() { c.work(ctx, attempts, n) }) }
 	hands.Go(func() { c.keepOrder(ctx, attempts) })
 	hands.Go(func() { c.carryOut(attempts) })
 	d := newDispatcher(c)
@@ -42,6 +40,8 @@ type crew struct {
 	events   chan event    // workers and settlers to dispatcher
 	asks     chan ask      // janitor to dispatcher
 	settlers sync.WaitGroup
+	hire     func(n int) // adds worker n
+	hired    int         // how many there are; the dispatcher's
 	// spoiled is the latest era of the lane in which an attempt heard that the lane should pause. Jobs of that era that nobody
 	// has begun yet go back.
 	spoiled atomic.Int64
@@ -49,7 +49,7 @@ type crew struct {
 
 // job is one message for a worker.
 type job struct {
-	m     Message
+	m     *Message
 	era   int
 	seq   uint64 // how many were given out before
 	probe bool
@@ -76,8 +76,8 @@ type ask struct {
 func newCrew(q *Queue) *crew {
 	return &crew{
 		q:        q,
-		jobs:     make(chan job, 2*q.cfg.Workers),
-		events:   make(chan event, q.cfg.Workers+2*MaxUnwritten),
+		jobs:     make(chan job, 2*MaxWorkers),
+		events:   make(chan event, MaxWorkers+2*MaxUnwritten),
 		verdicts: make(chan *attempt, 2*maxDoubted),
 		asks:     make(chan ask),
 	}
@@ -118,7 +118,7 @@ func (c *crew) try(ctx, attempts context.Context, j job) {
 		c.events <- e
 		return
 	}
-	a := c.q.attempt(attempts, j.m)
+	a := c.q.attempt(attempts, *j.m)
 	switch {
 	case a == nil:
 		e.settled = true
@@ -154,7 +154,7 @@ func (q *Queue) refresh(j *job) (edits uint64, ok bool) {
 	if err != nil || m.waits() != nil || m.Held != "" || m.NextAttempt.After(time.Now()) {
 		return edits, false // what cannot be read now can when it is claimed again, or that says why
 	}
-	j.m = m
+	j.m = &m
 	return edits, true
 }
 

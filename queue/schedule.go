@@ -12,7 +12,7 @@ func (m *Message) begins() time.Time { return later(m.Accepted, m.NotBefore) }
 func (c *Config) deadline(m *Message) time.Time { return m.begins().Add(c.Lifetime) }
 
 // Expires is when the recipients of m that are still deferred fail, unless something keeps them: a held message does not expire.
-func (q *Queue) Expires(m *Message) time.Time { return q.cfg.deadline(m) }
+func (q *Queue) Expires(m *Message) time.Time { return q.cfg().deadline(m) }
 
 // retryAt is when to try m again after its attempt number tries, which was deferred at now. The last attempt is made at the
 // deadline.

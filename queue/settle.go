@@ -19,7 +19,7 @@ const statusExpired = "4.4.7"
 // settle writes an attempt's result: notices first, then the record. It goes on until that has succeeded or ctx ends.
 func (q *Queue) settle(ctx context.Context, a *attempt) {
 	a.ended = time.Now()
-	a.next = q.cfg.retryAt(&a.m, a.m.Tries+1, a.ended)
+	a.next = q.cfg().retryAt(&a.m, a.m.Tries+1, a.ended)
 	switch held, removed := q.withdrawn(a); {
 	case removed:
 		a.spare()
@@ -70,7 +70,7 @@ func (a *attempt) spare() {
 
 // expire fails what the attempt left deferred beyond the message's lifetime.
 func (q *Queue) expire(a *attempt) {
-	if a.ended.Before(q.cfg.deadline(&a.m)) {
+	if a.ended.Before(q.cfg().deadline(&a.m)) {
 		return
 	}
 	for i := range a.results {
@@ -86,7 +86,7 @@ func (q *Queue) expired(last Result) Result {
 	if last.Code == 0 && last.Status == statusExpired {
 		return last // it was over before, but the bounce could not be stored
 	}
-	text := "not delivered within " + q.cfg.Lifetime.String()
+	text := "not delivered within " + q.cfg().Lifetime.String()
 	if s := last.reply(); s != "" {
 		text += "; last reply: " + s
 	}

@@ -27,16 +27,16 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 		return "", ErrPaused
 	case n == 0:
 		return "", ErrNoRecipients
-	case n > q.cfg.MaxRecipients:
+	case n > q.cfg().MaxRecipients:
 		return "", ErrTooManyRecipients
-	case !q.cfg.Capture && !q.fill.admit(q.store, &q.cfg):
+	case !q.cfg().Capture && !q.fill.admit(q.store, q.cfg()):
 		return "", ErrFull
 	}
 	if s.ID == "" {
 		s.ID = NewID()
 	}
-	s.Body = &bounded{r: s.Body, left: q.cfg.MaxMessageBytes}
-	m, err := q.put(s, q.cfg.MaxBytes-q.fill.bytes.Load())
+	s.Body = &bounded{r: s.Body, left: q.cfg().MaxMessageBytes}
+	m, err := q.put(s, q.cfg().MaxBytes-q.fill.bytes.Load())
 	if err != nil {
 		return "", err
 	}
@@ -63,10 +63,10 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 // put stores a submission, which has an ID, if it is not larger than room.
 func (q *Queue) put(s Submission, room int64) (Message, error) {
 	now := time.Now()
-	s.Trace.ID, s.Trace.By, s.Trace.Domain, s.Trace.Time = string(s.ID), q.cfg.Hostname, q.cfg.Domain, now
+	s.Trace.ID, s.Trace.By, s.Trace.Domain, s.Trace.Time = string(s.ID), q.cfg().Hostname, q.cfg().Domain, now
 	in := message.Accept(s.Body, s.Trace)
 	m, err := q.store.Put(in, func(size int64) (Message, error) {
-		if size > room && !q.cfg.Capture {
+		if size > room && !q.cfg().Capture {
 			return Message{}, ErrFull
 		}
 		m := Message{
@@ -78,7 +78,7 @@ func (q *Queue) put(s Submission, room int64) (Message, error) {
 			Size:      size,
 			Accepted:  now,
 			NotBefore: s.NotBefore,
-			Captured:  q.cfg.Capture,
+			Captured:  q.cfg().Capture,
 			Tags:      s.Tags,
 			Metadata:  s.Metadata,
 		}
@@ -124,7 +124,7 @@ func (q *Queue) logQueued(ctx context.Context, what string, m *Message) {
 func (q *Queue) trimCaptured() {
 	q.trimming.Lock()
 	defer q.trimming.Unlock()
-	surplus := q.store.Stats().Captured - q.cfg.MaxCaptured
+	surplus := q.store.Stats().Captured - q.cfg().MaxCaptured
 	if surplus <= 0 {
 		return
 	}

@@ -68,6 +68,9 @@ func (p *pool) inherit(old *pool) {
 	p.messages, p.idleFor, p.recipients = old.messages, old.idleFor, old.recipients
 	p.choice, p.shunned = old.choice, maps.Clone(old.shunned)
 	p.usual.Store(old.usual.Load())
+	if p.cfg.UseTLS || p.cfg.implicit() {
+		p.ends.Store(old.ends.Load())
+	}
 }
 
 // worn reports whether a connection that took messages before has had its number.

@@ -41,7 +41,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener, implicit bool) erro
 	err := v.accept(ctx, ln, implicit)
 	stopListening()
 	ln.Close()
-	v.end(s.cfg.Grace, abandon)
+	v.end(s.latest.Load().cfg.Grace, abandon)
 	_ = v.Close()
 	<-stopped
 	_ = library.Shutdown(context.WithoutCancel(ctx)) // waits for its last goroutines, whose connections are closed
