@@ -132,7 +132,10 @@ func (t *targets) find(ctx context.Context, a *Action) error {
 			return err
 		}
 		for i := range page.Messages {
-			t.add(&page.Messages[i])
+			// What nobody holds may be in a selection, and leave the queue before the verb gets to it.
+			if m := &page.Messages[i]; a.Verb != Release || m.Held != "" {
+				t.add(m)
+			}
 		}
 		if after = page.Next; after == "" {
 			return nil

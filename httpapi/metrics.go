@@ -140,8 +140,8 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 		gauge(descInFlight, float64(l.InFlight), l.Name)
 		gauge(descWidth, float64(l.Concurrency), l.Name)
 	}
-	for _, p := range s.Paused {
-		gauge(descPaused, 1, p.What)
+	for what, v := range paused(&s) {
+		gauge(descPaused, v, what)
 	}
 	m := c.queue.Meters()
 	for _, r := range m.Results {
@@ -157,6 +157,19 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	for whose, end := range v.Certificates {
 		gauge(descEnds, float64(end.Unix()), whose)
 	}
+}
+
+// paused is 1 for what an operator paused, and 0 for what else could be: a metric that is not there
+// until the first pause cannot be told from a mistyped one.
+func paused(s *queue.Status) map[string]float64 {
+	all := map[string]float64{queue.Intake: 0}
+	for _, l := range s.Lanes {
+		all[l.Name] = 0
+	}
+	for _, p := range s.Paused {
+		all[p.What] = 1
+	}
+	return all
 }
 
 func age(t time.Time) float64 {

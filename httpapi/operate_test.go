@@ -325,11 +325,29 @@ func TestManyFail(t *testing.T) {
 	for range many {
 		ids = append(ids, o.put("waits", "bob@example.net"))
 	}
+	o.act(Action{Verb: Hold, Selection: named(ids...)})
 	for want, sel := range map[int]queue.Selection{many + 1: named(append(ids, "nonsense")...), 100: {From: "ada@example.org"}} {
-		res, err := o.Act(t.Context(), Action{Verb: Release, Selection: sel})
+		res, err := o.Act(t.Context(), Action{Verb: Retry, Selection: sel})
 		if err != nil || res.Matched != many || res.Done != 0 || len(res.Failed) != want {
 			t.Errorf("%d matched, %d done, %d failed, want %d; %v", res.Matched, res.Done, len(res.Failed), want, err)
 		}
+	}
+}
+
+// Everything that is released is everything that is held: what else waits is neither done nor failed, also while its lane waits.
+func TestReleaseMeansWhatIsHeld(t *testing.T) {
+	o := operate(t)
+	if err := o.Pause(t.Context(), "upstream", "", "ada"); err != nil {
+		t.Fatal(err)
+	}
+	held := o.put("held", "bob@example.net")
+	o.put("other", "bob@example.net")
+	o.act(Action{Verb: Hold, Selection: named(held)})
+	if res := o.act(Action{Verb: Release}); res.Matched != 1 || res.Done != 1 {
+		t.Errorf("release = %+v", res)
+	}
+	if res := o.act(Action{Verb: Release, Selection: queue.Selection{States: []queue.State{queue.StateHeld}}}); res.Matched != 0 {
+		t.Errorf("release of what the lane holds = %+v", res)
 	}
 }
 

@@ -201,7 +201,7 @@ func TestComposedAttachments(t *testing.T) {
 		"emoji 😀.png", strings.Repeat("long", 60) + ".txt", strings.Repeat("ü", 100) + ".txt", "two  spaces.txt", "=?utf-8?q?x?=.txt", "UTF-8''x.txt",
 		"no extension", "a,b (c) [d] <e>@f.txt",
 	} {
-		content := make([]byte, i*i*997)
+		content := make([]byte, 1+i*i*997)
 		_, _ = random.Read(content)
 		p, got := composing(t, a, sink, fmt.Sprint("attachment-", i), map[string]any{
 			"to": "bob@example.net", "subject": "files", "text": "see files", "html": `<img src="cid:logo">`,
