@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -137,12 +138,12 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	counter(descLost, s.Lost)
 	for _, l := range s.Lanes {
 		gauge(descWaiting, flag(l.State == queue.LaneWaiting), l.Name)
+		gauge(descPaused, flag(l.State == queue.LanePaused), l.Name)
 		gauge(descInFlight, float64(l.InFlight), l.Name)
 		gauge(descWidth, float64(l.Concurrency), l.Name)
 	}
-	for _, p := range s.Paused {
-		gauge(descPaused, 1, p.What)
-	}
+	intake := slices.ContainsFunc(s.Paused, func(p queue.PauseStatus) bool { return p.What == queue.Intake })
+	gauge(descPaused, flag(intake), queue.Intake)
 	m := c.queue.Meters()
 	for _, r := range m.Results {
 		counter(descResults, r.N, r.Outcome.String(), r.Class)
