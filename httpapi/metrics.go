@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -137,12 +138,12 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	counter(descLost, s.Lost)
 	for _, l := range s.Lanes {
 		gauge(descWaiting, flag(l.State == queue.LaneWaiting), l.Name)
+		gauge(descPaused, flag(l.State == queue.LanePaused), l.Name)
 		gauge(descInFlight, float64(l.InFlight), l.Name)
 		gauge(descWidth, float64(l.Concurrency), l.Name)
 	}
-	for what, v := range paused(&s) {
-		gauge(descPaused, v, what)
-	}
+	intake := slices.ContainsFunc(s.Paused, func(p queue.PauseStatus) bool { return p.What == queue.Intake })
+	gauge(descPaused, flag(intake), queue.Intake)
 	m := c.queue.Meters()
 	for _, r := range m.Results {
 		counter(descResults, r.N, r.Outcome.String(), r.Class)
@@ -157,19 +158,6 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	for whose, end := range v.Certificates {
 		gauge(descEnds, float64(end.Unix()), whose)
 	}
-}
-
-// paused is 1 for what an operator paused, and 0 for what else could be: a metric that is not there
-// until the first pause cannot be told from a mistyped one.
-func paused(s *queue.Status) map[string]float64 {
-	all := map[string]float64{queue.Intake: 0}
-	for _, l := range s.Lanes {
-		all[l.Name] = 0
-	}
-	for _, p := range s.Paused {
-		all[p.What] = 1
-	}
-	return all
 }
 
 func age(t time.Time) float64 {
