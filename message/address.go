@@ -210,9 +210,9 @@ func (a Address) String() string {
 func quoteLocal(local string) string {
 	var b strings.Builder
 	b.WriteByte('"')
-	for _, r := range local {
+	for i, r := range local {
 		switch {
-		case isControl(r) || r == utf8.RuneError:
+		case isControl(r) || r == utf8.RuneError && !strings.HasPrefix(local[i:], string(utf8.RuneError)):
 			b.WriteByte('?')
 			continue
 		case r == '"' || r == '\\':
