@@ -33,7 +33,8 @@ func TestActsJSON(t *testing.T) {
 		{"pause upstream --reason moving", "reason", "moving"},
 		{"pause intake", "paused", true},
 		{"resume all", "paused", false},
-		{"config check", "ok", true},
+		{"config check", "success", true},
+		{"stats", "success", true},
 	} {
 		if found := c.object(0, strings.Fields(test.args)...); found[test.field] != test.want {
 			t.Errorf("%s: %v", test.args, found)
@@ -55,8 +56,13 @@ func TestConfigCheckJSON(t *testing.T) {
 	var out, errs strings.Builder
 	code := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "SMTP_RELAY_PORT=no"}).
 		Run(t.Context(), []string{"config", "check", "--json"})
-	var r checkResult
-	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || code != ExitConfig || r.OK || errs.String() != "" ||
+	var r struct {
+		checkResult
+		Success bool
+		Code    string
+		Exit    int
+	}
+	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || code != ExitConfig || r.Success || r.Exit != code || r.Code != "config" || errs.String() != "" ||
 		len(r.Errors) != 1 || !strings.Contains(r.Errors[0], "SMTP_RELAY_PORT=no") {
 		t.Errorf("exit status %d, %v: %s%s", code, err, out.String(), errs.String())
 	}
@@ -69,7 +75,7 @@ func TestAlertTestJSON(t *testing.T) {
 	var out, errs strings.Builder
 	code := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "ALERT_WEBHOOK=" + hook.URL}).
 		Run(t.Context(), []string{"alert-test", "--json"})
-	if code != 0 || out.String() != "{\n  \"posted\": true\n}\n" {
+	if code != 0 || out.String() != "{\n  \"success\": true\n}\n" {
 		t.Errorf("exit status %d: %s%s", code, out.String(), errs.String())
 	}
 }
@@ -117,7 +123,7 @@ func TestBackupJSON(t *testing.T) {
 			t.Errorf("restored to %v, held: %v", dir, found["held"])
 		}
 	}
-	if code, out, _ := c.run("", "backup", "-", "--json"); code != ExitUsage || out != "" {
+	if code, out, _ := c.run("", "backup", "-", "--json"); code != ExitUsage || !strings.Contains(out, "\"code\": \"usage\"") {
 		t.Errorf("backup - --json: exit status %d: %q", code, out)
 	}
 }

@@ -30,6 +30,7 @@ Examples:
 
 // Run prints events until it is interrupted, which is success.
 func (c watchCommand) Run(ctx context.Context, p *program) error {
+	p.lines = c.JSON
 	client, _, err := p.running(ctx)
 	if err != nil {
 		return err
