@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/httpapi"
 	"dinkymail/queue"
 )
 
@@ -95,9 +96,9 @@ func TestSendTestJSON(t *testing.T) {
 		var out, errs strings.Builder
 		w := worldOf(nil, &out, &errs, appliance(t, &played{states: []queue.State{test.state}}))
 		code := w.Run(t.Context(), append([]string{"send-test", "--json", "ada@example.org"}, test.args...))
-		var found struct{ ID, Status string }
+		var found httpapi.Entry
 		if err := json.Unmarshal([]byte(out.String()), &found); err != nil || code != test.code || found.ID == "" ||
-			found.Status != test.status {
+			string(found.State) != test.status || len(found.Recipients) != 1 {
 			t.Errorf("%v: exit status %d, %v: %s%s", test, code, err, out.String(), errs.String())
 		}
 	}

@@ -193,9 +193,12 @@ func (c testCommand) Run(ctx context.Context, p *program) error {
 		return &Exit{ExitUnavailable, fmt.Errorf("send the test mail: %w", err)}
 	}
 	if c.JSON {
-		p.result = sent
+		p.result = sent // who may not read the mail's status is told this alone
 	}
 	if c.JSON && !c.Wait {
+		if st, err := client.Status(ctx, sent.ID); err == nil {
+			p.result = st.Entry()
+		}
 		return nil
 	}
 	t := timeline{p: p, start: start, quiet: c.JSON}
@@ -206,7 +209,7 @@ func (c testCommand) Run(ctx context.Context, p *program) error {
 	defer cancel()
 	err = t.follow(ctx, client, sent.ID)
 	if c.JSON && t.known.ID != "" {
-		p.result = t.known
+		p.result = t.known.Entry()
 	}
 	return err
 }

@@ -65,7 +65,7 @@ func (p *program) event(s screen, e queue.Event) string {
 		words = append(words, string(e.ID))
 	}
 	if e.From != "" || e.To != "" {
-		words = append(words, plain(e.From)+" → "+plain(e.To))
+		words = append(words, sender(e.From)+" → "+plain(e.To))
 	}
 	if e.Size > 0 {
 		words = append(words, size(e.Size))
