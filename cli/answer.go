@@ -11,8 +11,8 @@ import (
 	"dinkymail/httpapi"
 )
 
-// outcome begins the object that a command prints with --json: Success is true exactly where the exit status is 0, and
-// the other fields stand there otherwise alone.
+// outcome begins the object that a command prints with --json. Success is true exactly where the
+// exit status is 0; the other fields are there only where it is not.
 type outcome struct {
 	Success bool   `json:"success"`
 	Message string `json:"message,omitempty"` // what standard error says
@@ -60,8 +60,8 @@ func said(err error) bool {
 	return ok && exit.Err == nil
 }
 
-// wantsJSON reports whether a command line asks for JSON, be it right or wrong. A command that is another program has options
-// of its own.
+// wantsJSON reports whether a command line asks for JSON, be it right or wrong. A command that is
+// another program has options of its own.
 func wantsJSON(args []string, parsed *kong.Context) bool {
 	if parsed != nil && parsed.Selected() != nil && parsed.Selected().Passthrough {
 		return false
@@ -77,8 +77,8 @@ func wantsJSON(args []string, parsed *kong.Context) bool {
 	return false
 }
 
-// finish prints the object of a command that was told --json, tells an error on standard error, and returns the exit
-// status.
+// finish prints the object of a command that was told --json, tells an error on standard error, and
+// returns the exit status.
 func (p *program) finish(err error) int {
 	if p.json && (err != nil || p.result != nil) {
 		err = errors.Join(err, p.printResult(outcomeOf(err)))

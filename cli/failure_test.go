@@ -15,7 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// failed runs a command that must fail, and reads the one object that it then prints, as its last line or alone.
+// failed runs a command that must fail, and reads the object that it then prints, alone or last.
 func (c console) failed(stdin string, args ...string) (found outcome, before string) {
 	c.t.Helper()
 	code, out, errs := c.run(stdin, args...)
