@@ -27,7 +27,7 @@ func (p *program) acted(a httpapi.Action, r httpapi.ActionResult, asJSON bool, p
 	var err error
 	switch {
 	case asJSON:
-		err = p.printJSON(r)
+		p.result = r
 	case r.Matched == 0 && len(r.Failed) == 0:
 		_, err = fmt.Fprintln(p.Out, "No message matches; nothing was done.")
 	case r.Done > 0:

@@ -35,9 +35,8 @@ func (c alertTestCommand) Run(ctx context.Context, p *program) error {
 		return &Exit{ExitUnavailable, err}
 	}
 	if c.JSON {
-		return p.printJSON(struct {
-			Posted bool `json:"posted"`
-		}{true})
+		p.result = struct{}{}
+		return nil
 	}
 	_, err = fmt.Fprintln(p.Out, "Posted. If nothing arrives, look at the topic or channel that ALERT_WEBHOOK names.")
 	return err

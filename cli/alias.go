@@ -61,9 +61,9 @@ func (c aliasCommand) Run(p *program) error {
 		}
 	}
 	if c.JSON {
-		if err := p.printJSON(found); err != nil {
-			return err
-		}
+		p.result = struct {
+			Aliases map[string][]message.Address `json:"aliases"`
+		}{found}
 	}
 	if len(none) > 0 {
 		return &Exit{1, fmt.Errorf("no alias: %s", strings.Join(none, ", "))}

@@ -16,7 +16,8 @@ func TestAliasJSON(t *testing.T) {
 	var out, errs strings.Builder
 	w := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "ALIASES_FILE=" + file})
 	code := w.Run(t.Context(), []string{"alias", "--json", "root", "eve"})
-	want := `{"root@example.com":["ada@example.com","bob@example.net"]}`
+	want := `{"success":false,"message":"noalias:eve@example.com","code":"failed","exit":1,` +
+		`"aliases":{"root@example.com":["ada@example.com","bob@example.net"]}}`
 	if got := strings.Join(strings.Fields(out.String()), ""); code != 1 || got != want || errs.String() != "dinkymail: no alias: eve@example.com\n" {
 		t.Errorf("exit status %d: %s\n%s", code, out.String(), errs.String())
 	}

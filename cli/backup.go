@@ -76,7 +76,7 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if c.JSON {
-		err = p.printJSON(summary(c.File, sum))
+		p.result = summary(c.File, sum)
 	} else {
 		_, err = fmt.Fprintf(p.Out, "%s: %s; verified\n", c.File, contents(sum))
 	}

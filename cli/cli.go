@@ -21,8 +21,9 @@
 // done to, and does not exit 0 then.
 //
 // Tables fit a terminal. Where the output is no terminal nothing is cut, nothing is coloured, and the columns stay; NO_COLOR is
-// honoured. With --json a list is one object a line, everything else one indented object: the API's own. What strangers wrote into
-// a mail or a reply is shown without control characters. A password is read from the terminal without echo or from standard input,
+// honoured. With --json a list is one object a line, everything else one indented object: the API's own, with "success", which
+// is true exactly where the exit status is 0. What fails prints an object too, a list as its last line: "success" is false in it,
+// and "message", "code" and "exit" say why. What strangers wrote into a mail or a reply is shown without control characters. A password is read from the terminal without echo or from standard input,
 // never from the command line.
 //
 // # Limits
@@ -102,6 +103,10 @@ type program struct {
 	dotenv string // the settings file that is used
 	quiet  bool   // nothing is printed that the program played would not print
 	local  bool   // no appliance runs, and this process has its queue open
+
+	json   bool // --json was given
+	lines  bool // it gives an object a line, some of which may be printed already
+	result any  // what a command that gives one object has to tell; finish prints it
 }
 
 // disguised reports whether the program was started under the name of another.
@@ -174,11 +179,11 @@ func (w Program) Run(ctx context.Context, args []string) int {
 	if ended { // --help has been printed
 		return status
 	}
+	p := &program{Program: w, given: c.EnvFile, dotenv: w.settingsFile(c.EnvFile), json: wantsJSON(args, parsed)}
 	if err != nil {
-		fmt.Fprintf(w.Err, "dinkymail: %s\n", misused(err))
-		return ExitUsage
+		return p.finish(usage("%s", misused(err)))
 	}
-	return report(w.Err, parsed.Run(&program{Program: w, given: c.EnvFile, dotenv: w.settingsFile(c.EnvFile)}))
+	return p.finish(parsed.Run(p))
 }
 
 // misused says what is wrong with a command line and where help is.
@@ -230,17 +235,12 @@ func report(w io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
-	var exit *Exit
-	if errors.As(err, &exit) && exit.Err == nil { // it has been said
-		return exit.Code
+	if !said(err) {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(w, "dinkymail: %s\n", strings.TrimRight(line, "\r\n"))
+		}
 	}
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(w, "dinkymail: %s\n", strings.TrimRight(line, "\r\n"))
-	}
-	if exit != nil {
-		return exit.Code
-	}
-	return ExitSoftware
+	return exitStatus(err)
 }
 
 // settings loads the settings and tells about mistakes.
@@ -286,9 +286,10 @@ func (versionCommand) Help() string { return "Example:\n\n    dinkymail version"
 // Run prints the version.
 func (c versionCommand) Run(p *program) error {
 	if c.JSON {
-		return p.printJSON(struct {
+		p.result = struct {
 			Version string `json:"version"`
-		}{p.Version})
+		}{p.Version}
+		return nil
 	}
 	_, err := fmt.Fprintln(p.Out, "dinkymail", p.Version)
 	return err

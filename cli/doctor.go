@@ -62,12 +62,23 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	}
 }
 
+// print prints the report, or keeps it with what is wrong as its message.
 func (c doctorCommand) print(p *program, r doctor.Report) error {
 	if !c.JSON {
 		screen := p.screen()
 		return r.Print(p.Out, screen.colors, screen.width)
 	}
-	return p.printJSON(r)
+	var wrong []string
+	for _, f := range r.Findings {
+		if f.Level == doctor.Error {
+			wrong = append(wrong, f.What)
+		}
+	}
+	p.result = struct {
+		doctor.Report
+		Message string `json:"message,omitempty"`
+	}{r, strings.Join(wrong, "\n")}
+	return nil
 }
 
 // send is what send-test does, with its lines given to say.

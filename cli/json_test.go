@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/httpapi"
 	"dinkymail/queue"
 )
 
@@ -33,7 +34,8 @@ func TestActsJSON(t *testing.T) {
 		{"pause upstream --reason moving", "reason", "moving"},
 		{"pause intake", "paused", true},
 		{"resume all", "paused", false},
-		{"config check", "ok", true},
+		{"config check", "success", true},
+		{"stats", "success", true},
 	} {
 		if found := c.object(0, strings.Fields(test.args)...); found[test.field] != test.want {
 			t.Errorf("%s: %v", test.args, found)
@@ -55,8 +57,13 @@ func TestConfigCheckJSON(t *testing.T) {
 	var out, errs strings.Builder
 	code := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "SMTP_RELAY_PORT=no"}).
 		Run(t.Context(), []string{"config", "check", "--json"})
-	var r checkResult
-	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || code != ExitConfig || r.OK || errs.String() != "" ||
+	var r struct {
+		checkResult
+		Success bool
+		Code    string
+		Exit    int
+	}
+	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || code != ExitConfig || r.Success || r.Exit != code || r.Code != "config" || errs.String() != "" ||
 		len(r.Errors) != 1 || !strings.Contains(r.Errors[0], "SMTP_RELAY_PORT=no") {
 		t.Errorf("exit status %d, %v: %s%s", code, err, out.String(), errs.String())
 	}
@@ -69,7 +76,7 @@ func TestAlertTestJSON(t *testing.T) {
 	var out, errs strings.Builder
 	code := worldOf(nil, &out, &errs, []string{"MAIL_DOMAIN=example.com", "ALERT_WEBHOOK=" + hook.URL}).
 		Run(t.Context(), []string{"alert-test", "--json"})
-	if code != 0 || out.String() != "{\n  \"posted\": true\n}\n" {
+	if code != 0 || out.String() != "{\n  \"success\": true\n}\n" {
 		t.Errorf("exit status %d: %s%s", code, out.String(), errs.String())
 	}
 }
@@ -89,9 +96,9 @@ func TestSendTestJSON(t *testing.T) {
 		var out, errs strings.Builder
 		w := worldOf(nil, &out, &errs, appliance(t, &played{states: []queue.State{test.state}}))
 		code := w.Run(t.Context(), append([]string{"send-test", "--json", "ada@example.org"}, test.args...))
-		var found struct{ ID, Status string }
+		var found httpapi.Entry
 		if err := json.Unmarshal([]byte(out.String()), &found); err != nil || code != test.code || found.ID == "" ||
-			found.Status != test.status {
+			string(found.State) != test.status || len(found.Recipients) != 1 {
 			t.Errorf("%v: exit status %d, %v: %s%s", test, code, err, out.String(), errs.String())
 		}
 	}
@@ -117,7 +124,7 @@ func TestBackupJSON(t *testing.T) {
 			t.Errorf("restored to %v, held: %v", dir, found["held"])
 		}
 	}
-	if code, out, _ := c.run("", "backup", "-", "--json"); code != ExitUsage || out != "" {
+	if code, out, _ := c.run("", "backup", "-", "--json"); code != ExitUsage || !strings.Contains(out, "\"code\": \"usage\"") {
 		t.Errorf("backup - --json: exit status %d: %q", code, out)
 	}
 }

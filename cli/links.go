@@ -59,9 +59,7 @@ func (c linksCommand) Run(p *program) error {
 		}
 	}
 	if c.JSON {
-		if err := p.printJSON(results); err != nil {
-			return err
-		}
+		p.result = results
 	}
 	if err := errors.Join(failed...); err != nil {
 		return &Exit{ExitCantCreate, err}

@@ -118,7 +118,7 @@ func (c healthCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	if c.JSON && h.Status != "" { // one that is down says so, too
-		err = errors.Join(err, p.printJSON(h))
+		p.result = h
 	}
 	if err != nil {
 		return &Exit{1, err}
@@ -192,8 +192,14 @@ func (c testCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return &Exit{ExitUnavailable, fmt.Errorf("send the test mail: %w", err)}
 	}
+	if c.JSON {
+		p.result = sent // who may not read the mail's status is told this alone
+	}
 	if c.JSON && !c.Wait {
-		return p.printJSON(sent)
+		if st, err := client.Status(ctx, sent.ID); err == nil {
+			p.result = st.Entry()
+		}
+		return nil
 	}
 	t := timeline{p: p, start: start, quiet: c.JSON}
 	if err := t.print("queued as " + sent.ID); err != nil || !c.Wait {
@@ -203,7 +209,7 @@ func (c testCommand) Run(ctx context.Context, p *program) error {
 	defer cancel()
 	err = t.follow(ctx, client, sent.ID)
 	if c.JSON && t.known.ID != "" {
-		err = errors.Join(p.printJSON(t.known), err)
+		p.result = t.known.Entry()
 	}
 	return err
 }

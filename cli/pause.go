@@ -66,7 +66,8 @@ func (c pauseCommand) Run(ctx context.Context, p *program) error {
 		return refused(err)
 	}
 	if c.JSON {
-		return p.printJSON(pauseResult{c.What, true, c.Reason})
+		p.result = pauseResult{c.What, true, c.Reason}
+		return nil
 	}
 	_, err = fmt.Fprintf(p.Out, "Paused: %s. dinkymail resume %s ends it.\n", what(c.What), c.What)
 	return err
@@ -93,7 +94,8 @@ func (c resumeCommand) Run(ctx context.Context, p *program) error {
 		return refused(err)
 	}
 	if c.JSON {
-		return p.printJSON(pauseResult{What: c.What})
+		p.result = pauseResult{What: c.What}
+		return nil
 	}
 	_, err = fmt.Fprintf(p.Out, "Resumed: %s.\n", what(c.What))
 	return err

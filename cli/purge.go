@@ -49,16 +49,15 @@ func (c purgeCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return refused(err)
 	}
-	quiet := c.JSON && c.Yes
-	if !quiet {
-		if err := p.preview(preview, c.JSON); err != nil {
-			return err
-		}
+	if c.JSON {
+		p.result = preview
+	} else if err := p.preview(preview); err != nil {
+		return err
 	}
 	if preview.Matched == 0 || !c.Yes && !c.confirmed(p, preview) {
 		return failures(a, preview)
 	}
-	a.DryRun = false
+	a.DryRun, p.result = false, nil
 	if len(a.IDs) == 0 {
 		a.Older = max(a.Older, time.Since(seen)) // what came in meanwhile nobody has seen
 	}
@@ -70,10 +69,7 @@ func (c purgeCommand) Run(ctx context.Context, p *program) error {
 }
 
 // preview tells what would be removed.
-func (p *program) preview(r httpapi.ActionResult, asJSON bool) error {
-	if asJSON {
-		return p.printJSON(r)
-	}
+func (p *program) preview(r httpapi.ActionResult) error {
 	if r.Matched == 0 {
 		_, err := fmt.Fprintln(p.Out, "No message matches.")
 		return err
@@ -154,7 +150,7 @@ func (c undoCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return refused(err)
 	}
-	if a.Last && result.Matched == 0 && !c.JSON {
+	if a.Last && result.Matched == 0 {
 		return &Exit{ExitNoInput, errors.New("the trash is empty; there is nothing to bring back")}
 	}
 	return p.acted(a, result, c.JSON, "Brought back", "dinkymail queue lists what waits.")

@@ -35,6 +35,7 @@ const stretch = 500
 
 // Run lists messages.
 func (c queueCommand) Run(ctx context.Context, p *program) error {
+	p.lines = c.JSON
 	client, done, err := p.operator(ctx)
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	if c.JSON {
 		r := summary(c.File, done.Summary)
 		r.DataDir, r.Held = dir, c.Hold
-		err = errors.Join(err, p.printJSON(r))
+		p.result = r
 	} else {
 		fmt.Fprint(p.Out, c.report(dir, done))
 	}

@@ -57,8 +57,15 @@ func (c showCommand) Run(ctx context.Context, p *program) error {
 	for _, r := range s.Effective() {
 		rows = append(rows, r.Setting)
 	}
-	if c.JSON {
-		return errors.Join(p.printJSON(rows), failed)
+	switch {
+	case c.JSON && failed != nil:
+		p.result = struct {
+			Settings []httpapi.Setting `json:"settings"`
+		}{rows}
+		return failed
+	case c.JSON:
+		p.result = rows
+		return nil
 	}
 	if err := printSettings(p.Out, rows, nil); err != nil {
 		return err
@@ -78,7 +85,8 @@ func (c showCommand) ofRunning(p *program, report httpapi.SettingsReport) error 
 		for _, r := range report.Settings {
 			rows = append(rows, row{r, changeOf(report.Changes, r.Name)})
 		}
-		return p.printJSON(rows)
+		p.result = rows
+		return nil
 	}
 	if err := printSettings(p.Out, report.Settings, report.Changes); err != nil {
 		return err
@@ -162,7 +170,10 @@ func (c reloadCommand) Run(ctx context.Context, p *program) error {
 		return refused(err)
 	}
 	if c.JSON {
-		err = p.printJSON(report)
+		p.result = struct {
+			httpapi.SettingsReport
+			Message string `json:"message,omitempty"`
+		}{report, strings.Join(report.Problems, "\n")}
 	} else {
 		err = printReload(p.Out, p.Err, report)
 	}
@@ -229,7 +240,7 @@ type checkCommand struct {
 
 // checkResult is what config check prints with --json.
 type checkResult struct {
-	OK       bool     `json:"ok"`
+	Message  string   `json:"message,omitempty"` // in one text what Errors say, or that there must be no warning
 	Mode     string   `json:"mode"`
 	Upstream string   `json:"upstream"`
 	Errors   []string `json:"errors"`
@@ -258,7 +269,11 @@ func (c checkCommand) Run(p *program) error {
 		err = &Exit{Code: ExitConfig}
 	}
 	if c.JSON {
-		return c.print(p, s, err)
+		p.result = resultOf(s, err)
+		if err != nil {
+			err = &Exit{Code: ExitConfig}
+		}
+		return err
 	}
 	p.warn(s)
 	if exit := new(Exit); errors.As(err, &exit) && exit.Err != nil {
@@ -279,25 +294,25 @@ func (c checkCommand) Run(p *program) error {
 	return errors.Join(printed, err)
 }
 
-// print tells the same as one object. The mistakes are in it, so that nothing more is said of them.
-func (checkCommand) print(p *program, s *config.Settings, wrong error) error {
-	r := checkResult{OK: wrong == nil, Mode: "production", Upstream: s.Upstream(), Errors: []string{},
+// resultOf tells the same as one object. The mistakes are in it, so that nothing more is said of them.
+func resultOf(s *config.Settings, wrong error) checkResult {
+	r := checkResult{Mode: "production", Upstream: s.Upstream(), Errors: []string{},
 		Warnings: append([]string{}, s.Warnings...), Notices: append([]string{}, s.Notices...)}
 	if s.Development {
 		r.Mode = "development"
 	}
-	if wrong == nil {
-		return p.printJSON(r)
+	switch {
+	case wrong == nil:
+		return r
+	case said(wrong):
+		r.Message = "there are warnings, and --strict takes them for mistakes: " + strings.Join(r.Warnings, "\n")
+		return r
 	}
-	if exit := new(Exit); errors.As(wrong, &exit) && exit.Err != nil {
-		for line := range strings.Lines(exit.Err.Error()) {
-			r.Errors = append(r.Errors, strings.TrimRight(line, "\n"))
-		}
+	for line := range strings.Lines(wrong.Error()) {
+		r.Errors = append(r.Errors, strings.TrimRight(line, "\n"))
 	}
-	if err := p.printJSON(r); err != nil {
-		return err
-	}
-	return &Exit{Code: ExitConfig}
+	r.Message = strings.Join(r.Errors, "\n")
+	return r
 }
 
 // warn prints what is worth knowing about settings that work.

@@ -39,7 +39,8 @@ func (c statsCommand) Run(ctx context.Context, p *program) error {
 		st.Started = time.Time{} // what started just now is this command
 	}
 	if c.JSON {
-		return p.printJSON(st)
+		p.result = st
+		return nil
 	}
 	var out strings.Builder
 	p.counts(&out, st)

@@ -46,7 +46,8 @@ func (c verifyCommand) Run(p *program) error {
 		return err
 	}
 	if c.JSON {
-		return p.printJSON(summary(c.File, s))
+		p.result = summary(c.File, s)
+		return nil
 	}
 	_, err = fmt.Fprintf(p.Out, "%s: whole: %s\n%s", c.File, contents(s), lacking(s))
 	return err

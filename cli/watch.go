@@ -30,6 +30,7 @@ Examples:
 
 // Run prints events until it is interrupted, which is success.
 func (c watchCommand) Run(ctx context.Context, p *program) error {
+	p.lines = c.JSON
 	client, _, err := p.running(ctx)
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func (p *program) event(s screen, e queue.Event) string {
 		words = append(words, string(e.ID))
 	}
 	if e.From != "" || e.To != "" {
-		words = append(words, plain(e.From)+" → "+plain(e.To))
+		words = append(words, sender(e.From)+" → "+plain(e.To))
 	}
 	if e.Size > 0 {
 		words = append(words, size(e.Size))

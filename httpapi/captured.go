@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"dinkymail/message"
@@ -21,14 +20,14 @@ const (
 
 // capturedMail is a captured mail in a list.
 type capturedMail struct {
-	ID        queue.ID  `json:"id"`
-	MessageID string    `json:"messageId"`
-	From      string    `json:"from"` // of the envelope, as is To
-	To        string    `json:"to"`
-	Subject   string    `json:"subject"`
-	Accepted  time.Time `json:"accepted"`
-	Size      int64     `json:"size"`
-	Door      string    `json:"door"`
+	Entry
+	capturedFacts
+}
+
+// capturedFacts are what a page shows beside an Entry.
+type capturedFacts struct {
+	To   string `json:"to"` // all recipients, separated by commas
+	Door string `json:"door"`
 }
 
 // capturedList is the answer of GET /captured, newest first. Next is the value of the parameter after for the next page.
@@ -41,7 +40,8 @@ type capturedList struct {
 // capturedFull is the answer of GET /captured/{id}.
 type capturedFull struct {
 	Success bool `json:"success"`
-	capturedMail
+	Detail
+	capturedFacts
 	Headers      []capturedField `json:"headers"`
 	Text         string          `json:"text"`
 	HTML         string          `json:"html"`
@@ -91,7 +91,7 @@ func (s *Server) listCaptured(w http.ResponseWriter, r *http.Request) error {
 	}
 	list := capturedList{Success: true, Messages: make([]capturedMail, 0, len(found))}
 	for i := range found {
-		list.Messages = append(list.Messages, mailOf(&found[i]))
+		list.Messages = append(list.Messages, capturedMail{s.entryOf(&found[i]), factsOf(&found[i])})
 	}
 	if len(found) == limit {
 		list.Next = found[limit-1].ID
@@ -113,6 +113,8 @@ func (s *Server) showCaptured(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	full.Detail = s.detailOf(m)
+	full.HasBody = true
 	if wantsPage(w, r) {
 		return showPage(w, http.StatusOK, "mail", full)
 	}
@@ -176,11 +178,8 @@ func (s *Server) openCaptured(r *http.Request) (*queue.Message, io.ReadSeekClose
 	return &m, body, err
 }
 
-func mailOf(m *queue.Message) capturedMail {
-	return capturedMail{
-		ID: m.ID, MessageID: m.Facts.MessageID, From: m.Envelope.From.String(), To: joined(m.Envelope.To),
-		Subject: m.Facts.Subject, Accepted: m.Accepted, Size: m.Size, Door: m.Origin.Door,
-	}
+func factsOf(m *queue.Message) capturedFacts {
+	return capturedFacts{To: joined(m.Envelope.To), Door: m.Origin.Door}
 }
 
 // readCaptured reads a mail's parts and the beginning of its bytes.
@@ -197,7 +196,7 @@ func readCaptured(m *queue.Message, body io.ReadSeeker) (*capturedFull, error) {
 		return nil, err
 	}
 	full := &capturedFull{
-		Success: true, capturedMail: mailOf(m), Text: parsed.Text, HTML: parsed.HTML, Defects: parsed.Defects,
+		Success: true, capturedFacts: factsOf(m), Text: parsed.Text, HTML: parsed.HTML, Defects: parsed.Defects,
 		Raw: readable(raw), RawTruncated: m.Size > int64(len(raw)),
 		Headers: []capturedField{}, Attachments: []capturedFile{},
 	}

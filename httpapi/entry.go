@@ -10,12 +10,21 @@ import (
 // entryOf is a message as a list shows it.
 func (s *Server) entryOf(m *queue.Message) Entry {
 	e := Entry{
-		ID: m.ID, From: m.Envelope.From.String(), Recipients: make([]Recipient, 0, len(m.Envelope.To)),
+		ID: m.ID, From: m.Envelope.From.String(), Recipients: recipientsOf(m),
 		Subject: m.Facts.Subject, MessageID: m.Facts.MessageID, Size: m.Size, Accepted: m.Accepted,
 		Next: given(m.NextAttempt), Finished: given(m.Finished), Removed: given(m.Removed),
-		Attempts: m.Tries, Lane: s.queue.Lane(m), Held: m.Held,
+		Attempts: m.Tries, Held: m.Held,
+	}
+	if !m.Captured {
+		e.Lane = s.queue.Lane(m)
 	}
 	e.State, e.Reason = s.queue.State(m)
+	return e
+}
+
+// recipientsOf are all recipients of a message, each with the last that was answered for it.
+func recipientsOf(m *queue.Message) []Recipient {
+	all := make([]Recipient, 0, len(m.Envelope.To))
 	for i, to := range m.Envelope.To {
 		one := Recipient{Address: to.Address.String(), Outcome: queue.Deferred.String(), Notify: notifyWords(to.Notify),
 			Origin: to.Original}
@@ -23,9 +32,9 @@ func (s *Server) entryOf(m *queue.Message) Entry {
 			res := m.Results[i]
 			one.Outcome, one.Code, one.Status, one.Text, one.Remote = res.Outcome.String(), res.Code, res.Status, res.Text, res.Remote
 		}
-		e.Recipients = append(e.Recipients, one)
+		all = append(all, one)
 	}
-	return e
+	return all
 }
 
 // detailOf is all that is known of a message but whether its body is there.

@@ -49,6 +49,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 			if !more {
 				return nil
 			}
+			if e.From == "<>" {
+				e.From = "" // as in an Entry
+			}
 			err = lines.Encode(e)
 		case <-tick.C:
 			_, err = out.Write([]byte("\n"))

@@ -6,7 +6,7 @@ import (
 	"dinkymail/queue"
 )
 
-// Entry is a message as a list shows it.
+// Entry is a message, wherever one is shown: whoever tells more of it embeds this and adds fields.
 type Entry struct {
 	ID         queue.ID    `json:"id"`
 	State      queue.State `json:"status"`           // "active" while it is being handed over

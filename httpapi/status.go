@@ -21,8 +21,11 @@ type MessageStatus struct {
 	Reason     string            `json:"reason,omitempty"` // why it is held, or what it waits for
 	Timestamp  time.Time         `json:"timestamp"`        // of the last change
 	Details    StatusDetails     `json:"details"`
-	Recipients []RecipientStatus `json:"recipients"`
+	Recipients []Recipient       `json:"recipients"`
 	Attempts   AttemptStatus     `json:"attempts"`
+	Size       int64             `json:"size"`
+	Accepted   time.Time         `json:"accepted"`
+	Finished   *time.Time        `json:"finished,omitempty"`
 	Tags       []string          `json:"tags,omitempty"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
 }
@@ -34,13 +37,13 @@ type StatusDetails struct {
 	Subject string `json:"subject"`
 }
 
-// RecipientStatus is what became of one recipient, and the last that a next hop said of it.
-type RecipientStatus struct {
-	Address string `json:"address"`
-	Outcome string `json:"outcome"`
-	Code    int    `json:"code,omitempty"`
-	Text    string `json:"text,omitempty"`
-	Remote  string `json:"remote,omitempty"`
+// Entry is the same message as everything but this old address shows it, as far as the answer has it.
+func (st *MessageStatus) Entry() Entry {
+	return Entry{
+		ID: st.ID, State: st.Status, Reason: st.Reason, From: st.Details.From, Recipients: st.Recipients,
+		Subject: st.Details.Subject, MessageID: st.MessageID, Size: st.Size, Accepted: st.Accepted,
+		Next: st.Attempts.Next, Finished: st.Finished, Attempts: st.Attempts.Count,
+	}
 }
 
 // AttemptStatus sums up what was tried. Times that do not exist are left out.
@@ -75,24 +78,14 @@ func (s *Server) statusOf(m *queue.Message) MessageStatus {
 	st := MessageStatus{
 		Success: true, ID: m.ID, MessageID: m.Facts.MessageID, Timestamp: changed(m),
 		Details:    StatusDetails{To: joined(m.Envelope.To), From: m.Envelope.From.String(), Subject: m.Facts.Subject},
-		Recipients: make([]RecipientStatus, 0, len(m.Envelope.To)),
-		Attempts:   AttemptStatus{Count: m.Tries},
-		Tags:       m.Tags, Metadata: m.Metadata,
+		Recipients: recipientsOf(m),
+		Attempts:   AttemptStatus{Count: m.Tries, Next: given(m.NextAttempt)},
+		Size:       m.Size, Accepted: m.Accepted, Finished: given(m.Finished),
+		Tags: m.Tags, Metadata: m.Metadata,
 	}
 	st.Status, st.Reason = s.queue.State(m)
 	if n := len(m.History); n > 0 {
 		st.Attempts.Last = &m.History[n-1].At
-	}
-	if !m.NextAttempt.IsZero() {
-		st.Attempts.Next = &m.NextAttempt
-	}
-	for i, to := range m.Envelope.To {
-		one := RecipientStatus{Address: to.Address.String(), Outcome: queue.Deferred.String()}
-		if i < len(m.Results) {
-			res := m.Results[i]
-			one.Outcome, one.Code, one.Text, one.Remote = res.Outcome.String(), res.Code, res.Text, res.Remote
-		}
-		st.Recipients = append(st.Recipients, one)
 	}
 	return st
 }
