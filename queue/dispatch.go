@@ -219,7 +219,7 @@ func (d *dispatcher) learn(e event) {
 			}
 		}
 		if !d.lane.waits() {
-			d.doubts.same = 0
+			d.doubts.same, d.doubts.shared = 0, false
 		}
 		d.due = d.due || d.lane.doubt != NoPause
 	}

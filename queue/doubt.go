@@ -33,6 +33,7 @@ func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 	case !current:
 	case d.lane.waits():
 		d.doubts.same |= d.doubts.probe
+		d.doubts.shared = d.doubts.shared || d.lane.doubt == NoPause && d.doubts.several()
 		if d.lane.doubt == NoPause {
 			d.lane.pause(s.pause, s.text, now)
 		}
@@ -85,7 +86,7 @@ func (d *dispatcher) taken(e event, now time.Time) {
 		case !after && !s.lenient():
 		case how&^d.doubts.same == 0: // others were told the same, so it was the lane
 			d.tryAgain(s)
-		case now.Sub(s.heard) > freshFor:
+		case now.Sub(s.heard) > freshFor, d.doubts.shared && !s.lenient(): // a limit may have ended meanwhile
 			d.tryAgain(s)
 			d.doubts.strike(s.a.m.ID, busyMost)
 		case !d.convict(s, now):

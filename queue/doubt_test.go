@@ -206,6 +206,32 @@ func TestReplyIsTheLanes(t *testing.T) {
 	}
 }
 
+// Of two that were refused for a limit neither fails for it because the other is taken when the limit has just ended.
+func TestLimitThatEndsFailsNeither(t *testing.T) {
+	for _, after := range []time.Duration{time.Second, 10 * time.Minute, time.Hour, time.Hour + time.Second/2, time.Hour + 2*time.Second, time.Hour + time.Minute} {
+		t.Run(after.String(), func(t *testing.T) {
+			h := &hop{answer: alwaysDoubt(noQuota)}
+			cfg := settings()
+			cfg.Workers = 1
+			bubble(t, h, cfg, func(t *testing.T, g *rig) {
+				if err := g.Pause("upstream", "", "ada"); err != nil {
+					t.Fatal(err)
+				}
+				ids := []queue.ID{g.send(letter(t, "bob@example.net")), g.send(fromTo(t, "eve@example.com", "carol@example.org"))}
+				if err := g.Resume("upstream"); err != nil {
+					t.Fatal(err)
+				}
+				pass(after)
+				h.set(func(h *hop) { h.answer = nil })
+				pass(30 * time.Minute)
+				for _, id := range ids {
+					g.wantState(id, queue.StateDelivered, "")
+				}
+			})
+		})
+	}
+}
+
 // The next probe is from another sender if one waits, else to another domain, however many of the same sender wait.
 func TestProbeIsAnother(t *testing.T) {
 	for _, c := range []struct{ name, from, to string }{

@@ -35,6 +35,7 @@ type doubts struct {
 	list   []*suspect // oldest first, at most maxDoubted
 	same   contrast   // how those differed from them that were told the same
 	probe  contrast   // how the probe differs that is under way
+	shared bool       // several senders were told the same while the lane waits: it was rather the lane
 	looked time.Time  // when one that differs was last looked for
 	good   time.Time  // when a message was last delivered
 	// strikes is how often a message was told that the next hop is busy, or busyMost when others got through after it was refused
@@ -118,6 +119,11 @@ func (d *doubts) differs(m *Message) contrast {
 		}
 	}
 	return c
+}
+
+// several reports whether messages of different senders are in doubt.
+func (d *doubts) several() bool {
+	return slices.ContainsFunc(d.list, func(s *suspect) bool { return s.from() != d.list[0].from() })
 }
 
 func (d *doubts) knows(key string, now time.Time) bool {
