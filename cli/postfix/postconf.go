@@ -58,7 +58,7 @@ func (c *command) postconf(_ context.Context, args []string) error {
 // edited refuses to write settings, which have their own file and names.
 func (*command) edited() error {
 	return fail(1, "the settings are not Postfix's and are not edited by postconf; "+
-		"dinkymail config shows each and where it stands, change it there and restart: systemctl restart dinkymail")
+		"dinkymail config shows each and where it stands, change it there and run: dinkymail reload")
 }
 
 // print prints the parameters named, or all.
