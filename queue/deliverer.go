@@ -12,8 +12,8 @@ type Deliverer interface {
 	// Ready says why nothing can be delivered at all, such as "no upstream configured", or nil. While it is not nil no attempt
 	// is made and all mail waits with that reason. It is cheap and asked often.
 	Ready() error
-	// Deliver makes one attempt and returns one Result per d.To, in order. There is no error: not getting through is a Result.
-	// It ends soon after ctx does.
+	// Deliver makes one attempt and returns one Result per d.To, in order; they are the caller's to
+	// change. There is no error: not getting through is a Result. It ends soon after ctx does.
 	Deliver(ctx context.Context, d Delivery) []Result
 }
 

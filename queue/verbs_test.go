@@ -110,7 +110,7 @@ func slowly(wait time.Duration, results ...queue.Result) *hop {
 		}
 		pass := time.NewTimer(wait)
 		<-pass.C
-		return results
+		return slices.Clone(results)
 	}}
 }
 
