@@ -28,7 +28,7 @@ func (a *Appliance) Vitals() (v Vitals, err error) {
 }
 
 // Metric is the value that GET /metrics gives for name, which includes the labels, such as
-// `dinkymail_queue_messages{state="waiting"}`.
+// `dinkymail_queue_messages{status="waiting"}`.
 func (a *Appliance) Metric(name string) (float64, error) {
 	client := &http.Client{Timeout: replyLimit, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + a.HTTP + "/metrics")

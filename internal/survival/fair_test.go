@@ -110,7 +110,7 @@ func (f *fair) load(from, prefix string, n int) {
 }
 
 func (f *fair) waiting() float64 {
-	n, err := f.a.Metric(`dinkymail_queue_messages{state="waiting"}`)
+	n, err := f.a.Metric(`dinkymail_queue_messages{status="waiting"}`)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -107,7 +107,7 @@ func again(t *testing.T, a *rig.Appliance, want int) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := a.Metric(`dinkymail_queue_messages{state="waiting"}`)
+	n, err := a.Metric(`dinkymail_queue_messages{status="waiting"}`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -186,7 +186,7 @@ func (u *upstream) drain(t *testing.T, a *rig.Appliance) {
 		t.Fatal(err)
 	}
 	if !rig.Settles(4*time.Minute, func() bool {
-		n, err := a.Metric(`dinkymail_queue_messages{state="waiting"}`)
+		n, err := a.Metric(`dinkymail_queue_messages{status="waiting"}`)
 		return err == nil && n == 0
 	}) {
 		t.Fatalf("mail still waits\n%s", a.LogTail())
