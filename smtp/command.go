@@ -51,8 +51,8 @@ func parseCommand(line []byte, loose bool) (command, error) {
 		return command{}, lastWord{errBareLine}
 	}
 	verb, args := string(text), ""
-	if i := bytes.IndexAny(text, parting); i >= 0 {
-		verb, args = string(text[:i]), string(text[i+1:])
+	if i := strings.IndexAny(verb, parting); i >= 0 {
+		verb, args = verb[:i], verb[i+1:]
 	}
 	return command{verb: strings.ToUpper(verb), args: strings.Trim(args, blanks)}, nil
 }
