@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	netsmtp "net/smtp"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,6 +90,16 @@ func TestReloadReachesEveryPart(t *testing.T) {
 	}
 	hop.Wait(12, soon)
 
+	about := filepath.Join(dir, "data", "submit", "about.json") // written every two seconds
+	for end := time.Now().Add(soon); ; <-tick.C {
+		text, err := os.ReadFile(about)
+		if err == nil && strings.Contains(string(text), `"maxMessageBytes":1048576`) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("sendmail is told %s, %v", text, err)
+		}
+	}
 	env("ALLOWED_HOSTS=new.example", "SMTP_RELAY_CONNECTIONS=2")
 	reload()
 	if page := a.metrics(); !strings.Contains(page, `dinkymail_certificate_end_seconds{whose="upstream"}`) {
