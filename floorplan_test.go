@@ -40,6 +40,7 @@ var floorplan = map[string]storey{
 	"cli/postfix":       roof,
 	"cli/exim":          roof,
 	"queue/boltstore":   room,
+	"queue/journal":     ground,
 	"queue/queuetest":   room,
 	"internal/disk":     ground,
 	"internal/dnstest":  ground,

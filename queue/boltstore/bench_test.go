@@ -25,7 +25,7 @@ func benchMessage() queue.Message {
 // append of the same size and one sync.
 func BenchmarkPut(b *testing.B) {
 	b.Run("disk", func(b *testing.B) {
-		f, err := osDisk{}.open(b.TempDir()+"/f", os.O_RDWR|os.O_CREATE)
+		f, err := osDisk{}.Open(b.TempDir()+"/f", os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func BenchmarkFull(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(float64(s.held.size)/1e6, "MB")
+		b.ReportMetric(float64(s.held.Size)/1e6, "MB")
 	})
 	b.Run(fmt.Sprint("anew-", n), func(b *testing.B) {
 		for range b.N {

@@ -7,9 +7,9 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"sync"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // Body implements queue.Store. A body of at most Config.LargeBytes is checked before Body returns; a larger one while it is
@@ -24,14 +24,19 @@ func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
 		var body io.ReadSeekCloser
 		switch at.body.where {
 		case inSegment:
-			if memory := s.warm.take(id); memory != nil {
+			if memory := s.bodies.warm.take(id); memory != nil {
 				return newWarmBody(memory), nil
 			}
-			if body, err = s.smallBody(at.body); err == nil {
+			var b []byte
+			if b, err = s.segmentBytes(at.body); err == nil {
+				body = smallBody{bytes.NewReader(b)}
 				s.whole(id)
 			}
 		case inLarge:
-			body, err = s.largeBody(id, at.body)
+			var large *largeBody
+			if large, err = s.bodies.open(id, at.body); err == nil {
+				body = &watched{large, s, id}
+			}
 		default:
 			return nil, queue.ErrNotFound
 		}
@@ -52,39 +57,14 @@ type smallBody struct{ *bytes.Reader }
 
 func (smallBody) Close() error { return nil }
 
-func (s *Store) smallBody(l location) (io.ReadSeekCloser, error) {
-	b, err := s.segmentBytes(l)
-	if err != nil {
-		return nil, err
-	}
-	return smallBody{bytes.NewReader(b)}, nil
-}
-
 // segmentBytes reads and checks a body in a segment.
 func (s *Store) segmentBytes(l location) ([]byte, error) {
-	path := s.segmentPath(l.seg)
-	b := make([]byte, l.n)
-	err := s.files.use(l.seg, func(f file) error {
-		_, err := f.ReadAt(b, l.off)
-		return err
-	})
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("%w: %s is missing; put it back if you have it", ErrDamaged, path)
-	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%w: %s is cut off before %d; put it back if you have it whole", ErrDamaged, path, l.off+l.n)
-	case err != nil:
-		return nil, err
-	case checksum(b) != l.crc:
-		return nil, fmt.Errorf("%w: bytes %d to %d of %s are not what was written; check the disk",
-			ErrDamaged, l.off, l.off+l.n, path)
-	}
-	return b, nil
+	return s.journal.Body(journal.Position{Segment: l.seg, Offset: l.off}, l.n, l.crc)
 }
 
 // largeBody reads a file and sums it up while somebody reads it through.
 type largeBody struct {
-	f    file
+	f    journal.File
 	path string
 	want location
 	off  int64
@@ -92,9 +72,10 @@ type largeBody struct {
 	upTo int64 // sum is of the bytes before; reading elsewhere stops the summing
 }
 
-func (s *Store) largeBody(id queue.ID, l location) (io.ReadSeekCloser, error) {
-	path := s.largePath(id)
-	f, err := s.cfg.disk.open(path, os.O_RDONLY)
+// open opens a body that is in a file of its own.
+func (b *bodies) open(id queue.ID, l location) (*largeBody, error) {
+	path := b.path(id)
+	f, err := b.home.disk.Open(path, os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s is missing; put it back if you have it", ErrDamaged, path)
 	}
@@ -105,7 +86,7 @@ func (s *Store) largeBody(id queue.ID, l location) (io.ReadSeekCloser, error) {
 		return nil, errors.Join(fmt.Errorf("%w: %s has %d bytes instead of %d; put it back if you have it whole",
 			ErrDamaged, path, size, l.n), err, f.Close())
 	}
-	return &watched{&largeBody{f: f, path: path, want: l}, s, id}, nil
+	return &largeBody{f: f, path: path, want: l}, nil
 }
 
 func (b *largeBody) Read(p []byte) (int, error) {
@@ -144,71 +125,3 @@ func (b *largeBody) Seek(offset int64, whence int) (int64, error) {
 }
 
 func (b *largeBody) Close() error { return b.f.Close() }
-
-// maxOpen is how many segments are kept open for reading.
-const maxOpen = 32
-
-// files are the segments open for reading.
-type files struct {
-	s    *Store
-	mu   sync.Mutex
-	open map[uint32]*shared
-}
-
-// shared is closed when nobody uses it any more.
-type shared struct {
-	file
-	users int
-}
-
-// use lends the segment to f, opening it if need be.
-func (x *files) use(n uint32, f func(file) error) error {
-	x.mu.Lock()
-	sh := x.open[n]
-	if sh == nil {
-		opened, err := x.s.cfg.disk.open(x.s.segmentPath(n), os.O_RDONLY)
-		if err != nil {
-			x.mu.Unlock()
-			return err
-		}
-		for other := range x.open {
-			if len(x.open) < maxOpen {
-				break
-			}
-			x.forget(other)
-		}
-		sh = &shared{file: opened, users: 1} // one user is the map
-		x.open[n] = sh
-	}
-	sh.users++
-	x.mu.Unlock()
-	err := f(sh)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return errors.Join(err, x.leave(sh))
-}
-
-func (x *files) leave(sh *shared) error {
-	if sh.users--; sh.users == 0 {
-		return sh.Close()
-	}
-	return nil
-}
-
-// forget takes a segment out of the map. It is called with mu held.
-func (x *files) forget(n uint32) {
-	if sh := x.open[n]; sh != nil {
-		delete(x.open, n)
-		if err := x.leave(sh); err != nil {
-			x.s.log.Warn("segment not closed cleanly", "path", x.s.segmentPath(n), "err", err)
-		}
-	}
-}
-
-func (x *files) close() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for n := range x.open {
-		x.forget(n)
-	}
-}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dinkymail/queue/journal"
 )
 
 // While no checkpoint can be written, dead segments stay and nothing else suffers; once there is space they go.
@@ -15,7 +17,7 @@ func TestCheckpointNeedsSpace(t *testing.T) {
 		dir, d := t.TempDir(), &sickDisk{}
 		cfg := Config{SegmentBytes: 16 << 10, FlushDelay: time.Second, disk: d}
 		s := open(t, dir, cfg)
-		d.sicken(on(syscall.ENOSPC, checkpointExt, "write"))
+		d.sicken(on(syscall.ENOSPC, journal.CheckpointExt, "write"))
 		settleMany := func() {
 			t.Helper()
 			for range 60 {
@@ -58,7 +60,7 @@ func TestCheckpointOnFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		s.reserve.release()
+		s.journal.Reserve.Release()
 		pass(2 * time.Second)
 		synctest.Wait()
 		for range 2 { // compacted, then deleted
@@ -89,7 +91,7 @@ func TestCheckpointOnFullDisk(t *testing.T) {
 func TestOlderStoreOnFullDisk(t *testing.T) {
 	dir, d := t.TempDir(), &sickDisk{}
 	unpack(t, filepath.Join("testdata", "store-2-compacted.tar.gz"), dir)
-	d.sicken(on(syscall.ENOSPC, checkpointExt, "write"))
+	d.sicken(on(syscall.ENOSPC, journal.CheckpointExt, "write"))
 	s := open(t, dir, Config{disk: d})
 	want := holds(t, s)
 	shut(t, s)

@@ -3,19 +3,11 @@ package boltstore
 import (
 	"errors"
 	"maps"
-	"os"
 	"time"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
-
-// sealed begins to count a new segment.
-func (s *Store) sealed(n uint32, off int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pos = position{seg: n, off: off}
-	signal(s.dirty) // once the index is here, the segments before may go
-}
 
 // tidy deletes the segments of which nothing is needed, after writing a checkpoint if many wait for one.
 func (s *Store) tidy() {
@@ -31,8 +23,8 @@ func (s *Store) tidy() {
 		return
 	}
 	if s.checkpointDue(&has, dead) {
-		if err := s.writeCheckpoint(s.reserve.tight.Load()); err != nil && !errors.Is(err, queue.ErrClosed) {
-			s.held.failed = time.Now()
+		if err := s.writeCheckpoint(s.journal.Reserve.Tight()); err != nil && !errors.Is(err, queue.ErrClosed) {
+			s.failed = time.Now()
 			s.log.Warn("checkpoint not written: segments stay for longer", "path", s.dir, "err", err)
 		}
 	}
@@ -41,7 +33,7 @@ func (s *Store) tidy() {
 
 // dead are the segments with no body that is needed, of those that the index is beyond, and how large they are.
 func (s *Store) dead(has *snapshot) (map[uint32]int64, error) {
-	numbers, err := s.segmentNumbers()
+	numbers, err := s.journal.Numbers()
 	if err != nil {
 		return nil, err
 	}
@@ -50,43 +42,38 @@ func (s *Store) dead(has *snapshot) (map[uint32]int64, error) {
 		if n >= has.to.Seg || has.live[n] != 0 {
 			continue
 		}
-		st, err := os.Stat(s.segmentPath(n))
-		if err != nil {
+		if dead[n], err = s.journal.FileSize(n); err != nil {
 			return nil, err
 		}
-		dead[n] = st.Size()
 	}
 	return dead, nil
 }
 
 // checkpointDue reports whether the segments that only wait for a checkpoint are worth one. On a full disk any is.
 func (s *Store) checkpointDue(has *snapshot, dead map[uint32]int64) bool {
-	if time.Since(s.held.failed) < checkpointPause {
+	if time.Since(s.failed) < checkpointPause {
 		return false
 	}
 	waiting := int64(0)
 	for n, size := range dead {
-		if n >= s.held.number {
+		if n >= s.held.Number {
 			waiting += size
 		}
 	}
-	if s.reserve.tight.Load() {
+	if s.journal.Reserve.Tight() {
 		return waiting > 0
 	}
-	return s.bare && has.to.Seg > 0 || waiting >= max(s.cfg.SegmentBytes, s.held.size)
+	return s.bare && has.to.Seg > 0 || waiting >= max(s.cfg.SegmentBytes, s.held.Size)
 }
 
 // dropSegments deletes those of the dead segments whose records are in the checkpoint.
 func (s *Store) dropSegments(dead map[uint32]int64) {
 	for n := range dead {
-		if n >= s.held.number {
+		if n >= s.held.Number {
 			continue
 		}
-		s.files.mu.Lock()
-		s.files.forget(n)
-		s.files.mu.Unlock()
-		if err := os.Remove(s.segmentPath(n)); err != nil {
-			s.log.Warn("segment not deleted", "path", s.segmentPath(n), "err", err)
+		if err := s.journal.Remove(n); err != nil {
+			s.log.Warn("segment not deleted", "path", s.journal.Path(n), "err", err)
 		}
 	}
 }
@@ -108,7 +95,7 @@ func (s *Store) runCompact() {
 		err := s.compact(n)
 		done[n] = err == nil
 		if err != nil && !errors.Is(err, queue.ErrClosed) && !errors.Is(err, queue.ErrNoSpace) {
-			s.log.Warn("segment not compacted", "path", s.segmentPath(n), "err", err)
+			s.log.Warn("segment not compacted", "path", s.journal.Path(n), "err", err)
 		}
 	}
 }
@@ -119,18 +106,18 @@ const mostlyDead = 0.25
 // sparsest finds the closed segment of which the smallest share is needed, if that is little.
 func (s *Store) sparsest(done map[uint32]bool) (uint32, bool) {
 	s.mu.Lock()
-	live, at := maps.Clone(s.live), s.pos.seg
+	live, at := maps.Clone(s.live), s.pos.Segment
 	if s.flush != nil {
 		at = min(at, s.flushing.to.Seg)
 	}
 	s.mu.Unlock()
 	best, share := uint32(0), mostlyDead
 	for n, bytes := range live {
-		st, err := os.Stat(s.segmentPath(n))
+		size, err := s.journal.FileSize(n)
 		if n >= at || done[n] || err != nil {
 			continue
 		}
-		if is := float64(bytes) / float64(st.Size()); is < share {
+		if is := float64(bytes) / float64(size); is < share {
 			best, share = n, is
 		}
 	}
@@ -139,29 +126,14 @@ func (s *Store) sparsest(done map[uint32]bool) (uint32, bool) {
 
 // compact writes what lives in a segment to the end of the journal. The segment is deleted after the next flush.
 func (s *Store) compact(n uint32) error {
-	return s.files.use(n, func(f file) error {
-		r, err := newReader(f, n, s.salt)
-		if err != nil {
-			return err
+	m := move{s: s}
+	err := s.journal.Scan(n, &journal.Scan{Record: func(_ *journal.Reader, off int64, h journal.Head, _ []byte) error {
+		if !format.Kinds[h.Kind].Inline {
+			return nil
 		}
-		m := move{s: s}
-		for off, more := int64(segmentHead), true; more; {
-			h, _, err := r.head(off)
-			switch {
-			case errors.Is(err, errNoRecord):
-				if off, more, err = r.next(off + alignment); err == nil {
-					continue
-				}
-			case err == nil && h.kind.inline():
-				err = m.add(location{where: inSegment, seg: n, off: off + recordHead + int64(h.meta), n: h.body, crc: h.crc}, h.id)
-			}
-			if err != nil {
-				return errors.Join(err, m.flush())
-			}
-			off += h.size()
-		}
-		return m.flush()
-	})
+		return m.add(location{where: inSegment, seg: n, off: h.BodyAt(off), n: h.Body, crc: h.Sum}, queue.ID(h.ID))
+	}})
+	return errors.Join(err, m.flush())
 }
 
 // move gathers bodies that are written together. Their messages are locked until then.
@@ -197,7 +169,9 @@ func (m *move) add(from location, id queue.ID) error {
 		}
 		return err
 	}
-	m.changes = append(m.changes, &change{kind: kindMove, id: id, was: at, now: at, body: body, crc: from.crc})
+	c := newChange(kindMove, id, at, at)
+	c.Body, c.Sum = body, from.crc
+	m.changes = append(m.changes, c)
 	if m.bytes += len(body); m.bytes < moveBytes {
 		return nil
 	}
@@ -208,9 +182,9 @@ func (m *move) flush() error {
 	if len(m.changes) == 0 {
 		return nil
 	}
-	err := m.s.journal.submit(m.changes...)
+	err := m.s.submit(m.changes...)
 	for _, c := range m.changes {
-		m.s.unlockID(c.id)
+		m.s.unlockID(c.id())
 	}
 	m.changes, m.bytes = nil, 0
 	return err

@@ -8,13 +8,23 @@ import (
 	"strings"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
-func (s *Store) damagedPath(name string) string { return filepath.Join(s.dir, "damaged", name) }
+// damage is what could not be read, and was set aside or is named in the directory damaged. It is guarded by Store.mu.
+type damage struct {
+	home    *directory
+	damaged int               // set aside, and not yet cleared away
+	harm    map[queue.ID]bool // messages whose body was found damaged
+}
+
+func newDamage(home *directory) damage { return damage{home: home, harm: make(map[queue.ID]bool)} }
+
+func (d *directory) damagedPath(name string) string { return filepath.Join(d.dir, "damaged", name) }
 
 // keepDamaged writes bytes to the directory for what cannot be read. They may be the last of it, so they survive power loss.
-func (s *Store) keepDamaged(name string, b []byte) error {
-	f, err := os.OpenFile(s.damagedPath(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+func (d *directory) keepDamaged(name string, b []byte) error {
+	f, err := os.OpenFile(d.damagedPath(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -22,7 +32,7 @@ func (s *Store) keepDamaged(name string, b []byte) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return s.cfg.disk.syncDir(filepath.Dir(f.Name()))
+	return d.disk.SyncDir(filepath.Dir(f.Name()))
 }
 
 // unreadable sets a record of the index aside, with its body if that can be found, and takes it out of the index.
@@ -40,8 +50,8 @@ func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 		if b, lost := s.segmentBytes(at.body); lost == nil {
 			err = errors.Join(err, s.keepDamaged(body, b))
 		}
-	} else if _, lost := os.Stat(s.largePath(id)); lost == nil {
-		err = errors.Join(err, os.Link(s.largePath(id), s.damagedPath(body)))
+	} else if _, lost := os.Stat(s.bodies.path(id)); lost == nil {
+		err = errors.Join(err, os.Link(s.bodies.path(id), s.damagedPath(body)))
 	}
 	if err != nil {
 		s.log.Error("damaged record not set aside", "id", id, "path", path, "err", err)
@@ -51,8 +61,7 @@ func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 		at.key = l.state.now.key
 	}
 	s.fresh[id] = &state{base: at}
-	s.count.add(at, -1)
-	s.use(at.body, -1)
+	s.totals.move(at, place{})
 	s.claims.changed(id, place{})
 	s.oldest.changed(id, at, place{})
 	s.damaged++
@@ -63,31 +72,31 @@ func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 }
 
 // orphan sets a body of the journal aside whose message is not known.
-func (s *Store) orphan(r *reader, off int64, h entryHead) error {
-	b, err := r.bytes(off+recordHead+int64(h.meta), h.body)
+func (s *Store) orphan(r *journal.Reader, off int64, h journal.Head) error {
+	b, err := r.Bytes(h.BodyAt(off), h.Body)
 	if err != nil {
 		return err
 	}
-	if err := s.keepDamaged(string(h.id)+".eml", b); err != nil {
+	if err := s.keepDamaged(h.ID+".eml", b); err != nil {
 		return s.cannotWrite(err)
 	}
 	s.damaged++
 	return nil
 }
 
-// countDamaged counts what was set aside and not yet cleared away.
-func (s *Store) countDamaged() error {
-	names, err := os.ReadDir(filepath.Join(s.dir, "damaged"))
+// recall counts what was set aside before, and learns which bodies could not be read.
+func (d *damage) recall() error {
+	names, err := os.ReadDir(d.home.path("damaged"))
 	if err != nil {
 		return fmt.Errorf("read what was set aside: %w", err)
 	}
-	s.recallHarm(names)
+	d.recallHarm(names)
 	records := make(map[string]bool)
 	for _, e := range names { // ID.eml comes before ID.record
 		switch name, ext := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())), filepath.Ext(e.Name()); ext {
 		case ".record", ".eml":
 			if !records[name] {
-				s.damaged++
+				d.damaged++
 			}
 			records[name] = true
 		}

@@ -16,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // noFlush keeps everything in the journal, so that a store let go without Close must be played back.
@@ -72,7 +73,7 @@ func TestTornTail(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, noFlush)
 			first := mustKeep(t, s, "first")
-			last := s.journal.end
+			last := s.pos.Offset
 			mustKeep(t, s, strings.Repeat("torn", 1000))
 			crash(t, s)
 			path, b := journalOf(t, dir)
@@ -104,8 +105,8 @@ func TestGarbledMiddle(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, noFlush)
 			first := mustKeep(t, s, "first")
-			from := s.journal.end
-			forged := appendRecord(nil, entryHead{kind: kindRemove, id: first}, 1, 4711, nil, nil)
+			from := s.pos.Offset
+			forged := format.AppendRecord(nil, 1, 4711, 0, &journal.Entry{Kind: kindRemove, ID: string(first)})
 			lost := mustKeep(t, s, strings.Repeat(string(forged), 20))
 			third := mustKeep(t, s, "third")
 			fourth := mustKeep(t, s, "fourth")

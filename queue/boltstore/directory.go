@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,31 +12,42 @@ import (
 	"syscall"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
+
+// directory is where the store is.
+type directory struct {
+	dir  string
+	disk disk
+	log  *slog.Logger
+	lock *os.File // held while a process uses it
+}
+
+func (d *directory) path(name string) string { return filepath.Join(d.dir, name) }
 
 // makeDirs makes the directories that are missing. Their names survive power loss before anything is written to them, also when a
 // process before this one made them and was cut off.
-func (s *Store) makeDirs() error {
-	dir, err := filepath.Abs(s.dir)
+func (d *directory) makeDirs() error {
+	dir, err := filepath.Abs(d.dir)
 	if err != nil {
 		return err
 	}
 	made := missingDirs(dir)
-	for _, d := range []string{"", "segments", "large", "damaged"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+	for _, sub := range []string{"", "segments", "large", "damaged"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return err
 		}
 	}
-	for _, d := range []string{"segments", "large", "damaged", ""} {
-		if err := s.cfg.disk.syncDir(filepath.Join(dir, d)); err != nil {
+	for _, sub := range []string{"segments", "large", "damaged", ""} {
+		if err := d.disk.SyncDir(filepath.Join(dir, sub)); err != nil {
 			return err
 		}
 	}
 	if len(made) == 0 { // whoever made it may not let us read the directory it is in
-		_ = s.cfg.disk.syncDir(filepath.Dir(dir))
+		_ = d.disk.SyncDir(filepath.Dir(dir))
 	}
-	for _, d := range made {
-		if err := s.cfg.disk.syncDir(filepath.Dir(d)); err != nil && !errors.Is(err, fs.ErrPermission) {
+	for _, sub := range made {
+		if err := d.disk.SyncDir(filepath.Dir(sub)); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 	}
@@ -52,44 +64,44 @@ func missingDirs(dir string) (missing []string) {
 	}
 }
 
-func (s *Store) cannotWrite(err error) error {
+func (d *directory) cannotWrite(err error) error {
 	switch {
-	case noSpace(err), errors.Is(err, queue.ErrNoSpace):
-		return fmt.Errorf("no space left for the queue in %s: %w; free space on this disk", s.dir, err)
+	case journal.NoSpace(err), errors.Is(err, queue.ErrNoSpace):
+		return fmt.Errorf("no space left for the queue in %s: %w; free space on this disk", d.dir, err)
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("cannot write the queue in %s: %w; the kernel's log (dmesg) tells why, check that disk and mount it for writing again",
-			s.dir, err)
+			d.dir, err)
 	}
 	return fmt.Errorf("cannot write the queue in %s: %w; set DATA_DIR to a directory that the user we run as (uid %d) may write",
-		s.dir, err, os.Getuid())
+		d.dir, err, os.Getuid())
 }
 
 // takeLock keeps a second process out.
-func (s *Store) takeLock() error {
-	path := filepath.Join(s.dir, "lock")
+func (d *directory) takeLock() error {
+	path := d.path("lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return s.cannotWrite(err)
+		return d.cannotWrite(err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		owner, _ := os.ReadFile(path) // only for the sentence
-		return errors.Join(s.inUse(strings.TrimSpace(string(owner))), f.Close())
+		return errors.Join(d.inUse(strings.TrimSpace(string(owner))), f.Close())
 	}
-	s.lock = f
+	d.lock = f
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
 	if err := f.Truncate(0); err != nil {
-		return s.cannotWrite(err)
+		return d.cannotWrite(err)
 	}
-	if _, err := f.WriteAt(pid, 0); err != nil && !noSpace(err) {
-		return s.cannotWrite(err)
+	if _, err := f.WriteAt(pid, 0); err != nil && !journal.NoSpace(err) {
+		return d.cannotWrite(err)
 	}
 	return nil
 }
 
-func (s *Store) inUse(pid string) error {
+func (d *directory) inUse(pid string) error {
 	if pid == "" {
 		pid = "unknown"
 	}
 	return fmt.Errorf("%w: another dinkymail is using %s (pid %s); stop it, or set DATA_DIR to a directory of this one's own",
-		ErrInUse, s.dir, pid)
+		ErrInUse, d.dir, pid)
 }

@@ -47,7 +47,7 @@ func (s *Store) expireThese(t *terms, ids []queue.ID, lock func(queue.ID) bool) 
 		defer s.unlockID(id)
 		at, err := s.locate(id)
 		if err == nil && t.over(at) {
-			changes = append(changes, &change{kind: kindRemove, id: id, was: at})
+			changes = append(changes, newChange(kindRemove, id, at, place{}))
 		} else if err != nil && !errors.Is(err, queue.ErrNotFound) && !errors.Is(err, ErrDamaged) {
 			return 0, nil, err
 		}
@@ -55,11 +55,11 @@ func (s *Store) expireThese(t *terms, ids []queue.ID, lock func(queue.ID) bool) 
 	if len(changes) == 0 {
 		return 0, busy, nil
 	}
-	if err := s.journal.submit(changes...); err != nil {
+	if err := s.submit(changes...); err != nil {
 		return 0, nil, err
 	}
 	for _, c := range changes {
-		s.dropLarge(c)
+		s.bodies.drop(c)
 	}
 	return len(changes), busy, nil
 }
@@ -130,14 +130,4 @@ func (s *Store) pendingExpired(t *terms, limit int) (ids []queue.ID, shadowed ma
 		}
 	}
 	return ids, shadowed, nil
-}
-
-func (s *Store) tryLockID(id queue.ID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, taken := s.busy[id]; taken {
-		return false
-	}
-	s.busy[id] = nil
-	return true
 }

@@ -10,11 +10,13 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 	"dinkymail/queue/queuetest"
 )
 
@@ -35,22 +37,22 @@ func (d *sickDisk) check(op, path string) error {
 	return nil
 }
 
-func (d *sickDisk) open(path string, flag int) (file, error) {
+func (d *sickDisk) Open(path string, flag int) (journal.File, error) {
 	if err := d.check("open", path); err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	f, err := d.osDisk.open(path, flag)
+	f, err := d.osDisk.Open(path, flag)
 	if err != nil {
 		return nil, err
 	}
 	return sickFile{f, d, path}, nil
 }
 
-func (d *sickDisk) rename(from, to string) error {
+func (d *sickDisk) Rename(from, to string) error {
 	if err := d.check("rename", to); err != nil {
 		return err
 	}
-	return d.osDisk.rename(from, to)
+	return d.osDisk.Rename(from, to)
 }
 
 func (d *sickDisk) commit(tx *bolt.Tx) error {
@@ -61,31 +63,31 @@ func (d *sickDisk) commit(tx *bolt.Tx) error {
 }
 
 type sickFile struct {
-	file
+	journal.File
 	d    *sickDisk
 	path string
 }
 
 func (f sickFile) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.d.check("write", f.path); err != nil {
-		n, _ := f.file.WriteAt(b[:len(b)/2], off)
+		n, _ := f.File.WriteAt(b[:len(b)/2], off)
 		return n, &os.PathError{Op: "write", Path: f.path, Err: err}
 	}
-	return f.file.WriteAt(b, off)
+	return f.File.WriteAt(b, off)
 }
 
 func (f sickFile) Sync() error {
 	if err := f.d.check("sync", f.path); err != nil {
 		return &os.PathError{Op: "sync", Path: f.path, Err: err}
 	}
-	return f.file.Sync()
+	return f.File.Sync()
 }
 
 func (f sickFile) Truncate(n int64) error {
 	if err := f.d.check("truncate", f.path); err != nil {
 		return &os.PathError{Op: "truncate", Path: f.path, Err: err}
 	}
-	return f.file.Truncate(n)
+	return f.File.Truncate(n)
 }
 
 // on fails the named operations on paths that contain part.
@@ -143,50 +145,50 @@ func TestDiskFull(t *testing.T) {
 		{"/large/", "rename", large},
 	} {
 		t.Run(filepath.Base(c.part)+"-"+c.op, func(t *testing.T) {
-			dir, d := t.TempDir(), &sickDisk{}
-			s := open(t, dir, Config{disk: d})
-			before := mustKeep(t, s, "before")
-			other := mustKeep(t, s, "other")
-			reserve := filepath.Join(dir, "reserve")
-			d.sicken(func(op, path string) error {
-				_, err := os.Stat(reserve)
-				if err == nil || c.part == "/large/" { // the reserve leaves room for little once it is given up
-					return on(syscall.ENOSPC, c.part, c.op)(op, path)
+			synctest.Test(t, func(t *testing.T) {
+				dir, d := t.TempDir(), &sickDisk{}
+				s := open(t, dir, Config{disk: d})
+				before := mustKeep(t, s, "before")
+				other := mustKeep(t, s, "other")
+				reserve := filepath.Join(dir, "reserve")
+				d.sicken(func(op, path string) error {
+					_, err := os.Stat(reserve)
+					if err == nil || c.part == "/large/" { // the reserve leaves room for little once it is given up
+						return on(syscall.ENOSPC, c.part, c.op)(op, path)
+					}
+					return nil
+				})
+				id, err := keep(s, c.text)
+				if !errors.Is(err, queue.ErrNoSpace) {
+					t.Fatalf("Put: got %v, want ErrNoSpace", err)
 				}
-				return nil
+				if _, err := s.Get(id); !errors.Is(err, queue.ErrNotFound) {
+					t.Fatalf("Get of what was refused: %v", err)
+				}
+				if _, err := s.Update(before, done); err != nil {
+					t.Fatalf("a result is not recorded: %v", err)
+				}
+				d.heal()
+				pass(time.Second)
+				after := mustKeep(t, s, "after")
+				if err := s.Check(); err != nil {
+					t.Fatalf("Check: %v", err)
+				}
+				shut(t, s)
+				s = open(t, dir, Config{})
+				defer shut(t, s)
+				mustRead(t, s, other, "other")
+				mustRead(t, s, after, "after")
+				if m, err := s.Get(before); err != nil || m.Finished.IsZero() {
+					t.Fatalf("recorded result: %+v, %v", m, err)
+				}
+				if names, _ := os.ReadDir(filepath.Join(dir, "large")); len(names) != 0 {
+					t.Fatalf("left in large: %v", names)
+				}
+				if st := s.Stats(); st.Waiting != 2 || st.Finished != 1 || st.Damaged != 0 {
+					t.Fatalf("stats %+v", st)
+				}
 			})
-			id, err := keep(s, c.text)
-			if !errors.Is(err, queue.ErrNoSpace) {
-				t.Fatalf("Put: got %v, want ErrNoSpace", err)
-			}
-			if _, err := s.Get(id); !errors.Is(err, queue.ErrNotFound) {
-				t.Fatalf("Get of what was refused: %v", err)
-			}
-			if _, err := s.Update(before, done); err != nil {
-				t.Fatalf("a result is not recorded: %v", err)
-			}
-			d.heal()
-			s.reserve.mu.Lock()
-			s.reserve.tried = time.Time{} // a second has passed
-			s.reserve.mu.Unlock()
-			after := mustKeep(t, s, "after")
-			if err := s.Check(); err != nil {
-				t.Fatalf("Check: %v", err)
-			}
-			shut(t, s)
-			s = open(t, dir, Config{})
-			defer shut(t, s)
-			mustRead(t, s, other, "other")
-			mustRead(t, s, after, "after")
-			if m, err := s.Get(before); err != nil || m.Finished.IsZero() {
-				t.Fatalf("recorded result: %+v, %v", m, err)
-			}
-			if names, _ := os.ReadDir(filepath.Join(dir, "large")); len(names) != 0 {
-				t.Fatalf("left in large: %v", names)
-			}
-			if st := s.Stats(); st.Waiting != 2 || st.Finished != 1 || st.Damaged != 0 {
-				t.Fatalf("stats %+v", st)
-			}
 		})
 	}
 }
@@ -212,7 +214,9 @@ func TestDiskFullerThanTheReserve(t *testing.T) {
 
 // While the index cannot grow, mail is still accepted into the journal up to the bound on what it may lag behind, then
 // refused; when it can grow again nothing is missing.
-func TestIndexFull(t *testing.T) {
+func TestIndexFull(t *testing.T) { synctest.Test(t, indexFull) }
+
+func indexFull(t *testing.T) {
 	dir, d := t.TempDir(), &sickDisk{}
 	s := open(t, dir, Config{FlushRecords: 4, FlushDelay: time.Millisecond, disk: d})
 	d.sicken(on(syscall.ENOSPC, "queue.db", "commit"))
@@ -230,10 +234,8 @@ func TestIndexFull(t *testing.T) {
 		}
 	}
 	d.heal()
-	s.reserve.mu.Lock()
-	s.reserve.tried = time.Time{}
-	s.reserve.mu.Unlock()
 	for deadline := time.Now().Add(5 * time.Second); ; {
+		pass(time.Second)
 		id, err := keep(s, "x")
 		if err == nil {
 			kept = append(kept, id)
@@ -326,7 +328,9 @@ func TestNoFileDescriptors(t *testing.T) {
 }
 
 // Many at once with a disk that is full now and then: whoever was told that a message is kept finds it after a restart.
-func TestDiskFullNowAndThen(t *testing.T) {
+func TestDiskFullNowAndThen(t *testing.T) { synctest.Test(t, diskFullNowAndThen) }
+
+func diskFullNowAndThen(t *testing.T) {
 	dir, d := t.TempDir(), &sickDisk{}
 	cfg := Config{SegmentBytes: 30 << 10, LargeBytes: 8 << 10, FlushRecords: 20, FlushDelay: 5 * time.Millisecond, disk: d}
 	s := open(t, dir, cfg)
@@ -351,10 +355,9 @@ func TestDiskFullNowAndThen(t *testing.T) {
 					mu.Unlock()
 				} else if !errors.Is(err, queue.ErrNoSpace) {
 					t.Errorf("Put: %v", err)
+				} else {
+					pass(time.Second)
 				}
-				s.reserve.mu.Lock()
-				s.reserve.tried = time.Time{}
-				s.reserve.mu.Unlock()
 			}
 		})
 	}

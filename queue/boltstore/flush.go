@@ -3,10 +3,10 @@ package boltstore
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // runIndex brings the index up to date until Close, and once more then.
@@ -37,7 +37,7 @@ func (s *Store) flushOnce() error {
 	if err := s.Broken(); err != nil {
 		return err
 	}
-	s.warm.drop()
+	s.bodies.warm.drop()
 	sn := s.beginFlush()
 	err := s.index.write(sn)
 	if err != nil {
@@ -54,16 +54,11 @@ func (s *Store) beginFlush() *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flush == nil {
-		s.flush, s.fresh = s.fresh, make(map[queue.ID]*state, len(s.fresh))
+		s.lag.begin(s.totals.snapshot(s.journal.Salt, s.anew.loading()))
 		for id, st := range s.flush {
 			if st.now.kept != none && id > s.maxID {
 				s.maxID = id
 			}
-		}
-		s.flushing = snapshot{
-			states: s.flush, live: maps.Clone(s.live),
-			to: progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Count: s.count,
-				Notes: listed(s.notes), Partial: s.partial},
 		}
 	}
 	sn := s.flushing
@@ -73,14 +68,10 @@ func (s *Store) beginFlush() *snapshot {
 func (s *Store) endFlush(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stuck = err
 	if err == nil {
 		s.oldest.flushed(s.flush, s.fresh)
-		s.indexed = snapshot{to: s.flushing.to, live: s.flushing.live}
-		s.flush, s.flushing = nil, snapshot{}
 	}
-	close(s.flushed)
-	s.flushed = make(chan struct{})
+	s.lag.end(err)
 	if len(s.fresh) > 0 {
 		signal(s.dirty)
 	}
@@ -93,10 +84,10 @@ func (s *Store) flushFailed(err error) error {
 	if errors.Is(err, ErrDamaged) {
 		s.index.condemn(err)
 	}
-	if !noSpace(err) {
+	if !journal.NoSpace(err) {
 		return s.fail(err)
 	}
-	s.reserve.release()
+	s.journal.Reserve.Release()
 	if again := s.index.reopen(); again != nil {
 		return s.fail(fmt.Errorf("%w; and open it anew: %w", err, again))
 	}

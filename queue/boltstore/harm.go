@@ -21,23 +21,29 @@ func harms(err error) bool { return errors.Is(err, ErrDamaged) || errors.Is(err,
 func (s *Store) harmed(id queue.ID, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.harm[id] || s.closed {
+	if !s.closed {
+		s.damage.harmed(id, why)
+	}
+}
+
+func (d *damage) harmed(id queue.ID, why error) {
+	if d.harm[id] {
 		return
 	}
-	s.harm[id] = true
-	err := s.keepDamaged(string(id)+harmExt, []byte(why.Error()+"\n"))
-	s.log.Error("body is damaged", "id", id, "err", errors.Join(why, err), "remedy", "check the disk; put the file back if you have it "+
+	d.harm[id] = true
+	err := d.home.keepDamaged(string(id)+harmExt, []byte(why.Error()+"\n"))
+	d.home.log.Error("body is damaged", "id", id, "err", errors.Join(why, err), "remedy", "check the disk; put the file back if you have it "+
 		"whole; dinkymail bounce tells the sender of it, and dinkymail remove forgets it")
 }
 
-// unharmed notes that a body can be read, or is not needed any more. It is called with mu held.
-func (s *Store) unharmed(id queue.ID) {
-	if len(s.harm) == 0 || !s.harm[id] {
+// unharmed notes that a body can be read, or is not needed any more.
+func (d *damage) unharmed(id queue.ID) {
+	if len(d.harm) == 0 || !d.harm[id] {
 		return
 	}
-	delete(s.harm, id)
-	if err := os.Remove(s.damagedPath(string(id) + harmExt)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.log.Warn("note of a damaged body not deleted", "id", id, "err", err)
+	delete(d.harm, id)
+	if err := os.Remove(d.home.damagedPath(string(id) + harmExt)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.home.log.Warn("note of a damaged body not deleted", "id", id, "err", err)
 	}
 }
 
@@ -49,11 +55,11 @@ func (s *Store) whole(id queue.ID) {
 }
 
 // recallHarm takes in which bodies could not be read before this Open.
-func (s *Store) recallHarm(names []os.DirEntry) {
+func (d *damage) recallHarm(names []os.DirEntry) {
 	for _, e := range names {
 		name, ok := strings.CutSuffix(e.Name(), harmExt)
 		if id := queue.ID(name); ok && filepath.Ext(e.Name()) == harmExt && id.Valid() {
-			s.harm[id] = true
+			d.harm[id] = true
 		}
 	}
 }

@@ -48,9 +48,9 @@ func TestDamagedBodyIsCounted(t *testing.T) {
 			text := strings.Repeat("0123456789", size/10)
 			bad := mustKeep(t, s, text)
 			good := mustKeep(t, s, "good")
-			path := s.largePath(bad)
+			path := s.bodies.path(bad)
 			if size < 256<<10 {
-				path = s.segmentPath(1)
+				path = s.journal.Path(1)
 			}
 			shut(t, s)
 			flip(t, path, text)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // The index is one bbolt file with a bucket per state (ID → place and record), the order in which things are due (time and
@@ -41,12 +41,17 @@ var (
 
 // index is the bbolt file. It can be closed and opened again under its users.
 type index struct {
-	s    *Store
+	home       *directory
+	fault      *journal.Fault
+	unreadable func(id queue.ID, at place, raw []byte, reason error) // is told of a record that cannot be read
+
 	path string
 	mu   sync.RWMutex
 	db   *bolt.DB
 	live map[uint32]int64 // of segments, as in the file
 
+	carried   bool        // the journal has all there is, so that a damaged index can be made anew without loss
+	serving   atomic.Bool // Open is done
 	condemned atomic.Bool // it is damaged, and was set aside although it is open
 }
 
@@ -114,11 +119,11 @@ func (x *index) settle() (err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	if x.db == nil || x.s.Broken() != nil || x.condemned.Load() {
+	if x.db == nil || x.fault.Cause() != nil || x.condemned.Load() {
 		return nil
 	}
 	x.db.NoFreelistSync = false
-	if err := x.db.Update(func(*bolt.Tx) error { return nil }); err != nil && !noSpace(err) {
+	if err := x.db.Update(func(*bolt.Tx) error { return nil }); err != nil && !journal.NoSpace(err) {
 		return fmt.Errorf("close the index: %w", err)
 	}
 	return nil
@@ -135,8 +140,8 @@ func (x *index) view(f func(tx *bolt.Tx) error) (err error) {
 		if errors.Is(err, ErrDamaged) {
 			x.condemn(err)
 		}
-		if errors.Is(err, errPage) && x.s.serving.Load() {
-			_ = x.s.fail(err) // who asks next is told
+		if errors.Is(err, errPage) && x.serving.Load() {
+			x.fault.Set(err) // who asks next is told
 		}
 	}()
 	defer recovered(&err, debug.SetPanicOnFault(true))
@@ -202,8 +207,8 @@ func (x *index) lookup(id queue.ID, read func(at place, record []byte) error) er
 		}
 		return queue.ErrNotFound
 	})
-	if raw != nil && (x.s.serving.Load() || !x.s.carried) {
-		x.s.unreadable(id, at, raw, err)
+	if raw != nil && (x.serving.Load() || !x.carried) {
+		x.unreadable(id, at, raw, err)
 	}
 	return err
 }
@@ -229,7 +234,7 @@ func (x *index) write(sn *snapshot) (err error) {
 	}
 	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back, and no other error comes from it
 	if err = x.fill(tx, sn); err == nil {
-		err = x.s.cfg.disk.commit(tx)
+		err = x.home.disk.commit(tx)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", x.path, err)
@@ -340,5 +345,3 @@ func splitKey(key []byte) (t int64, id queue.ID, ok bool) {
 	id = queue.ID(key[8:])
 	return int64(binary.BigEndian.Uint64(key) ^ 1<<63), id, id.Valid()
 }
-
-func (s *Store) indexPath() string { return filepath.Join(s.dir, "queue.db") }

@@ -12,11 +12,23 @@ import (
 	"sync"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
+
+// bodies keeps bodies apart from the journal: large ones in files of their own, and those that just came in memory.
+type bodies struct {
+	home    *directory
+	largest int // longer ones are large
+	fault   *journal.Fault
+	warm    warm
+}
+
+// path is that of a large body.
+func (b *bodies) path(id queue.ID) string { return b.home.path("large/" + string(id)) }
 
 // incoming is a body that has been read: in memory, or in a file under a passing name if it is large.
 type incoming struct {
-	s     *Store
+	of    *bodies
 	bytes []byte
 	large string // path of the file; empty: in bytes
 	size  int64
@@ -37,16 +49,16 @@ var wide sync.Pool
 const wideMore = 8 << 10
 
 // take reads a body to its end.
-func (s *Store) take(body io.Reader) (*incoming, error) {
-	in := &incoming{s: s}
+func (b *bodies) take(body io.Reader) (*incoming, error) {
+	in := &incoming{of: b}
 	buf := (*buffers.Get().(*[]byte))[:0]
 	for {
 		if len(buf) == cap(buf) {
-			if len(buf) > s.cfg.LargeBytes {
+			if len(buf) > b.largest {
 				in.bytes = buf
 				return in, in.spill(body)
 			}
-			buf = s.grow(buf)
+			buf = b.grow(buf)
 			in.bytes = buf
 		}
 		n, err := body.Read(buf[len(buf):cap(buf)])
@@ -59,7 +71,7 @@ func (s *Store) take(body io.Reader) (*incoming, error) {
 			return in, err
 		}
 	}
-	if len(buf) > s.cfg.LargeBytes {
+	if len(buf) > b.largest {
 		return in, in.spill(strings.NewReader(""))
 	}
 	in.size, in.crc = int64(len(buf)), checksum(buf)
@@ -67,9 +79,9 @@ func (s *Store) take(body io.Reader) (*incoming, error) {
 }
 
 // grow gives a body more room, and its memory so far back.
-func (s *Store) grow(buf []byte) []byte {
+func (b *bodies) grow(buf []byte) []byte {
 	var wider []byte
-	if most := s.cfg.LargeBytes + wideMore; cap(buf) < pooled {
+	if most := b.largest + wideMore; cap(buf) < pooled {
 		wider = make([]byte, 0, min(2*cap(buf), most))
 	} else if spare, _ := wide.Get().(*[]byte); spare != nil && cap(*spare) == most {
 		wider = (*spare)[:0]
@@ -83,8 +95,8 @@ func (s *Store) grow(buf []byte) []byte {
 
 // spill writes what is in memory and the rest of body to a file, and syncs it. An error of body is returned as it is.
 func (in *incoming) spill(body io.Reader) (err error) {
-	path := filepath.Join(in.s.dir, "large", "in-"+string(queue.NewID()))
-	f, err := in.s.cfg.disk.open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	path := in.of.path("in-" + queue.NewID())
+	f, err := in.of.home.disk.Open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return fmt.Errorf("keep a large body: %w", spaceError(err))
 	}
@@ -106,18 +118,19 @@ func (in *incoming) spill(body io.Reader) (err error) {
 		buf, ended = in.bytes[:n], err == io.EOF
 	}
 	if err := f.Sync(); err != nil {
-		if noSpace(err) {
+		if journal.NoSpace(err) {
 			return fmt.Errorf("keep a large body: %w", queue.ErrNoSpace)
 		}
-		return in.s.fail(err)
+		in.of.fault.Set(err)
+		return broken(in.of.fault)
 	}
 	return nil
 }
 
 // keep gives the file its lasting name.
 func (in *incoming) keep(id queue.ID) error {
-	to := in.s.largePath(id)
-	err := in.s.cfg.disk.rename(in.large, to)
+	to := in.of.path(id)
+	err := in.of.home.disk.Rename(in.large, to)
 	if err != nil {
 		return fmt.Errorf("keep the body of %s: %w", id, spaceError(err))
 	}
@@ -127,9 +140,9 @@ func (in *incoming) keep(id queue.ID) error {
 
 // discard gives the memory back, and deletes the file unless it is kept.
 func (in *incoming) discard() {
-	if in.large != "" && !in.kept && in.s.Broken() == nil { // a broken disk may still have the record that needs it
+	if in.large != "" && !in.kept && in.of.fault.Cause() == nil { // a broken disk may still have the record that needs it
 		if err := os.Remove(in.large); err != nil && !errors.Is(err, os.ErrNotExist) {
-			in.s.log.Warn("body of refused mail not deleted", "path", in.large, "err", err)
+			in.of.home.log.Warn("body of refused mail not deleted", "path", in.large, "err", err)
 		}
 	}
 	if b := in.bytes; b != nil {
@@ -139,34 +152,32 @@ func (in *incoming) discard() {
 }
 
 func spaceError(err error) error {
-	if noSpace(err) {
+	if journal.NoSpace(err) {
 		return queue.ErrNoSpace
 	}
 	return err
 }
 
-func (s *Store) largePath(id queue.ID) string { return filepath.Join(s.dir, "large", string(id)) }
-
-// dropLarge deletes the file of a body that the change, which is on the disk, made needless.
-func (s *Store) dropLarge(c *change) {
+// drop deletes the file of a body that the change, which is on the disk, made needless.
+func (b *bodies) drop(c *change) {
 	if c.was.body.where != inLarge || c.now.body.where == inLarge {
 		return
 	}
-	if err := os.Remove(s.largePath(c.id)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.log.Warn("body of finished mail not deleted", "id", c.id, "path", s.largePath(c.id), "err", err)
+	if err := os.Remove(b.path(c.id())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		b.home.log.Warn("body of finished mail not deleted", "id", c.ID, "path", b.path(c.id()), "err", err)
 	}
 }
 
-// hasLarge reports whether there is a body in large/ that was given its lasting name.
-func (s *Store) hasLarge() (bool, error) {
-	names, err := os.ReadDir(filepath.Join(s.dir, "large"))
+// some reports whether there is a body in large/ that was given its lasting name.
+func (b *bodies) some() (bool, error) {
+	names, err := os.ReadDir(b.home.path("large"))
 	return slices.ContainsFunc(names, func(e os.DirEntry) bool { return queue.ID(e.Name()).Valid() }), err
 }
 
 // sweepLarge deletes the files in large/ that no message needs: a crash left them. When the journal is not whole, nobody knows that of
 // a file whose message is unknown, and it is set aside.
 func (s *Store) sweepLarge() error {
-	dir := filepath.Join(s.dir, "large")
+	dir := s.path("large")
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", dir, err)
@@ -181,7 +192,7 @@ func (s *Store) sweepLarge() error {
 				continue
 			case lost:
 				s.damaged++
-				if err := s.cfg.disk.rename(s.largePath(id), s.damagedPath(string(id)+".eml")); err != nil {
+				if err := s.disk.Rename(s.bodies.path(id), s.damagedPath(string(id)+".eml")); err != nil {
 					return err
 				}
 				continue

@@ -42,7 +42,9 @@ func TestHugeRecordOfEarlierVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.journal.submit(&change{kind: kindSet, id: id, was: st.now, now: placeOf(&m, st.now.body), msg: clone(&m), meta: meta}); err != nil {
+	c := newChange(kindSet, id, st.now, placeOf(&m, st.now.body))
+	c.msg, c.Meta = clone(&m), meta
+	if err := s.submit(c); err != nil {
 		t.Fatal(err)
 	}
 	shut(t, s)

@@ -3,86 +3,42 @@ package boltstore
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"os"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // loadCheckpoint fills an empty index from the newest checkpoint. It syncs once: what is there before is begun anew after a crash.
 func (s *Store) loadCheckpoint() error {
-	defer func() { s.partial = false }()
-	if s.held.number == 0 {
+	defer func() { s.anew.partial = false }()
+	if s.held.Number == 0 {
 		return nil
 	}
-	f, err := s.cfg.disk.open(s.checkpointPath(s.held.number), os.O_RDONLY)
-	if err != nil {
-		return err
-	}
 	s.index.db.NoSync = true
-	r, err := newReader(f, s.held.number, s.salt)
-	if err == nil {
-		err = s.loadRecords(r)
-	}
+	loaded := checkpointEnd{}
+	err := s.journal.ReadCheckpoint(s.held, s.scan(journal.CheckpointExt, func(r *journal.Reader, off int64, h journal.Head, meta []byte) error {
+		if s.loadRecord(h, meta, &loaded) != nil {
+			return s.setAside(r, journal.CheckpointExt, off, off+h.Size())
+		}
+		return nil
+	}))
 	if err == nil && len(s.fresh) > 0 {
 		err = s.flushOnce()
 	}
 	s.index.db.NoSync = false
-	if err := errors.Join(err, f.Close(), s.index.db.Sync()); err != nil {
-		return fmt.Errorf("read %s: %w", s.checkpointPath(s.held.number), err)
-	}
-	return nil
-}
-
-func (s *Store) loadRecords(r *reader) error {
-	loaded, off := checkpointEnd{}, int64(segmentHead)
-	for {
-		h, b, err := r.head(off)
-		switch {
-		case errors.Is(err, errNoRecord):
-			next, more, err := r.next(off + alignment)
-			if err != nil {
-				return err
-			}
-			if !more {
-				next = r.size
-			}
-			if off < next {
-				s.anew.damaged++
-				if err := s.setAside(r, checkpointExt, off, next); err != nil {
-					return err
-				}
-			}
-			if off = next; !more {
-				return nil
-			}
-			continue
-		case err != nil:
-			return err
-		}
-		if err := s.loadRecord(h, b, &loaded); err != nil {
-			s.anew.damaged++
-			if err := s.setAside(r, checkpointExt, off, off+h.size()); err != nil {
-				return err
-			}
-		}
-		off += h.size()
-		if len(s.fresh) >= s.cfg.FlushRecords {
-			if err := s.flushOnce(); err != nil {
-				return err
-			}
-		}
-	}
+	return errors.Join(err, s.index.db.Sync())
 }
 
 // loadRecord applies one record of a checkpoint.
-func (s *Store) loadRecord(h entryHead, b []byte, loaded *checkpointEnd) error {
+func (s *Store) loadRecord(h journal.Head, b []byte, loaded *checkpointEnd) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch h.kind {
+	switch h.Kind {
 	case kindNote:
 		loaded.Notes++
-		return s.applyNote(b)
+		return s.totals.note(b)
 	case kindRecord:
 		loaded.Records++
 		body, record, err := parsePlaced(h, b)
@@ -93,9 +49,10 @@ func (s *Store) loadRecord(h entryHead, b []byte, loaded *checkpointEnd) error {
 		if err != nil {
 			return err
 		}
-		now := placeOf(m, body)
-		now.record = int64(len(record))
-		s.applyOne(&change{kind: kindRecord, id: h.id, now: now, msg: m, meta: bytes.Clone(record)})
+		c := newChange(kindRecord, queue.ID(h.ID), place{}, placeOf(m, body))
+		c.msg, c.Meta = m, bytes.Clone(record)
+		c.now.record = int64(len(record))
+		s.applyOne(c)
 	case kindEnd:
 		var end checkpointEnd
 		if err := cbor.Unmarshal(b, &end); err != nil {

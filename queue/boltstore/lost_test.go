@@ -8,20 +8,21 @@ import (
 	"testing"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // When the journal itself lost something, nothing that is left is deleted: what nobody knows is set aside and counted, and one line says how
 // much is missing and what to do.
 func TestJournalNotWhole(t *testing.T) {
 	for name, lose := range map[string]func(t *testing.T, dir string){
-		"no checkpoint": func(t *testing.T, dir string) { remove(t, dir, "queue.db", "segments/*"+checkpointExt) },
+		"no checkpoint": func(t *testing.T, dir string) { remove(t, dir, "queue.db", "segments/*"+journal.CheckpointExt) },
 		"no segments":   func(t *testing.T, dir string) { remove(t, dir, "queue.db", "segments/*") },
 		"nothing but large bodies": func(t *testing.T, dir string) {
 			remove(t, dir, "queue.db", "segments/*", "lock", "sum", "reserve")
 		},
 		"checkpoint cut off": func(t *testing.T, dir string) {
 			remove(t, dir, "queue.db")
-			names, _ := filepath.Glob(filepath.Join(dir, "segments", "*"+checkpointExt))
+			names, _ := filepath.Glob(filepath.Join(dir, "segments", "*"+journal.CheckpointExt))
 			if err := os.Truncate(names[0], 3000); err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +93,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 	want := s.Stats()
 	shut(t, s)
 	remove(t, dir, "queue.db")
-	names, err := filepath.Glob(filepath.Join(dir, "segments", "*"+checkpointExt))
+	names, err := filepath.Glob(filepath.Join(dir, "segments", "*"+journal.CheckpointExt))
 	if err != nil || len(names) != 1 {
 		t.Fatal(names, err)
 	}
@@ -120,7 +121,7 @@ func TestDamagedHeads(t *testing.T) {
 	id := mustKeep(t, s, "kept")
 	shut(t, s)
 	path, b := journalOf(t, dir)
-	clear(b[:segmentHead])
+	clear(b[:journal.SegmentHead])
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func (s *Store) SetNote(name, text string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.journal.submit(c); err != nil {
+	if err := s.submit(c); err != nil {
 		return fmt.Errorf("keep a note: %w", err)
 	}
 	return nil
@@ -28,7 +28,9 @@ func (s *Store) SetNote(name, text string) error {
 
 func newNote(name, text string) (*change, error) {
 	b, err := note{Name: []byte(name), Text: []byte(text)}.encode()
-	return &change{kind: kindNote, meta: b}, err
+	c := newChange(kindNote, "", place{}, place{})
+	c.Meta = b
+	return c, err
 }
 
 func (n note) encode() ([]byte, error) {
@@ -53,20 +55,6 @@ func named(list []note) map[string]string {
 		all[string(n.Name)] = string(n.Text)
 	}
 	return all
-}
-
-// applyNote changes a note as the journal says. It is called with mu held.
-func (s *Store) applyNote(b []byte) error {
-	var n note
-	if err := cbor.Unmarshal(b, &n); err != nil {
-		return err
-	}
-	if len(n.Text) == 0 {
-		delete(s.notes, string(n.Name))
-	} else {
-		s.notes[string(n.Name)] = string(n.Text)
-	}
-	return nil
 }
 
 // Notes implements queue.Store.

@@ -7,21 +7,21 @@ import (
 	"syscall"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // Open opens the store in dir, making it if need be, and reads back what the journal has and the index has not. It returns
 // ErrInUse when another process has it open. Its errors name the path and what to do.
 func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
+	cfg = cfg.withDefaults()
+	home := &directory{dir: dir, disk: cfg.disk, log: log}
 	s := &Store{
-		dir: dir, cfg: cfg.withDefaults(), log: log,
-		quit: make(chan struct{}), dirty: make(chan struct{}, 1), urgent: make(chan struct{}, 1), sparse: make(chan struct{}, 1),
-		flushed: make(chan struct{}), busy: make(map[queue.ID]chan struct{}),
+		directory: home, cfg: cfg, locks: locks{busy: make(map[queue.ID]chan struct{})},
+		work: work{quit: make(chan struct{}), dirty: make(chan struct{}, 1), urgent: make(chan struct{}, 1), sparse: make(chan struct{}, 1)},
 	}
-	s.index = index{s: s, path: s.indexPath()}
-	s.files = files{s: s, open: make(map[uint32]*shared)}
-	s.reserve = reserve{s: s}
-	s.journal = journal{s: s, kick: make(chan struct{}, 1), lazy: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
-		zeros: make([]byte, min(zerosAhead, s.cfg.SegmentBytes))}
+	s.journal = s.newJournal()
+	s.bodies = bodies{home: home, largest: cfg.LargeBytes, fault: s.journal.Fault}
+	s.index = index{home: home, fault: s.journal.Fault, unreadable: s.unreadable, path: home.path("queue.db")}
 	s.forget()
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.abandon())
@@ -29,8 +29,8 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 	if s.bare {
 		signal(s.sparse)
 	}
-	s.serving.Store(true)
-	go s.journal.run()
+	s.index.serving.Store(true)
+	go s.journal.Run()
 	s.running.Go(s.runIndex)
 	s.running.Go(s.runCompact)
 	return s, nil
@@ -38,10 +38,8 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 
 // forget makes the store know nothing of what is in its directory.
 func (s *Store) forget() {
-	s.fresh, s.flush, s.flushing, s.indexed = make(map[queue.ID]*state), nil, snapshot{}, snapshot{}
-	s.live, s.index.live = make(map[uint32]int64), make(map[uint32]int64)
-	s.count, s.pos, s.notes, s.maxID, s.damaged = counters{}, position{}, nil, "", 0
-	s.harm = make(map[queue.ID]bool)
+	s.lag, s.totals, s.damage = newLag(), newTotals(), newDamage(s.directory)
+	s.index.live = make(map[uint32]int64)
 	s.claims = claims{due: newTurns(0), leases: make(map[queue.ID]*lease)}
 	s.oldest = oldest{fresh: schedule{at: make(map[packed]spot)}}
 }
@@ -64,12 +62,12 @@ func (s *Store) open() error {
 	if err != nil {
 		return err
 	}
-	if err := s.reserve.make(); noSpace(err) {
-		s.reserve.release()
+	if err := s.journal.Reserve.Make(); journal.NoSpace(err) {
+		s.journal.Reserve.Release()
 	} else if err != nil {
 		return s.cannotWrite(err)
 	}
-	if err := s.cfg.disk.syncDir(s.dir); err != nil {
+	if err := s.disk.SyncDir(s.dir); err != nil {
 		return s.cannotWrite(err)
 	}
 	return nil
@@ -77,7 +75,7 @@ func (s *Store) open() error {
 
 // read reads the index and what the journal has beyond it. It returns ErrDamaged when the index is not what was written.
 func (s *Store) read() error {
-	if err := s.countDamaged(); err != nil {
+	if err := s.damage.recall(); err != nil {
 		return err
 	}
 	if err := s.openIndex(); err != nil {
@@ -106,7 +104,7 @@ func (s *Store) carry() error {
 		err = s.writeCheckpoint(false)
 	}
 	switch {
-	case err == nil, noSpace(err), errors.Is(err, queue.ErrNoSpace): // it is tried again
+	case err == nil, journal.NoSpace(err), errors.Is(err, queue.ErrNoSpace): // it is tried again
 		return nil
 	case errors.Is(err, ErrDamaged):
 		return err
@@ -116,11 +114,7 @@ func (s *Store) carry() error {
 
 // abandon lets go of what a failed Open has taken.
 func (s *Store) abandon() error {
-	err := s.index.close()
-	s.files.close()
-	if s.journal.active != nil {
-		err = errors.Join(err, s.journal.active.Close())
-	}
+	err := errors.Join(s.index.close(), s.journal.Abandon())
 	if s.lock != nil { // to close it alone would leave it locked for as long as a child that is just being started has it, too
 		err = errors.Join(err, syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
 	}
@@ -138,11 +132,9 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	close(s.quit)
-	s.journal.close()
+	s.journal.Close()
 	s.running.Wait()
 	err := errors.Join(s.lastFlush(), s.index.settle(), s.sumUp())
-	s.journal.seal()
-	s.journal.active = nil
 	return errors.Join(err, s.abandon())
 }
 

@@ -19,6 +19,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // powerDisk remembers what of each file was synced, and what was written since.
@@ -55,8 +56,8 @@ type outage struct {
 	acked map[queue.ID]string
 }
 
-func (d *powerDisk) open(path string, flag int) (file, error) {
-	f, err := d.osDisk.open(path, flag)
+func (d *powerDisk) Open(path string, flag int) (journal.File, error) {
+	f, err := d.osDisk.Open(path, flag)
 	if err != nil {
 		return nil, err
 	}
@@ -65,23 +66,23 @@ func (d *powerDisk) open(path string, flag int) (file, error) {
 	if d.files[path] == nil || flag&os.O_TRUNC != 0 {
 		d.files[path] = &image{}
 	}
-	return &powerFile{file: f, d: d, im: d.files[path]}, nil
+	return &powerFile{File: f, d: d, im: d.files[path]}, nil
 }
 
-func (d *powerDisk) rename(from, to string) error {
-	if err := d.osDisk.rename(from, to); err != nil {
+func (d *powerDisk) Rename(from, to string) error {
+	if err := d.osDisk.Rename(from, to); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.files[to] = d.files[from]
-	d.files[to].named = true // osDisk.rename syncs the directory
+	d.files[to].named = true // osDisk.Rename syncs the directory
 	delete(d.files, from)
 	return nil
 }
 
-func (d *powerDisk) syncDir(dir string) error {
-	if err := d.osDisk.syncDir(dir); err != nil {
+func (d *powerDisk) SyncDir(dir string) error {
+	if err := d.osDisk.SyncDir(dir); err != nil {
 		return err
 	}
 	names, err := os.ReadDir(dir)
@@ -153,7 +154,7 @@ func writeInto(b, data []byte, off int64) []byte {
 }
 
 type powerFile struct {
-	file
+	journal.File
 	d  *powerDisk
 	im *image
 }
@@ -164,7 +165,7 @@ func (f *powerFile) WriteAt(b []byte, off int64) (int, error) {
 	f.im.now = writeInto(f.im.now, b, off)
 	f.im.since = append(f.im.since, written{off, slices.Clone(b)})
 	f.d.maybe()
-	return f.file.WriteAt(b, off)
+	return f.File.WriteAt(b, off)
 }
 
 func (f *powerFile) Truncate(n int64) error {
@@ -172,7 +173,7 @@ func (f *powerFile) Truncate(n int64) error {
 	defer f.d.mu.Unlock()
 	f.im.now = f.im.now[:min(len(f.im.now), int(n))]
 	f.im.since = append(f.im.since, written{off: n})
-	return f.file.Truncate(n)
+	return f.File.Truncate(n)
 }
 
 func (f *powerFile) Sync() error {

@@ -14,11 +14,13 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // openIndex opens the bbolt file and reads what must be known of it at all times.
 func (s *Store) openIndex() error {
-	if err := s.findCheckpoint(); err != nil {
+	var err error
+	if s.held, err = s.journal.FindCheckpoint(); err != nil {
 		return s.cannotWrite(err)
 	}
 	if err := s.examine(); err != nil {
@@ -33,7 +35,7 @@ func (s *Store) useIndex() error {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return s.inUse("")
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), noSpace(err):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), journal.NoSpace(err):
 		return s.cannotWrite(err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -44,7 +46,7 @@ func (s *Store) useIndex() error {
 	if err := s.index.view(s.load); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if s.partial {
+	if s.anew.loading() {
 		return s.loadCheckpoint()
 	}
 	return nil
@@ -76,7 +78,8 @@ func (s *Store) prepareIndex() error {
 	case !known:
 		return s.createIndex()
 	}
-	s.salt, s.count, s.pos, s.notes = p.Salt, p.Count, position{seg: p.Seg, off: p.Off}, named(p.Notes)
+	s.journal.Salt, s.count, s.notes = p.Salt, p.Count, named(p.Notes)
+	s.pos = journal.Position{Segment: p.Seg, Offset: p.Off}
 	return s.raise(p)
 }
 
@@ -152,9 +155,6 @@ func (s *Store) load(tx *bolt.Tx) error {
 		}
 		return nil
 	})
-	if s.notes == nil {
-		s.notes = make(map[string]string)
-	}
 	if s.count.Records == 0 {
 		s.count.Records = recordBytes(tx)
 	}

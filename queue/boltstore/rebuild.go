@@ -1,34 +1,35 @@
 package boltstore
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // anew is what there is to say of an index that is made anew.
 type anew struct {
 	reason  error // why; nil: there was no index
 	begun   time.Time
-	gaps    int // segments that are not there and whose records are not in a checkpoint
-	damaged int // records of the checkpoint that are lost
-	bodies  int // bodies that are not there
+	partial bool // the index does not have all of the checkpoint yet
+	gaps    int  // segments that are not there and whose records are not in a checkpoint
+	damaged int  // records of the checkpoint that are lost
+	bodies  int  // bodies that are not there
 	ended   bool
 }
 
 // whole reports whether the journal had all it should have, so that what it does not know was never acknowledged, or is settled.
 func (a *anew) whole() bool { return a == nil || a.gaps == 0 && a.damaged == 0 && a.ended }
 
+// loading reports whether the index is of no use if this is cut short.
+func (a *anew) loading() bool { return a != nil && a.partial }
+
 // indexAside is where a damaged index goes. The one before is overwritten: it is of no use once it was made anew.
-func (s *Store) indexAside() string { return s.damagedPath("queue.db") }
+func (d *directory) indexAside() string { return d.damagedPath("queue.db") }
 
 // setIndexAside moves an index that cannot be used out of the way.
 func (s *Store) setIndexAside(reason error) error {
@@ -43,51 +44,51 @@ func (s *Store) setIndexAside(reason error) error {
 
 // moveAside gives the file a name at which no Open looks for it, also while it is open.
 func (x *index) moveAside() error {
-	if err := os.Rename(x.path, x.s.indexAside()); err != nil {
+	if err := os.Rename(x.path, x.home.indexAside()); err != nil {
 		return err
 	}
-	return errors.Join(x.s.cfg.disk.syncDir(x.s.dir), x.s.cfg.disk.syncDir(filepath.Join(x.s.dir, "damaged")))
+	return errors.Join(x.home.disk.SyncDir(x.home.dir), x.home.disk.SyncDir(x.home.path("damaged")))
 }
 
 // condemn sets an open index aside that was found to be damaged, so that the next Open makes it anew from the journal. Until then
 // no segment is deleted.
 func (x *index) condemn(reason error) {
-	if !x.s.serving.Load() || x.condemned.Swap(true) {
+	if !x.serving.Load() || x.condemned.Swap(true) {
 		return
 	}
 	err := x.moveAside()
-	x.s.log.Error("index is damaged", "path", x.path, "aside", x.s.indexAside(), "reason", reason, "err", err,
+	x.home.log.Error("index is damaged", "path", x.path, "aside", x.home.indexAside(), "reason", reason, "err", err,
 		"remedy", "restart: it is made anew from the journal, which has all mail; check the disk")
 }
 
 // createIndex begins an index: an empty one, or where there are segments or a checkpoint one that is made anew from these.
 func (s *Store) createIndex() error {
-	numbers, err := s.segmentNumbers()
+	numbers, err := s.journal.Numbers()
 	if err != nil {
 		return err
 	}
 	if err := s.findSalt(numbers); err != nil {
 		return err
 	}
-	orphans, err := s.hasLarge()
+	orphans, err := s.bodies.some()
 	if err != nil {
 		return err
 	}
-	s.partial = len(numbers) > 0 || s.held.number != 0 || orphans || s.anew != nil
+	partial := len(numbers) > 0 || s.held.Number != 0 || orphans || s.anew != nil
 	err = s.index.update(func(tx *bolt.Tx) error {
 		if err := makeBuckets(tx); err != nil {
 			return err
 		}
-		return putProgress(tx, progress{Schema: schema, Salt: s.salt, Seg: s.pos.seg, Off: s.pos.off, Partial: s.partial})
+		return putProgress(tx, progress{Schema: schema, Salt: s.journal.Salt, Seg: s.pos.Segment, Off: s.pos.Offset, Partial: partial})
 	})
-	if err != nil || !s.partial {
+	if err != nil || !partial {
 		return err
 	}
 	if s.anew == nil {
 		s.anew = &anew{}
 	}
-	s.anew.begun, s.anew.ended = time.Now(), s.held.number == 0 && len(numbers) > 0
-	s.anew.gaps = gaps(numbers, max(s.held.number, 1))
+	s.anew.begun, s.anew.partial = time.Now(), true
+	s.anew.ended, s.anew.gaps = s.held.Number == 0 && len(numbers) > 0, gaps(numbers, max(s.held.Number, 1))
 	return nil
 }
 
@@ -106,36 +107,19 @@ func gaps(numbers []uint32, from uint32) int {
 	return n
 }
 
-// findSalt reads the store's salt from the checkpoint or the first segment that has one, and where the journal is to be read from.
+// findSalt learns whose the journal is, and where it is to be read from.
 func (s *Store) findSalt(numbers []uint32) error {
-	var b [8]byte
-	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
-	s.salt, s.pos = binary.LittleEndian.Uint64(b[:]), position{seg: 1, off: segmentHead}
-	look := func(n uint32, f file) error {
-		salt, written, ok := saltOf(f, n)
-		if written > schema {
-			return s.newer(written)
-		}
-		if ok {
-			s.salt = salt
-		}
-		return nil
+	s.pos = journal.Position{Segment: 1, Offset: journal.SegmentHead}
+	if s.held.Number != 0 {
+		s.pos.Segment = s.held.Number
+	} else if len(numbers) > 0 {
+		s.pos.Segment = numbers[0]
 	}
-	for _, n := range slices.Backward(numbers) {
-		s.pos.seg = n
-		if err := s.files.use(n, func(f file) error { return look(n, f) }); err != nil {
-			return err
-		}
+	written, err := s.journal.FindSalt(numbers, s.held)
+	if written > schema {
+		return s.newer(written)
 	}
-	if s.held.number == 0 {
-		return nil
-	}
-	s.pos.seg = s.held.number
-	f, err := s.cfg.disk.open(s.checkpointPath(s.held.number), os.O_RDONLY)
-	if err != nil {
-		return err
-	}
-	return errors.Join(look(s.held.number, f), f.Close())
+	return err
 }
 
 // madeAnew ends making the index anew, if that was done, and says what came of it.
@@ -168,7 +152,7 @@ func (s *Store) madeAnew() error {
 		s.bare = true
 		s.log.Error("index made anew from a journal that is not whole", append(args, "segments_missing", a.gaps,
 			"records_damaged", a.damaged, "checkpoint_whole", a.ended, "bodies_missing", a.bodies, "set_aside", s.damaged,
-			"remedy", "what is left waits and is delivered, some of it perhaps once more; mail in "+filepath.Join(s.dir, "damaged")+
+			"remedy", "what is left waits and is delivered, some of it perhaps once more; mail in "+s.path("damaged")+
 				" was accepted and is not delivered: look at it and tell its senders; files that you can put back, put back, "+
 				"and move "+s.index.path+" away before the next start")...)
 	}

@@ -67,7 +67,7 @@ func settled(t *testing.T, s *Store) {
 		if err := s.flushOnce(); err != nil {
 			t.Fatal(err)
 		}
-		numbers, err := s.segmentNumbers()
+		numbers, err := s.journal.Numbers()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,7 @@
 package boltstore
 
 import (
-	"bytes"
 	"encoding/hex"
-	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +11,7 @@ import (
 
 	"dinkymail/message"
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 func sample() queue.Message {
@@ -142,10 +141,10 @@ func FuzzJournal(f *testing.F) {
 		f.Fatal(err)
 	}
 	body := []byte("body")
-	put := appendRecord(nil, entryHead{kind: kindPut, id: m.ID, meta: len(meta), body: 4, crc: checksum(body)}, 1, 7, meta, body)
-	set := appendRecord(nil, entryHead{kind: kindSet, id: m.ID}, 1, 7, meta, nil)
-	away := appendRecord(nil, entryHead{kind: kindSet, id: m.ID, meta: len(trash)}, 1, 7, trash, nil)
-	remove := appendRecord(nil, entryHead{kind: kindRemove, id: m.ID}, 1, 7, nil, nil)
+	record := func(kind journal.Kind, meta, body []byte) []byte {
+		return format.AppendRecord(nil, 1, 7, 0, &journal.Entry{Kind: kind, ID: string(m.ID), Meta: meta, Body: body, Sum: checksum(body)})
+	}
+	put, set, away, remove := record(kindPut, meta, body), record(kindSet, meta, nil), record(kindSet, trash, nil), record(kindRemove, nil, nil)
 	f.Add([]byte{})
 	f.Add(put)
 	f.Add(append(put[:len(put):len(put)], set...))
@@ -158,7 +157,7 @@ func FuzzJournal(f *testing.F) {
 			t.Fatal(err)
 		}
 		path := filepath.Join(dir, "segments", "00000001.seg")
-		if err := os.WriteFile(path, append(headOf(1, 7), b...), 0o600); err != nil {
+		if err := os.WriteFile(path, append(format.SegmentHeadOf(1, 7), b...), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s := open(t, dir, Config{})
@@ -170,61 +169,6 @@ func FuzzJournal(f *testing.F) {
 			t.Errorf("stats %+v, before %+v", after, before)
 		}
 		shut(t, s)
-	})
-}
-
-// memory is a file that is only read.
-type memory struct{ *bytes.Reader }
-
-func (memory) WriteAt([]byte, int64) (int, error) { return 0, errors.New("only read") }
-func (memory) Close() error                       { return nil }
-func (memory) Sync() error                        { return nil }
-func (memory) Truncate(int64) error               { return errors.New("only read") }
-func (m memory) Size() (int64, error)             { return m.Reader.Size(), nil }
-
-// Whatever stands in a segment, reading it ends, and what it gives lies within it, whole, one behind the other.
-func FuzzSegment(f *testing.F) {
-	meta, body := []byte("abc"), []byte("body")
-	put := appendRecord(nil, entryHead{kind: kindPut, id: sample().ID, meta: 3, body: 4, crc: checksum(body)}, 1, 7, meta, body)
-	f.Add([]byte{})
-	f.Add(append(headOf(1, 7), put...))
-	f.Add(append(append(append(headOf(1, 7), put...), "rubbish!"...), put...))
-	f.Add(append(headOf(1, 7), put[:70]...))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := newReader(memory{bytes.NewReader(b)}, 1, 7)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for off := int64(segmentHead); ; {
-			h, _, err := r.head(off)
-			if err == nil && h.kind.inline() {
-				err = r.check(off, h)
-			}
-			if err == nil {
-				off += h.size()
-				if off > int64(len(b))+alignment {
-					t.Fatalf("a record up to %d of %d", off, len(b))
-				}
-				continue
-			}
-			if err != errNoRecord && err != errBody {
-				t.Fatal(err)
-			}
-			next, more, err := r.next(off + alignment)
-			if err != nil || more && next <= off {
-				t.Fatalf("from %d to %d: %v", off, next, err)
-			}
-			if !more {
-				break
-			}
-			off = next
-		}
-		if _, err := r.empty(segmentHead); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.lastBatch(segmentHead); err != nil {
-			t.Fatal(err)
-		}
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"hash/maphash"
 	"maps"
 	"os"
+
+	"dinkymail/queue/journal"
 )
 
 // contents is what an index has, added up to be compared.
@@ -109,7 +111,7 @@ func (c *contents) add(bucket, k, v []byte) error {
 			}
 			c.count.add(p, 1)
 			if p.body.where == inSegment {
-				c.live[p.body.seg] += p.body.n + recordHead
+				c.live[p.body.seg] += p.body.n + journal.RecordHead
 			}
 			if p.key != 0 {
 				c.due[string(orderOf[kind])] += maphash.Bytes(c.seed, c.orderKey(p.key, k))

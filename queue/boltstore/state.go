@@ -5,25 +5,29 @@ import (
 	"time"
 
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
-// apply makes a batch visible that is on the disk up to end of segment seg. It is called in the order of the journal.
-func (s *Store) apply(batch []*change, seg uint32, end int64) {
+// apply makes a batch visible that is on the disk up to end. It is called in the order of the journal.
+func (s *Store) apply(batch []*change, end journal.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.written = time.Now()
 	s.claims.due.clock = nanos(s.written)
 	for _, c := range batch {
-		switch c.kind {
+		switch c.Kind {
 		case kindProbe:
 		case kindNote:
-			_ = s.applyNote(c.meta) // it was encoded by newNote
+			_ = s.totals.note(c.Meta) // it was encoded by newNote
+		case kindPut, kindMove:
+			c.now.body = location{where: inSegment, seg: c.At.Segment, off: c.At.Offset, n: int64(len(c.Body)), crc: c.Sum}
+			s.applyOne(c)
 		default:
 			s.applyOne(c)
 		}
 	}
-	s.pos = position{seg: seg, off: end}
-	if len(s.fresh) > 0 {
+	s.pos = end
+	if len(s.fresh) > 0 || len(batch) == 0 { // once the index is in a new segment, those before may go
 		signal(s.dirty)
 	}
 	if len(s.fresh) >= s.cfg.FlushRecords {
@@ -32,47 +36,17 @@ func (s *Store) apply(batch []*change, seg uint32, end int64) {
 }
 
 func (s *Store) applyOne(c *change) {
-	st := &state{base: c.was, now: c.now, msg: c.msg, meta: c.meta}
-	if old := s.fresh[c.id]; old != nil {
-		st.base = old.base
-		if c.kind == kindMove {
-			st.msg, st.meta = old.msg, old.meta
-		}
-	} else if old := s.flush[c.id]; old != nil {
-		st.base = old.now
-		if c.kind == kindMove {
-			st.msg, st.meta = old.msg, nil
-		}
-	}
-	if st.base.kept == none && st.now.kept == none {
-		delete(s.fresh, c.id)
-	} else {
-		s.fresh[c.id] = st
-	}
-	s.count.add(c.was, -1)
-	s.count.add(c.now, 1)
-	s.use(c.was.body, -1)
-	s.use(c.now.body, 1)
+	s.lag.take(c)
+	s.totals.move(c.was, c.now)
 	if c.now.body.where == nowhere && c.now.kept != waiting {
-		s.unharmed(c.id)
+		s.unharmed(c.id())
 	}
-	if c.kind == kindMove {
-		s.claims.moved(c.id, c.now)
+	if c.Kind == kindMove {
+		s.claims.moved(c.id(), c.now)
 		return
 	}
-	s.claims.changed(c.id, c.now)
-	s.oldest.changed(c.id, c.was, c.now)
-}
-
-// use counts bytes of a segment as needed, or not any more. The head counts too, so that an empty body is not nothing.
-func (s *Store) use(l location, n int64) {
-	if l.where != inSegment {
-		return
-	}
-	s.live[l.seg] += n * (l.n + recordHead)
-	if s.live[l.seg] == 0 {
-		delete(s.live, l.seg)
-	}
+	s.claims.changed(c.id(), c.now)
+	s.oldest.changed(c.id(), c.was, c.now)
 }
 
 // find is the message as it is now, wherever that is known. The state is not to be changed.
@@ -121,43 +95,6 @@ func (s *Store) locate(id queue.ID) (place, error) {
 		return known.now, nil
 	}
 	return s.index.place(id)
-}
-
-// pending is what the index does not know yet of a message; nil when it knows all. It is called with mu held.
-func (s *Store) pending(id queue.ID) *state {
-	if st := s.fresh[id]; st != nil {
-		return st
-	}
-	return s.flush[id]
-}
-
-// lockID waits until nobody else changes the message, and keeps others from it until unlockID.
-func (s *Store) lockID(id queue.ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		wait, taken := s.busy[id]
-		if !taken {
-			s.busy[id] = nil
-			return
-		}
-		if wait == nil {
-			wait = make(chan struct{})
-			s.busy[id] = wait
-		}
-		s.mu.Unlock()
-		<-wait
-		s.mu.Lock()
-	}
-}
-
-func (s *Store) unlockID(id queue.ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if wait := s.busy[id]; wait != nil {
-		close(wait)
-	}
-	delete(s.busy, id)
 }
 
 // reserveID locks an ID that must be new: queue.ErrExists when it is not.

@@ -4,20 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"dinkymail/internal/measure"
 	"dinkymail/queue"
+	"dinkymail/queue/journal"
 )
 
 // ErrInUse: another process has this directory open.
 var ErrInUse = errors.New("the queue's directory is in use")
 
 // ErrDamaged: a record or a body is not what was written. What is left of it is set aside in the directory "damaged".
-var ErrDamaged = errors.New("damaged")
+var ErrDamaged = journal.ErrDamaged
 
 // Config has the store's limits. The zero value of each field stands for its default.
 type Config struct {
@@ -56,57 +55,33 @@ func set[T comparable](v *T, to T) {
 
 // Store is a queue.Store on one directory.
 type Store struct {
-	dir     string
+	*directory
 	cfg     Config
-	log     *slog.Logger
-	salt    uint64
-	lock    *os.File
+	journal *journal.Journal[*change]
 	index   index
-	journal journal
-	files   files
-	warm    warm
-	reserve reserve
-	broken  atomic.Pointer[error]
+	bodies  bodies
+	locks
+	work
+	checkpoints
+	anew  *anew // set while Open makes the index anew
+	syncs measure.Durations
 
+	mu     sync.Mutex
+	closed bool
+	lag
+	totals
+	claims claims
+	oldest oldest
+	damage
+}
+
+// work is what the goroutines of a store wait for.
+type work struct {
 	quit    chan struct{} // closed by Close
 	dirty   chan struct{} // capacity 1: there is something for the index
 	urgent  chan struct{} // capacity 1: there is much
 	sparse  chan struct{} // capacity 1: a segment may be mostly dead
 	running sync.WaitGroup
-
-	mu       sync.Mutex
-	closed   bool
-	busy     map[queue.ID]chan struct{} // messages that are being changed; the channel is nil while nobody waits for the end
-	fresh    map[queue.ID]*state        // changed since the last flush began
-	flush    map[queue.ID]*state        // being flushed; nil when none is
-	flushing snapshot                   // what that flush writes
-	flushed  chan struct{}              // closed and replaced whenever a flush ends
-	stuck    error                      // why the last flush failed
-	pos      position                   // everything before is applied
-	written  time.Time                  // of the last successful sync
-	count    counters
-	live     map[uint32]int64 // bytes of each segment that are needed
-	claims   claims
-	oldest   oldest
-	maxID    queue.ID // the greatest ID the index may have
-	damaged  int
-	harm     map[queue.ID]bool // messages whose body was found damaged
-	notes    map[string]string
-	indexed  snapshot    // what the index has: no states
-	serving  atomic.Bool // Open is done
-	carried  bool        // the journal has all there is, so that a damaged index can be made anew without loss
-	partial  bool        // the index is being made anew, and does not have all of the checkpoint yet
-
-	// Of Open, then of the goroutine that looks after segments.
-	held checkpoint // the newest one
-	bare bool       // the journal does not carry everything by itself: a checkpoint must be written
-	anew *anew      // set while the index is made anew
-}
-
-// position is a place in the journal.
-type position struct {
-	seg uint32
-	off int64
 }
 
 // state is a message as it is now, while the index does not have it so yet.
@@ -154,7 +129,7 @@ func (s *Store) Put(body io.Reader, describe func(size int64) (queue.Message, er
 	if err := s.ready(); err != nil {
 		return queue.Message{}, err
 	}
-	in, err := s.take(body)
+	in, err := s.bodies.take(body)
 	defer in.discard()
 	if err != nil {
 		return queue.Message{}, err
@@ -172,24 +147,25 @@ func (s *Store) Put(body io.Reader, describe func(size int64) (queue.Message, er
 		return queue.Message{}, err
 	}
 	defer s.unlockID(m.ID)
-	c := &change{kind: kindPut, id: m.ID, msg: m, body: in.bytes, crc: in.crc}
-	if c.meta, err = encodeBounded(m); err != nil {
+	c := newChange(kindPut, m.ID, place{}, place{})
+	c.msg, c.Body, c.Sum = m, in.bytes, in.crc
+	if c.Meta, err = encodeBounded(m); err != nil {
 		return queue.Message{}, err
 	}
 	if in.large != "" {
-		c.kind, c.body = kindLarge, nil
+		c.Kind, c.Body, c.Size = kindLarge, nil, in.size
 		c.now.body = location{where: inLarge, n: in.size, crc: in.crc}
 		if err := in.keep(m.ID); err != nil {
 			return queue.Message{}, err
 		}
 	}
 	c.now = placeOf(m, c.now.body)
-	c.now.record = int64(len(c.meta))
-	if err := s.journal.submit(c); err != nil {
+	c.now.record = int64(len(c.Meta))
+	if err := s.submit(c); err != nil {
 		return queue.Message{}, fmt.Errorf("put %s: %w", m.ID, err)
 	}
 	in.kept = true
-	if in.large == "" && m.Finished.IsZero() && cap(in.bytes) <= pooled && s.warm.keep(m.ID, in.bytes) {
+	if in.large == "" && m.Finished.IsZero() && cap(in.bytes) <= pooled && s.bodies.warm.keep(m.ID, in.bytes) {
 		in.bytes = nil
 	}
 	return *clone(m), nil
@@ -200,7 +176,7 @@ func (s *Store) ready() error {
 	if err := s.Broken(); err != nil {
 		return err
 	}
-	return s.reserve.restore()
+	return s.restore()
 }
 
 // Get implements queue.Store.
@@ -227,16 +203,16 @@ func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message,
 		m.Size = st.msg.Size
 	}
 	m = clone(m) // nothing of it is the caller's
-	meta, err := encodeBounded(m)
-	if err != nil {
+	c := newChange(kindSet, id, st.now, placeOf(m, st.now.body))
+	if c.Meta, err = encodeBounded(m); err != nil {
 		return queue.Message{}, err
 	}
-	c := &change{kind: kindSet, id: id, was: st.now, now: placeOf(m, st.now.body), msg: m, meta: meta}
-	c.now.record = int64(len(meta))
-	if err := s.journal.submit(c); err != nil {
+	c.msg = m
+	c.now.record = int64(len(c.Meta))
+	if err := s.submit(c); err != nil {
 		return queue.Message{}, fmt.Errorf("update %s: %w", id, err)
 	}
-	s.dropLarge(c)
+	s.bodies.drop(c)
 	return *clone(m), nil
 }
 
@@ -251,11 +227,11 @@ func (s *Store) Remove(id queue.ID) error {
 	if err != nil {
 		return err
 	}
-	c := &change{kind: kindRemove, id: id, was: at}
-	if err := s.journal.submit(c); err != nil {
+	c := newChange(kindRemove, id, at, place{})
+	if err := s.submit(c); err != nil {
 		return fmt.Errorf("remove %s: %w", id, err)
 	}
-	s.dropLarge(c)
+	s.bodies.drop(c)
 	return nil
 }
 

@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -19,7 +19,12 @@ import (
 // sumChunk is how much is summed up at a time, by as many at once as there are processors.
 const sumChunk = 1 << 20
 
-func (s *Store) sumPath() string { return filepath.Join(s.dir, "sum") }
+// castagnoli is the CRC-32C that processors compute themselves.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+func (d *directory) sumPath() string { return d.path("sum") }
 
 // sumUp leaves the checksum of the index as it is now. The index is closed afterwards without another write.
 func (s *Store) sumUp() error {
@@ -101,13 +106,13 @@ func (s *Store) examine() error {
 	if p, _ := parseProgress(stateOf(f, m)); p.Schema > schema {
 		return s.newer(p.Schema)
 	}
-	numbers, err := s.segmentNumbers()
+	numbers, err := s.journal.Numbers()
 	if err != nil {
 		return s.cannotWrite(err)
 	}
 	// What an earlier version kept and the journal does not have is worth more than that all of it agrees.
-	s.carried = gaps(numbers, max(s.held.number, 1)) == 0
-	if s.carried {
+	s.index.carried = gaps(numbers, max(s.held.Number, 1)) == 0
+	if s.index.carried {
 		was, _ := os.ReadFile(s.sumPath()) // none after a crash
 		if is := sumLine(m, 0); len(was) == len(is) && bytes.HasSuffix(was, is[len(is)-1:]) && bytes.HasPrefix(was, is[:len(is)-9]) {
 			sum, err := sumOf(f, m)
@@ -117,6 +122,6 @@ func (s *Store) examine() error {
 			return fmt.Errorf("%w: it is not what was written: %w", ErrDamaged, errors.Join(errPage, err))
 		}
 	}
-	s.bare = s.bare || !s.carried
-	return soundIndex(f, m, s.carried)
+	s.bare = s.bare || !s.index.carried
+	return soundIndex(f, m, s.index.carried)
 }

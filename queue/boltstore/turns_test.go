@@ -140,7 +140,7 @@ func TestSendersAreKept(t *testing.T) {
 		t.Error("the form waits for the mailing")
 	}
 	shut(t, s)
-	if err := forgetSenders(s.indexPath()); err != nil {
+	if err := forgetSenders(s.index.path); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Config{})

@@ -33,9 +33,9 @@ func TestFreshBodiesAreBounded(t *testing.T) {
 	s := open(t, t.TempDir(), Config{})
 	defer shut(t, s)
 	size := func() int {
-		s.warm.mu.Lock()
-		defer s.warm.mu.Unlock()
-		return s.warm.size
+		s.bodies.warm.mu.Lock()
+		defer s.bodies.warm.mu.Unlock()
+		return s.bodies.warm.size
 	}
 	text := strings.Repeat("x", 60<<10)
 	for range 2 * warmMost / len(text) {
