@@ -33,20 +33,9 @@ func (s *Store) tidy() {
 
 // dead are the segments with no body that is needed, of those that the index is beyond, and how large they are.
 func (s *Store) dead(has *snapshot) (map[uint32]int64, error) {
-	numbers, err := s.journal.Numbers()
-	if err != nil {
-		return nil, err
-	}
-	dead := make(map[uint32]int64)
-	for _, n := range numbers {
-		if n >= has.to.Seg || has.live[n] != 0 {
-			continue
-		}
-		if dead[n], err = s.journal.FileSize(n); err != nil {
-			return nil, err
-		}
-	}
-	return dead, nil
+	sizes, err := s.journal.Sizes()
+	maps.DeleteFunc(sizes, func(n uint32, _ int64) bool { return n >= has.to.Seg || has.live[n] != 0 })
+	return sizes, err
 }
 
 // checkpointDue reports whether the segments that only wait for a checkpoint are worth one. On a full disk any is.
@@ -107,17 +96,14 @@ const mostlyDead = 0.25
 func (s *Store) sparsest(done map[uint32]bool) (uint32, bool) {
 	s.mu.Lock()
 	live, at := maps.Clone(s.live), s.pos.Segment
-	if s.flush != nil {
+	if s.flushing.states != nil {
 		at = min(at, s.flushing.to.Seg)
 	}
 	s.mu.Unlock()
+	sizes, _ := s.journal.Sizes() // what is not there is not moved
 	best, share := uint32(0), mostlyDead
 	for n, bytes := range live {
-		size, err := s.journal.FileSize(n)
-		if n >= at || done[n] || err != nil {
-			continue
-		}
-		if is := float64(bytes) / float64(size); is < share {
+		if is := float64(bytes) / float64(sizes[n]); n < at && !done[n] && is < share {
 			best, share = n, is
 		}
 	}
@@ -126,66 +112,33 @@ func (s *Store) sparsest(done map[uint32]bool) (uint32, bool) {
 
 // compact writes what lives in a segment to the end of the journal. The segment is deleted after the next flush.
 func (s *Store) compact(n uint32) error {
-	m := move{s: s}
+	b := batch{s: s}
 	err := s.journal.Scan(n, &journal.Scan{Record: func(_ *journal.Reader, off int64, h journal.Head, _ []byte) error {
 		if !format.Kinds[h.Kind].Inline {
 			return nil
 		}
-		return m.add(location{where: inSegment, seg: n, off: h.BodyAt(off), n: h.Body, crc: h.Sum}, queue.ID(h.ID))
+		return s.move(&b, queue.ID(h.ID), location{where: inSegment, seg: n, off: h.BodyAt(off), n: h.Body, crc: h.Sum})
 	}})
-	return errors.Join(err, m.flush())
+	return errors.Join(err, b.flush())
 }
 
-// move gathers bodies that are written together. Their messages are locked until then.
-type move struct {
-	s       *Store
-	changes []*change
-	bytes   int
-}
-
-// moveBytes is how much is written together.
-const moveBytes = 1 << 20
-
-// add takes one body, if its message still needs it.
-func (m *move) add(from location, id queue.ID) error {
-	if !m.s.tryLockID(id) {
-		// Nobody who holds one message may wait for another.
-		if err := m.flush(); err != nil {
-			return err
-		}
-		m.s.lockID(id)
-	}
-	at, err := m.s.locate(id)
-	var body []byte
-	if err == nil && at.body == from {
-		if body, err = m.s.segmentBytes(from); errors.Is(err, ErrDamaged) {
-			m.s.harmed(id, err)
-		}
-	}
-	if err != nil || at.body != from {
-		m.s.unlockID(id)
-		if errors.Is(err, queue.ErrNotFound) || errors.Is(err, ErrDamaged) {
-			return nil // a damaged body stays where it is, and whoever asks for it is told
-		}
+// move takes one body along, if its message still needs it. A damaged one stays where it is, and whoever asks for it is told.
+func (s *Store) move(b *batch, id queue.ID, from location) error {
+	at, ok, err := b.hold(id)
+	if !ok {
 		return err
 	}
 	c := newChange(kindMove, id, at, at)
-	c.Body, c.Sum = body, from.crc
-	m.changes = append(m.changes, c)
-	if m.bytes += len(body); m.bytes < moveBytes {
+	if at.body == from {
+		c.Sum = from.crc
+		if c.Body, err = s.segmentBytes(from); err == nil {
+			return b.add(c)
+		}
+	}
+	defer s.unlockID(id)
+	if errors.Is(err, ErrDamaged) {
+		s.harmed(id, err)
 		return nil
 	}
-	return m.flush()
-}
-
-func (m *move) flush() error {
-	if len(m.changes) == 0 {
-		return nil
-	}
-	err := m.s.submit(m.changes...)
-	for _, c := range m.changes {
-		m.s.unlockID(c.id())
-	}
-	m.changes, m.bytes = nil, 0
 	return err
 }

@@ -90,16 +90,15 @@ func (d *damage) recall() error {
 	if err != nil {
 		return fmt.Errorf("read what was set aside: %w", err)
 	}
-	d.recallHarm(names)
 	records := make(map[string]bool)
-	for _, e := range names { // ID.eml comes before ID.record
-		switch name, ext := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())), filepath.Ext(e.Name()); ext {
-		case ".record", ".eml":
-			if !records[name] {
-				d.damaged++
-			}
+	for _, e := range names { // a message may have both ID.eml and ID.record
+		switch name, ext := strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())), filepath.Ext(e.Name()); {
+		case ext == ".record", ext == ".eml":
 			records[name] = true
+		case ext == harmExt && queue.ID(name).Valid():
+			d.harm[queue.ID(name)] = true
 		}
 	}
+	d.damaged = len(records)
 	return nil
 }

@@ -25,7 +25,7 @@ var noFlush = Config{FlushDelay: time.Hour}
 // crash ends a store as a killed process would: nothing more is written.
 func crash(t *testing.T, s *Store) {
 	t.Helper()
-	s.fail(errors.New("crash"))
+	_ = s.journal.Fault.Set(errors.New("crash"))
 	shut(t, s)
 }
 

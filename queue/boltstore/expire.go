@@ -25,43 +25,21 @@ func (s *Store) Expire(old, trash time.Time, limit int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, busy, err := s.expireThese(&t, ids, s.tryLockID)
-	for _, id := range busy { // mostly because its body is moved; nobody who holds one message may wait for another
-		if err == nil {
-			var one int
-			one, _, err = s.expireThese(&t, []queue.ID{id}, func(id queue.ID) bool { s.lockID(id); return true })
-			n += one
-		}
-	}
-	return n, err
-}
-
-// expireThese removes those messages that may go still, and gives back those that cannot be locked.
-func (s *Store) expireThese(t *terms, ids []queue.ID, lock func(queue.ID) bool) (n int, busy []queue.ID, err error) {
-	var changes []*change
+	b := batch{s: s}
 	for _, id := range ids {
-		if !lock(id) {
-			busy = append(busy, id)
-			continue
+		at, ok, failed := b.hold(id)
+		switch {
+		case ok && t.over(at):
+			failed = b.add(newChange(kindRemove, id, at, place{}))
+		case ok:
+			s.unlockID(id)
 		}
-		defer s.unlockID(id)
-		at, err := s.locate(id)
-		if err == nil && t.over(at) {
-			changes = append(changes, newChange(kindRemove, id, at, place{}))
-		} else if err != nil && !errors.Is(err, queue.ErrNotFound) && !errors.Is(err, ErrDamaged) {
-			return 0, nil, err
+		if err = errors.Join(err, failed); err != nil {
+			break
 		}
 	}
-	if len(changes) == 0 {
-		return 0, busy, nil
-	}
-	if err := s.submit(changes...); err != nil {
-		return 0, nil, err
-	}
-	for _, c := range changes {
-		s.bodies.drop(c)
-	}
-	return len(changes), busy, nil
+	err = errors.Join(err, b.flush())
+	return b.written, err
 }
 
 // expired finds what may go.
@@ -118,7 +96,7 @@ func (s *Store) pendingExpired(t *terms, limit int) (ids []queue.ID, shadowed ma
 		return nil, nil, queue.ErrClosed
 	}
 	shadowed = make(map[queue.ID]bool)
-	for _, m := range []map[queue.ID]*state{s.fresh, s.flush} {
+	for _, m := range []map[queue.ID]*state{s.fresh, s.flushing.states} {
 		for id, st := range m {
 			if shadowed[id] {
 				continue

@@ -53,9 +53,9 @@ func (s *Store) flushOnce() error {
 func (s *Store) beginFlush() *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flush == nil {
+	if s.flushing.states == nil {
 		s.lag.begin(s.totals.snapshot(s.journal.Salt, s.anew.loading()))
-		for id, st := range s.flush {
+		for id, st := range s.flushing.states {
 			if st.now.kept != none && id > s.maxID {
 				s.maxID = id
 			}
@@ -69,7 +69,7 @@ func (s *Store) endFlush(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.oldest.flushed(s.flush, s.fresh)
+		s.oldest.flushed(s.flushing.states, s.fresh)
 	}
 	s.lag.end(err)
 	if len(s.fresh) > 0 {
@@ -85,11 +85,11 @@ func (s *Store) flushFailed(err error) error {
 		s.index.condemn(err)
 	}
 	if !journal.NoSpace(err) {
-		return s.fail(err)
+		return s.journal.Fault.Set(err)
 	}
 	s.journal.Reserve.Release()
 	if again := s.index.reopen(); again != nil {
-		return s.fail(fmt.Errorf("%w; and open it anew: %w", err, again))
+		return s.journal.Fault.Set(fmt.Errorf("%w; and open it anew: %w", err, again))
 	}
 	return queue.ErrNoSpace
 }

@@ -3,8 +3,6 @@ package boltstore
 import (
 	"errors"
 	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 
 	"dinkymail/queue"
@@ -52,16 +50,6 @@ func (s *Store) whole(id queue.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unharmed(id)
-}
-
-// recallHarm takes in which bodies could not be read before this Open.
-func (d *damage) recallHarm(names []os.DirEntry) {
-	for _, e := range names {
-		name, ok := strings.CutSuffix(e.Name(), harmExt)
-		if id := queue.ID(name); ok && filepath.Ext(e.Name()) == harmExt && id.Valid() {
-			d.harm[id] = true
-		}
-	}
 }
 
 // forgetHarm drops from these what has no body any more.

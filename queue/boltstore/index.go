@@ -119,7 +119,7 @@ func (x *index) settle() (err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	if x.db == nil || x.fault.Cause() != nil || x.condemned.Load() {
+	if x.db == nil || x.fault.Err() != nil || x.condemned.Load() {
 		return nil
 	}
 	x.db.NoFreelistSync = false
@@ -141,7 +141,7 @@ func (x *index) view(f func(tx *bolt.Tx) error) (err error) {
 			x.condemn(err)
 		}
 		if errors.Is(err, errPage) && x.serving.Load() {
-			x.fault.Set(err) // who asks next is told
+			_ = x.fault.Set(err) // who asks next is told
 		}
 	}()
 	defer recovered(&err, debug.SetPanicOnFault(true))

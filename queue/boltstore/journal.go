@@ -1,9 +1,6 @@
 package boltstore
 
 import (
-	"errors"
-	"fmt"
-	"path/filepath"
 	"time"
 
 	"dinkymail/internal/measure"
@@ -60,12 +57,13 @@ func (c *change) id() queue.ID { return queue.ID(c.ID) }
 
 // newJournal returns the journal of the store, which is not open yet.
 func (s *Store) newJournal() *journal.Journal[*change] {
-	segments := journal.NewSegments(filepath.Join(s.dir, "segments"), &format, s.disk, s.log)
-	reserve := journal.NewReserve(filepath.Join(s.dir, "reserve"), s.cfg.ReserveBytes, s.tellSpace, func() {
+	words := journal.Errors{Closed: queue.ErrClosed, NoSpace: queue.ErrNoSpace, Broken: queue.ErrBroken}
+	segments := journal.NewSegments(s.path("segments"), &format, s.disk, s.log)
+	reserve := journal.NewReserve(s.path("reserve"), s.cfg.ReserveBytes, words.NoSpace, s.tellSpace, func() {
 		s.journal.Hand(newChange(kindProbe, "", place{}, place{})) // it may give up a segment that is full of the past
 	})
-	return journal.New(segments, reserve, journal.NewFault(s.tellFault), journal.Config[*change]{
-		SegmentBytes: s.cfg.SegmentBytes, BatchBytes: s.cfg.batchBytes, Settle: s.cfg.SettleDelay,
+	return journal.New(segments, reserve, journal.NewFault(words.Broken, s.tellFault), journal.Config[*change]{
+		SegmentBytes: s.cfg.SegmentBytes, BatchBytes: s.cfg.batchBytes, Settle: s.cfg.SettleDelay, Errors: words,
 		Applied: s.apply, Room: s.room, Live: s.liveIn, Synced: s.syncs.Observe,
 	})
 }
@@ -79,56 +77,16 @@ func (s *Store) tellSpace(full bool) {
 	}
 }
 
-func (s *Store) tellFault(error) {
-	s.log.Error("the queue's disk failed", "path", s.dir, "err", s.Broken(),
+func (s *Store) tellFault(err error) {
+	s.log.Error("the queue's disk failed", "path", s.dir, "err", err,
 		"remedy", "mend the disk or the directory, then restart; accepted mail is read back from what is on it")
 }
 
 // Syncs is how long the disk took to keep what was written; everything that was accepted waited for one of them.
 func (s *Store) Syncs() measure.Spread { return s.syncs.Spread() }
 
-// submit hands changes over and waits until all are on the disk, or not. The first error is returned.
-func (s *Store) submit(changes ...*change) error { return s.inQueueWords(s.journal.Append(changes...)) }
-
-// inQueueWords gives an error of the journal as one of the queue.
-func (s *Store) inQueueWords(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, journal.ErrClosed):
-		return queue.ErrClosed
-	case errors.Is(err, journal.ErrNoSpace):
-		return queue.ErrNoSpace
-	case errors.Is(err, journal.ErrBroken):
-		return s.Broken()
-	}
-	return err
-}
-
-// restore returns queue.ErrNoSpace while the disk is full.
-func (s *Store) restore() error {
-	err := s.inQueueWords(s.journal.Reserve.Restore())
-	if err != nil && !errors.Is(err, queue.ErrNoSpace) {
-		return fmt.Errorf("%w: %w", queue.ErrNoSpace, err)
-	}
-	return err
-}
-
 // Broken is why nothing can be changed any more, wrapping queue.ErrBroken, or nil.
-func (s *Store) Broken() error { return broken(s.journal.Fault) }
-
-func broken(f *journal.Fault) error {
-	if cause := f.Cause(); cause != nil {
-		return fmt.Errorf("%w: %w", queue.ErrBroken, cause)
-	}
-	return nil
-}
-
-// fail makes err the reason why the store takes no changes any more.
-func (s *Store) fail(err error) error {
-	s.journal.Fault.Set(err)
-	return s.Broken()
-}
+func (s *Store) Broken() error { return s.journal.Fault.Err() }
 
 // Check proves that the store can be written, by writing and syncing a record that says nothing. It does so at most once a
 // second; between, it reports what became of the last write.
@@ -143,13 +101,13 @@ func (s *Store) Check() error {
 	if closed {
 		return queue.ErrClosed
 	}
-	if err := s.restore(); err != nil {
+	if err := s.journal.Reserve.Restore(); err != nil {
 		return err
 	}
 	if recent {
 		return nil
 	}
-	return s.submit(newChange(kindProbe, "", place{}, place{}))
+	return s.journal.Append(newChange(kindProbe, "", place{}, place{}))
 }
 
 // liveIn is how many bytes of a segment are needed.

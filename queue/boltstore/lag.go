@@ -5,8 +5,7 @@ import "dinkymail/queue"
 // lag is what the journal has and the index has not. It is guarded by Store.mu.
 type lag struct {
 	fresh    map[queue.ID]*state // changed since the last flush began
-	flush    map[queue.ID]*state // being flushed; nil when none is
-	flushing snapshot            // what that flush writes
+	flushing snapshot            // what is being flushed: no states when none is
 	flushed  chan struct{}       // closed and replaced whenever a flush ends
 	stuck    error               // why the last flush failed
 	indexed  snapshot            // what the index has: no states
@@ -19,7 +18,7 @@ func (l *lag) pending(id queue.ID) *state {
 	if st := l.fresh[id]; st != nil {
 		return st
 	}
-	return l.flush[id]
+	return l.flushing.states[id]
 }
 
 // take takes in a change.
@@ -30,7 +29,7 @@ func (l *lag) take(c *change) {
 		if c.Kind == kindMove {
 			st.msg, st.meta = old.msg, old.meta
 		}
-	} else if old := l.flush[id]; old != nil {
+	} else if old := l.flushing.states[id]; old != nil {
 		st.base = old.now
 		if c.Kind == kindMove {
 			st.msg, st.meta = old.msg, nil
@@ -45,8 +44,7 @@ func (l *lag) take(c *change) {
 
 // begin lets what is fresh be flushed, which brings the index to a snapshot. Nothing else is being flushed.
 func (l *lag) begin(to snapshot) {
-	l.flush, l.fresh = l.fresh, make(map[queue.ID]*state, len(l.fresh))
-	to.states = l.flush
+	to.states, l.fresh = l.fresh, make(map[queue.ID]*state, len(l.fresh))
 	l.flushing = to
 }
 
@@ -54,8 +52,8 @@ func (l *lag) begin(to snapshot) {
 func (l *lag) end(err error) {
 	l.stuck = err
 	if err == nil {
-		l.indexed = snapshot{to: l.flushing.to, live: l.flushing.live}
-		l.flush, l.flushing = nil, snapshot{}
+		l.indexed, l.flushing = l.flushing, snapshot{}
+		l.indexed.states = nil
 	}
 	close(l.flushed)
 	l.flushed = make(chan struct{})

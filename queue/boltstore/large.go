@@ -121,8 +121,7 @@ func (in *incoming) spill(body io.Reader) (err error) {
 		if journal.NoSpace(err) {
 			return fmt.Errorf("keep a large body: %w", queue.ErrNoSpace)
 		}
-		in.of.fault.Set(err)
-		return broken(in.of.fault)
+		return in.of.fault.Set(err)
 	}
 	return nil
 }
@@ -140,7 +139,7 @@ func (in *incoming) keep(id queue.ID) error {
 
 // discard gives the memory back, and deletes the file unless it is kept.
 func (in *incoming) discard() {
-	if in.large != "" && !in.kept && in.of.fault.Cause() == nil { // a broken disk may still have the record that needs it
+	if in.large != "" && !in.kept && in.of.fault.Err() == nil { // a broken disk may still have the record that needs it
 		if err := os.Remove(in.large); err != nil && !errors.Is(err, os.ErrNotExist) {
 			in.of.home.log.Warn("body of refused mail not deleted", "path", in.large, "err", err)
 		}

@@ -44,7 +44,7 @@ func TestHugeRecordOfEarlierVersion(t *testing.T) {
 	}
 	c := newChange(kindSet, id, st.now, placeOf(&m, st.now.body))
 	c.msg, c.Meta = clone(&m), meta
-	if err := s.submit(c); err != nil {
+	if err := s.journal.Append(c); err != nil {
 		t.Fatal(err)
 	}
 	shut(t, s)

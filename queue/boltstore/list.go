@@ -103,7 +103,7 @@ func (s *Store) pendingPage(filter queue.Filter, beyond func(queue.ID) bool) ([]
 	}
 	var page []found
 	shadowed := make(map[queue.ID]bool)
-	for _, m := range []map[queue.ID]*state{s.fresh, s.flush} {
+	for _, m := range []map[queue.ID]*state{s.fresh, s.flushing.states} {
 		for id, st := range m {
 			if !beyond(id) || shadowed[id] || st.now.kept != none && st.msg == nil {
 				continue

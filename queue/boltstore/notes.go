@@ -20,7 +20,7 @@ func (s *Store) SetNote(name, text string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.submit(c); err != nil {
+	if err := s.journal.Append(c); err != nil {
 		return fmt.Errorf("keep a note: %w", err)
 	}
 	return nil

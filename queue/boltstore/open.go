@@ -74,8 +74,14 @@ func (s *Store) open() error {
 }
 
 // read reads the index and what the journal has beyond it. It returns ErrDamaged when the index is not what was written.
-func (s *Store) read() error {
+func (s *Store) read() (err error) {
 	if err := s.damage.recall(); err != nil {
+		return err
+	}
+	if s.held, err = s.journal.FindCheckpoint(); err != nil {
+		return s.cannotWrite(err)
+	}
+	if err := s.examine(); err != nil {
 		return err
 	}
 	if err := s.openIndex(); err != nil {
@@ -142,7 +148,7 @@ func (s *Store) Close() error {
 func (s *Store) lastFlush() error {
 	for {
 		s.mu.Lock()
-		n := len(s.fresh) + len(s.flush)
+		n := len(s.fresh) + len(s.flushing.states)
 		s.mu.Unlock()
 		if n == 0 || s.Broken() != nil {
 			return nil

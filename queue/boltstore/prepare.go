@@ -17,20 +17,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// openIndex opens the bbolt file and reads what must be known of it at all times.
+// openIndex opens the bbolt file, making it if there is none. It returns ErrDamaged when it is not one of ours.
 func (s *Store) openIndex() error {
-	var err error
-	if s.held, err = s.journal.FindCheckpoint(); err != nil {
-		return s.cannotWrite(err)
-	}
-	if err := s.examine(); err != nil {
-		return err
-	}
-	return s.useIndex()
-}
-
-// useIndex opens the bbolt file, making it if there is none. It returns ErrDamaged when it is not one of ours.
-func (s *Store) useIndex() error {
 	err := s.index.open()
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):

@@ -161,7 +161,7 @@ func (s *Store) Put(body io.Reader, describe func(size int64) (queue.Message, er
 	}
 	c.now = placeOf(m, c.now.body)
 	c.now.record = int64(len(c.Meta))
-	if err := s.submit(c); err != nil {
+	if err := s.journal.Append(c); err != nil {
 		return queue.Message{}, fmt.Errorf("put %s: %w", m.ID, err)
 	}
 	in.kept = true
@@ -176,7 +176,7 @@ func (s *Store) ready() error {
 	if err := s.Broken(); err != nil {
 		return err
 	}
-	return s.restore()
+	return s.journal.Reserve.Restore()
 }
 
 // Get implements queue.Store.
@@ -209,7 +209,7 @@ func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message,
 	}
 	c.msg = m
 	c.now.record = int64(len(c.Meta))
-	if err := s.submit(c); err != nil {
+	if err := s.journal.Append(c); err != nil {
 		return queue.Message{}, fmt.Errorf("update %s: %w", id, err)
 	}
 	s.bodies.drop(c)
@@ -228,7 +228,7 @@ func (s *Store) Remove(id queue.ID) error {
 		return err
 	}
 	c := newChange(kindRemove, id, at, place{})
-	if err := s.submit(c); err != nil {
+	if err := s.journal.Append(c); err != nil {
 		return fmt.Errorf("remove %s: %w", id, err)
 	}
 	s.bodies.drop(c)

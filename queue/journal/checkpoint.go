@@ -3,8 +3,10 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Checkpoint is a file beside the segments. It has the number of the segment that was being written: with this segment and those
@@ -30,23 +32,16 @@ func (x *Segments) CheckpointPath(n uint32) string {
 
 // FindCheckpoint looks for the newest checkpoint, and deletes what is left of others.
 func (x *Segments) FindCheckpoint() (found Checkpoint, err error) {
-	begun, err := x.numbers(CheckpointExt + unfinished)
-	for _, n := range begun {
+	begun, err := x.sizes(CheckpointExt + unfinished)
+	for n := range begun {
 		err = errors.Join(err, os.Remove(x.CheckpointPath(n)+unfinished))
 	}
-	whole, failed := x.numbers(CheckpointExt)
-	for _, n := range whole {
+	whole, failed := x.sizes(CheckpointExt)
+	for _, n := range slices.Sorted(maps.Keys(whole)) {
 		err = errors.Join(err, x.RemoveCheckpoint(found))
-		found.Number = n
+		found = Checkpoint{n, whole[n]}
 	}
-	if err = errors.Join(err, failed); err != nil || found.Number == 0 {
-		return found, err
-	}
-	st, err := os.Stat(x.CheckpointPath(found.Number))
-	if err == nil {
-		found.Size = st.Size()
-	}
-	return found, err
+	return found, errors.Join(err, failed)
 }
 
 // RemoveCheckpoint deletes a checkpoint, if it is one.
@@ -103,16 +98,17 @@ func (w *CheckpointWriter) Add(e *Entry) error {
 	if len(w.buf) < window {
 		return nil
 	}
-	return w.flush(w.off-w.synced >= checkpointSync)
+	return w.flush(checkpointSync)
 }
 
-func (w *CheckpointWriter) flush(sync bool) error {
+// flush writes what was added, and syncs it if that is at least so much since the last sync.
+func (w *CheckpointWriter) flush(least int64) error {
 	if _, err := w.f.WriteAt(w.buf, w.off); err != nil {
 		return err
 	}
 	w.off += int64(len(w.buf))
 	w.buf = w.buf[:0]
-	if !sync {
+	if w.off-w.synced < least {
 		return nil
 	}
 	w.synced = w.off
@@ -122,7 +118,7 @@ func (w *CheckpointWriter) flush(sync bool) error {
 // End brings the checkpoint to the disk and gives the file its name, or deletes it because of err. The one before stays.
 func (w *CheckpointWriter) End(err error) (Checkpoint, error) {
 	if err == nil {
-		err = w.flush(true)
+		err = w.flush(0)
 	}
 	if err = errors.Join(err, w.f.Close()); err == nil {
 		err = w.x.disk.Rename(w.path+unfinished, w.path)

@@ -12,9 +12,9 @@
 // What is damaged in the middle is told to the owner and skipped; an incomplete record at the very end was never acknowledged,
 // and is cut off. Names of new files are synced before anything in them is acknowledged.
 //
-// When the disk is full, Append answers ErrNoSpace to what is not Essential; the rest is written into the space that the Reserve
-// gives up. After any other failed write or sync nobody can say what the disk holds: every later Append answers ErrBroken until
-// the journal is opened anew.
+// When the disk is full, Append refuses what is not Essential; the rest is written into the space that the Reserve
+// gives up. After any other failed write or sync nobody can say what the disk holds: the Fault is set then, and every later Append
+// is refused until the journal is opened anew.
 //
 // # Segments and checkpoints
 //

@@ -2,41 +2,43 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 )
 
-// Errors of the journal. The first three are answers of Append.
-var (
-	// ErrClosed: the journal takes nothing any more.
-	ErrClosed = errors.New("the journal is closed")
-	// ErrNoSpace: the disk is full, and nothing of the record was kept.
-	ErrNoSpace = errors.New("no space left for the journal")
-	// ErrBroken: a write or a sync failed before; Fault.Cause says which.
-	ErrBroken = errors.New("the journal is broken")
-	// ErrDamaged: bytes are not what was written.
-	ErrDamaged = errors.New("damaged")
-)
+// ErrDamaged: bytes are not what was written, or not there any more.
+var ErrDamaged = errors.New("damaged")
+
+// Errors are what the journal answers, in the words of its owner, whose callers need no others.
+type Errors struct {
+	Closed  error // nothing is taken any more
+	NoSpace error // the disk is full, and nothing of the record was kept
+	Broken  error // a write or a sync failed before; it is wrapped together with the cause
+}
 
 // Fault is why nothing is written any more. It is set once, by the first who finds out, and stays.
 type Fault struct {
-	tell  func(cause error)
-	cause atomic.Pointer[error]
+	broken error
+	tell   func(err error)
+	err    atomic.Pointer[error]
 }
 
-// NewFault returns a fault that is not set yet. tell is called once, when it is.
-func NewFault(tell func(cause error)) *Fault { return &Fault{tell: tell} }
+// NewFault returns a fault that is not set. Its error will wrap broken; tell is called with it once.
+func NewFault(broken error, tell func(err error)) *Fault { return &Fault{broken: broken, tell: tell} }
 
-// Cause is what was set, or nil.
-func (f *Fault) Cause() error {
-	if cause := f.cause.Load(); cause != nil {
-		return *cause
+// Err is why nothing is written any more, or nil.
+func (f *Fault) Err() error {
+	if err := f.err.Load(); err != nil {
+		return *err
 	}
 	return nil
 }
 
-// Set makes cause the reason, unless there is one already.
-func (f *Fault) Set(cause error) {
-	if f.cause.CompareAndSwap(nil, &cause) {
-		f.tell(cause)
+// Set makes cause the reason, unless there is one already, and returns Err.
+func (f *Fault) Set(cause error) error {
+	err := fmt.Errorf("%w: %w", f.broken, cause)
+	if f.err.CompareAndSwap(nil, &err) {
+		f.tell(err)
 	}
+	return f.Err()
 }

@@ -104,13 +104,13 @@ func fullDisk(t *testing.T, op string) {
 		}
 		return nil
 	})
-	if err := o.Append(body("id2", "refused")); !errors.Is(err, ErrNoSpace) {
+	if err := o.Append(body("id2", "refused")); !errors.Is(err, errNoSpace) {
 		t.Errorf("what is new: %v", err)
 	}
 	if err := o.Append(lazy("id1")); err != nil {
 		t.Errorf("what is essential: %v", err)
 	}
-	if err := o.Reserve.Restore(); !errors.Is(err, ErrNoSpace) || !o.Reserve.Tight() {
+	if err := o.Reserve.Restore(); !errors.Is(err, errNoSpace) || !o.Reserve.Tight() {
 		t.Errorf("at once: %v", err)
 	}
 	d.heal()
@@ -133,7 +133,7 @@ func TestFullerThanTheReserve(t *testing.T) {
 	o := begin(t, t.TempDir(), d, limits{})
 	defer o.stop(t)
 	d.sicken(on(syscall.ENOSPC, ".seg", "write"))
-	if err := o.Append(lazy("id1")); !errors.Is(err, ErrNoSpace) {
+	if err := o.Append(lazy("id1")); !errors.Is(err, errNoSpace) {
 		t.Error(err)
 	}
 	d.heal()
@@ -155,8 +155,8 @@ func TestFault(t *testing.T) {
 				return on(err, ".seg", op)(is, path)
 			})
 			for range 2 {
-				if got := o.Append(lazy("id2")); !errors.Is(got, ErrBroken) || !errors.Is(o.Fault.Cause(), err) {
-					t.Errorf("%v, cause %v", got, o.Fault.Cause())
+				if got := o.Append(lazy("id2")); !errors.Is(got, errBroken) || !errors.Is(got, err) {
+					t.Error(got)
 				}
 				d.heal()
 			}

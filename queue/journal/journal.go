@@ -14,6 +14,8 @@ type Config[R Record] struct {
 	BatchBytes   int           // no more is added to one sync beyond this
 	Settle       time.Duration // how long lazy records wait to share a sync; negative: not at all
 
+	Errors
+
 	// Applied is called with records that are on the disk up to end, before their Append returns; with none when a new segment
 	// was begun.
 	Applied func(batch []R, end Position)
@@ -62,14 +64,14 @@ func (j *Journal[R]) Start(at Position) (Position, error) {
 	return at, nil
 }
 
-// Append hands records over and waits until all are on the disk, or not. The first error is returned: ErrClosed, ErrNoSpace,
-// ErrBroken or one of Config.Room. The records are the journal's until then.
+// Append hands records over and waits until all are on the disk, or not. The first error is returned: one of Config.Errors or of
+// Config.Room. The records are the journal's until then.
 func (j *Journal[R]) Append(records ...R) error {
 	for _, r := range records {
 		r.entry().done = make(chan error, 1)
 	}
 	if !j.inbox.put(j.cfg.Settle < 0 || slices.ContainsFunc(records, j.urgent), records...) {
-		return ErrClosed
+		return j.cfg.Closed
 	}
 	var first error
 	for _, r := range records {
@@ -151,23 +153,26 @@ func (j *Journal[R]) write(batch []R) {
 	if err == nil {
 		err = j.append(batch)
 	}
-	if NoSpace(err) {
+	if j.full(err) {
 		batch = j.refuse(batch)
 		if err = nil; len(batch) > 0 {
 			err = j.append(batch)
 		}
-		if NoSpace(err) && j.Reserve.Release() {
+		if j.full(err) && j.Reserve.Release() {
 			err = j.append(batch)
 		}
 		j.Reserve.Release()
 	}
-	if NoSpace(err) {
-		err = ErrNoSpace
+	if j.full(err) {
+		err = j.cfg.NoSpace
 	}
 	for _, r := range batch {
 		r.entry().done <- err
 	}
 }
+
+// full reports whether err passes with a full disk.
+func (j *Journal[R]) full(err error) bool { return NoSpace(err) && j.Fault.Err() == nil }
 
 // refuse answers all in batch that is not essential, and gives back the rest.
 func (j *Journal[R]) refuse(batch []R) (rest []R) {
@@ -175,7 +180,7 @@ func (j *Journal[R]) refuse(batch []R) (rest []R) {
 		if e := r.entry(); j.format.Kinds[e.Kind].Essential {
 			rest = append(rest, r)
 		} else {
-			e.done <- ErrNoSpace
+			e.done <- j.cfg.NoSpace
 		}
 	}
 	return rest
@@ -183,8 +188,8 @@ func (j *Journal[R]) refuse(batch []R) (rest []R) {
 
 // append writes and syncs one batch, and hands it to the owner. After an error nothing of it is in the journal.
 func (j *Journal[R]) append(batch []R) error {
-	if j.Fault.Cause() != nil {
-		return ErrBroken
+	if err := j.Fault.Err(); err != nil {
+		return err
 	}
 	if j.tail.at.Offset >= j.tail.limit || j.Reserve.Tight() && j.wasteful() {
 		j.rotate()
@@ -226,8 +231,7 @@ func (j *Journal[R]) undo(err error) error {
 	if NoSpace(err) && undone == nil {
 		return err
 	}
-	j.Fault.Set(fmt.Errorf("write %s: %w", j.Path(j.tail.at.Segment), errors.Join(err, undone)))
-	return ErrBroken
+	return j.Fault.Set(fmt.Errorf("write %s: %w", j.Path(j.tail.at.Segment), errors.Join(err, undone)))
 }
 
 // rotate begins a new segment. Where none can be made now, the old one grows on.

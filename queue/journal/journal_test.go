@@ -30,6 +30,8 @@ const (
 var format = Format{Schema: 7, MaxMeta: 1 << 20, ValidID: func(id string) bool { return strings.HasPrefix(id, "id") },
 	Kinds: []Traits{kindBody: {Named: true, Inline: true}, kindLazy: {Named: true, Lazy: true, Essential: true}, kindMark: {}}}
 
+var errClosed, errNoSpace, errBroken = errors.New("closed"), errors.New("full"), errors.New("broken")
+
 // entry is what the owner of these tests writes.
 type entry struct{ Entry }
 
@@ -73,8 +75,9 @@ func begin(t *testing.T, dir string, disk Disk, l limits) *owner {
 		l.from = Position{1, SegmentHead}
 	}
 	x := NewSegments(filepath.Join(dir, "segments"), &format, disk, slog.New(slog.NewTextHandler(&o.log, nil)))
-	reserve := NewReserve(filepath.Join(dir, "reserve"), 4096, func(full bool) { o.full = append(o.full, full) }, func() {})
-	o.Journal = New(x, reserve, NewFault(func(err error) { o.faults = append(o.faults, err) }), Config[*entry]{
+	reserve := NewReserve(filepath.Join(dir, "reserve"), 4096, errNoSpace, func(full bool) { o.full = append(o.full, full) }, func() {})
+	o.Journal = New(x, reserve, NewFault(errBroken, func(err error) { o.faults = append(o.faults, err) }), Config[*entry]{
+		Errors:       Errors{Closed: errClosed, NoSpace: errNoSpace, Broken: errBroken},
 		SegmentBytes: l.segment, BatchBytes: 1 << 20, Settle: l.settle,
 		Applied: func(batch []*entry, end Position) {
 			o.mu.Lock()
@@ -166,7 +169,7 @@ func TestGroupCommit(t *testing.T) {
 		}
 	}
 	o.stop(t)
-	if !errors.Is(o.Append(lazy("id")), ErrClosed) {
+	if !errors.Is(o.Append(lazy("id")), errClosed) {
 		t.Error("a closed journal takes records")
 	}
 	again := begin(t, dir, OS{}, limits{segment: 8 << 10})

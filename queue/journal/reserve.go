@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -11,10 +12,11 @@ import (
 // Reserve is a file whose only use is its size. When the disk is full it is deleted, which leaves room for what must be recorded
 // of the past; nothing new is taken until there is room for the file again. Its methods may be called from any goroutine.
 type Reserve struct {
-	path  string
-	size  int64
-	tell  func(full bool)
-	again func()
+	path    string
+	size    int64
+	noSpace error
+	tell    func(full bool)
+	again   func()
 
 	mu    sync.Mutex
 	tight atomic.Bool // it was given up
@@ -23,8 +25,8 @@ type Reserve struct {
 
 // NewReserve returns a reserve that has no space yet. tell is called when it is given up and when it is had back, again when it
 // cannot be had back yet: then the owner may be able to free some.
-func NewReserve(path string, size int64, tell func(full bool), again func()) *Reserve {
-	return &Reserve{path: path, size: size, tell: tell, again: again}
+func NewReserve(path string, size int64, noSpace error, tell func(full bool), again func()) *Reserve {
+	return &Reserve{path: path, size: size, noSpace: noSpace, tell: tell, again: again}
 }
 
 // Make takes the space, unless an earlier process left it.
@@ -56,8 +58,8 @@ func (r *Reserve) Release() bool {
 	return os.Remove(r.path) == nil
 }
 
-// Restore takes the space back if it was given up and is there again, looking at most once a second. It returns ErrNoSpace while
-// it is not.
+// Restore takes the space back if it was given up and is there again, looking at most once a second. It returns the
+// error for a full disk while it is not.
 func (r *Reserve) Restore() error {
 	if !r.tight.Load() {
 		return nil
@@ -68,15 +70,15 @@ func (r *Reserve) Restore() error {
 		return nil
 	}
 	if time.Since(r.tried) < time.Second {
-		return ErrNoSpace
+		return r.noSpace
 	}
 	r.tried = time.Now()
 	if err := r.Make(); err != nil {
 		r.again()
 		if NoSpace(err) {
-			return ErrNoSpace
+			return r.noSpace
 		}
-		return err
+		return fmt.Errorf("%w: %w", r.noSpace, err)
 	}
 	r.tight.Store(false)
 	r.tell(false)

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,28 +49,26 @@ func NewSegments(dir string, format *Format, disk Disk, log *slog.Logger) *Segme
 func (x *Segments) Path(n uint32) string { return filepath.Join(x.dir, fmt.Sprintf("%08d.seg", n)) }
 
 // Numbers are those of the segments there are, in order.
-func (x *Segments) Numbers() ([]uint32, error) { return x.numbers(".seg") }
-
-// numbers are those of the files with this extension, in order.
-func (x *Segments) numbers(ext string) (numbers []uint32, err error) {
-	names, err := os.ReadDir(x.dir)
-	for _, e := range names {
-		name, ok := strings.CutSuffix(e.Name(), ext)
-		if n, err := strconv.ParseUint(name, 10, 32); ok && err == nil {
-			numbers = append(numbers, uint32(n))
-		}
-	}
-	slices.Sort(numbers)
-	return numbers, err
+func (x *Segments) Numbers() ([]uint32, error) {
+	sizes, err := x.Sizes()
+	return slices.Sorted(maps.Keys(sizes)), err
 }
 
-// FileSize is how large the file of a segment is.
-func (x *Segments) FileSize(n uint32) (int64, error) {
-	st, err := os.Stat(x.Path(n))
-	if err != nil {
-		return 0, err
+// Sizes is how large the files of the segments are, by number.
+func (x *Segments) Sizes() (map[uint32]int64, error) { return x.sizes(".seg") }
+
+// sizes is how large the files with this extension are.
+func (x *Segments) sizes(ext string) (map[uint32]int64, error) {
+	names, err := os.ReadDir(x.dir)
+	sizes := make(map[uint32]int64, len(names))
+	for _, e := range names {
+		name, ok := strings.CutSuffix(e.Name(), ext)
+		n, bad := strconv.ParseUint(name, 10, 32)
+		if info, gone := e.Info(); ok && bad == nil && gone == nil {
+			sizes[uint32(n)] = info.Size()
+		}
 	}
-	return st.Size(), nil
+	return sizes, err
 }
 
 // FindSalt reads the salt from the checkpoint, if there is one, or the first segment that has one, and makes a new salt where none
