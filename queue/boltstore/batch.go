@@ -17,8 +17,8 @@ type batch struct {
 // batchBytes is how much is written together.
 const batchBytes = 1 << 20
 
-// hold locks a message and says where it is; false when it is not there, or its record is damaged. Who holds a message must not
-// wait for another, so all before it is written first then.
+// hold locks a message and says where it is; false when it is not there, or its record is damaged.
+// Who holds a message must not wait for another, so all before it is written first then.
 func (b *batch) hold(id queue.ID) (place, bool, error) {
 	if !b.s.tryLockID(id) {
 		if err := b.flush(); err != nil {

@@ -12,8 +12,9 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// Body implements queue.Store. A body of at most Config.LargeBytes is checked before Body returns; a larger one while it is
-// read from its start, so that a damaged one fails at its end at the latest. Both give ErrDamaged.
+// Body implements queue.Store. A body of at most Config.LargeBytes is checked before Body returns;
+// a larger one while it is read from its start, so that a damaged one fails at its end at the
+// latest. Both give ErrDamaged.
 func (s *Store) Body(id queue.ID) (io.ReadSeekCloser, error) {
 	// A body is moved now and then; whoever looks just then finds it at its new place.
 	for range 3 {

@@ -13,13 +13,15 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// A checkpoint holds every note and record as the index has them, with where the bodies are. Together with the segments from its
-// own number on it says everything that the index does. So a segment before it is needed for the bodies in it alone, and one
-// behind it is never deleted. It is written once the segments that only wait for it are as large as it is itself, or as large as
-// one segment. So the disk holds at most as much again for its sake, and twice that while it is written.
+// A checkpoint holds every note and record as the index has them, with where the bodies are.
+// Together with the segments from its own number on it says everything that the index does. So a
+// segment before it is needed for the bodies in it alone, and one behind it is never deleted. It is
+// written once the segments that only wait for it are as large as it is itself, or as large as one
+// segment. So the disk holds at most as much again for its sake, and twice that while it is
+// written.
 
-// checkpoints is the newest checkpoint, and what there is to know for the next. It is of Open, then of the goroutine that looks
-// after segments.
+// checkpoints is the newest checkpoint, and what there is to know for the next. It is of Open, then
+// of the goroutine that looks after segments.
 type checkpoints struct {
 	held   journal.Checkpoint
 	failed time.Time // when it was last tried in vain to write another
@@ -39,8 +41,9 @@ type checkpointEnd struct {
 	Living  bool `cbor:"3,keyasint,omitempty"` // finished mail was left out, for want of space
 }
 
-// writeCheckpoint brings what the index has to a new checkpoint, which takes the place of the one before. Where space is short,
-// living leaves out finished mail, of which only the history is lost if the index is.
+// writeCheckpoint brings what the index has to a new checkpoint, which takes the place of the one
+// before. Where space is short, living leaves out finished mail, of which only the history is lost
+// if the index is.
 func (s *Store) writeCheckpoint(living bool) error {
 	var w *journal.CheckpointWriter
 	err := s.index.view(func(tx *bolt.Tx) error {
@@ -104,7 +107,7 @@ func (f *filling) fill(tx *bolt.Tx, p progress) error {
 }
 
 func (f *filling) records(tx *bolt.Tx, k kept) error {
-	e := journal.Entry{Kind: kindRecord}
+	var meta []byte
 	return tx.Bucket(bucketOf[k]).ForEach(func(id, v []byte) error {
 		select {
 		case <-f.quit:
@@ -115,13 +118,12 @@ func (f *filling) records(tx *bolt.Tx, k kept) error {
 		if err != nil && !f.strict {
 			return nil // set aside by whoever asks for it; an earlier version's index is all there is
 		}
-		e.ID, e.Size, e.Sum = string(id), p.body.n, p.body.crc
-		if err != nil || !format.ValidID(e.ID) {
+		if err != nil || !queue.ID(id).Valid() {
 			return fmt.Errorf("%w: record of %s: %w", ErrDamaged, id, errors.Join(err, errRecord))
 		}
-		e.Meta = append(p.body.append(e.Meta[:0]), record...)
+		meta = append(p.body.append(meta[:0]), record...)
 		f.end.Records++
-		return f.w.Add(&e)
+		return f.w.Add(&journal.Entry{Kind: kindRecord, ID: string(id), Meta: meta, Size: p.body.n, Sum: p.body.crc})
 	})
 }
 

@@ -9,7 +9,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// tidy deletes the segments of which nothing is needed, after writing a checkpoint if many wait for one.
+// tidy deletes the segments of which nothing is needed, after writing a checkpoint if many wait for
+// one.
 func (s *Store) tidy() {
 	if s.index.condemned.Load() || s.Broken() != nil {
 		return
@@ -31,14 +32,16 @@ func (s *Store) tidy() {
 	s.dropSegments(dead)
 }
 
-// dead are the segments with no body that is needed, of those that the index is beyond, and how large they are.
+// dead are the segments with no body that is needed, of those that the index is beyond, and how
+// large they are.
 func (s *Store) dead(has *snapshot) (map[uint32]int64, error) {
 	sizes, err := s.journal.Sizes()
 	maps.DeleteFunc(sizes, func(n uint32, _ int64) bool { return n >= has.to.Seg || has.live[n] != 0 })
 	return sizes, err
 }
 
-// checkpointDue reports whether the segments that only wait for a checkpoint are worth one. On a full disk any is.
+// checkpointDue reports whether the segments that only wait for a checkpoint are worth one. On a
+// full disk any is.
 func (s *Store) checkpointDue(has *snapshot, dead map[uint32]int64) bool {
 	if time.Since(s.failed) < checkpointPause {
 		return false
@@ -110,7 +113,8 @@ func (s *Store) sparsest(done map[uint32]bool) (uint32, bool) {
 	return best, best != 0
 }
 
-// compact writes what lives in a segment to the end of the journal. The segment is deleted after the next flush.
+// compact writes what lives in a segment to the end of the journal. The segment is deleted after
+// the next flush.
 func (s *Store) compact(n uint32) error {
 	b := batch{s: s}
 	err := s.journal.Scan(n, &journal.Scan{Record: func(_ *journal.Reader, off int64, h journal.Head, _ []byte) error {
@@ -122,7 +126,8 @@ func (s *Store) compact(n uint32) error {
 	return errors.Join(err, b.flush())
 }
 
-// move takes one body along, if its message still needs it. A damaged one stays where it is, and whoever asks for it is told.
+// move takes one body along, if its message still needs it. A damaged one stays where it is, and
+// whoever asks for it is told.
 func (s *Store) move(b *batch, id queue.ID, from location) error {
 	at, ok, err := b.hold(id)
 	if !ok {

@@ -11,7 +11,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// damage is what could not be read, and was set aside or is named in the directory damaged. It is guarded by Store.mu.
+// damage is what could not be read, and was set aside or is named in the directory damaged. It is
+// guarded by Store.mu.
 type damage struct {
 	home    *directory
 	damaged int               // set aside, and not yet cleared away
@@ -22,7 +23,8 @@ func newDamage(home *directory) damage { return damage{home: home, harm: make(ma
 
 func (d *directory) damagedPath(name string) string { return filepath.Join(d.dir, "damaged", name) }
 
-// keepDamaged writes bytes to the directory for what cannot be read. They may be the last of it, so they survive power loss.
+// keepDamaged writes bytes to the directory for what cannot be read. They may be the last of it, so
+// they survive power loss.
 func (d *directory) keepDamaged(name string, b []byte) error {
 	f, err := os.OpenFile(d.damagedPath(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -35,7 +37,8 @@ func (d *directory) keepDamaged(name string, b []byte) error {
 	return d.disk.SyncDir(filepath.Dir(f.Name()))
 }
 
-// unreadable sets a record of the index aside, with its body if that can be found, and takes it out of the index.
+// unreadable sets a record of the index aside, with its body if that can be found, and takes it out
+// of the index.
 func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

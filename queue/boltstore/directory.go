@@ -37,21 +37,20 @@ type directory struct {
 
 func (d *directory) path(name string) string { return filepath.Join(d.dir, name) }
 
-// makeDirs makes the directories that are missing. Their names survive power loss before anything is written to them, also when a
-// process before this one made them and was cut off.
+// makeDirs makes the directories that are missing. Their names survive power loss before anything
+// is written to them, also when a process before this one made them and was cut off.
 func (d *directory) makeDirs() error {
 	dir, err := filepath.Abs(d.dir)
 	if err != nil {
 		return err
 	}
 	made := missingDirs(dir)
-	for _, sub := range []string{"", "segments", "large", "damaged"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return err
-		}
-	}
 	for _, sub := range []string{"segments", "large", "damaged", ""} {
-		if err := d.disk.SyncDir(filepath.Join(dir, sub)); err != nil {
+		path := filepath.Join(dir, sub)
+		if err = os.MkdirAll(path, 0o700); err == nil {
+			err = d.disk.SyncDir(path)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -88,7 +88,8 @@ func inOrder(tx *bolt.Tx, k kept, id queue.ID) bool {
 	return tx.Bucket(bucketOf[k]).Get([]byte(id)) != nil || k == finished && tx.Bucket(bucketOf[captured]).Get([]byte(id)) != nil
 }
 
-// pendingExpired finds the same in what the index does not have yet, and all IDs for which the index is not to be believed.
+// pendingExpired finds the same in what the index does not have yet, and all IDs for which the
+// index is not to be believed.
 func (s *Store) pendingExpired(t *terms, limit int) (ids []queue.ID, shadowed map[queue.ID]bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -387,7 +387,7 @@ func TestReadersWaitForReopen(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 20 {
-			if err := s.index.reopen(); err != nil {
+			if err := s.index.open(); err != nil {
 				t.Error(err)
 			}
 		}

@@ -32,7 +32,8 @@ func (s *Store) runIndex() {
 	}
 }
 
-// flushOnce brings the index to what the journal has. What fails is kept and tried again by the next call.
+// flushOnce brings the index to what the journal has. What fails is kept and tried again by the
+// next call.
 func (s *Store) flushOnce() error {
 	if err := s.Broken(); err != nil {
 		return err
@@ -77,9 +78,9 @@ func (s *Store) endFlush(err error) {
 	}
 }
 
-// flushFailed decides what a failed transaction means. A full disk passes: nothing is lost, since the journal has it all, and
-// bbolt is opened anew from what it last committed, for its own idea of the file is not to be trusted after a failed commit.
-// Everything else is a sick disk.
+// flushFailed decides what a failed transaction means. A full disk passes: nothing is lost, since
+// the journal has it all, and bbolt is opened anew from what it last committed, for its own idea of
+// the file is not to be trusted after a failed commit. Everything else is a sick disk.
 func (s *Store) flushFailed(err error) error {
 	if errors.Is(err, ErrDamaged) {
 		s.index.condemn(err)
@@ -88,14 +89,14 @@ func (s *Store) flushFailed(err error) error {
 		return s.journal.Fault.Set(err)
 	}
 	s.journal.Reserve.Release()
-	if again := s.index.reopen(); again != nil {
+	if again := s.index.open(); again != nil {
 		return s.journal.Fault.Set(fmt.Errorf("%w; and open it anew: %w", err, again))
 	}
 	return queue.ErrNoSpace
 }
 
-// room waits until the index has caught up, if it lags too far behind. It returns queue.ErrNoSpace when the index cannot
-// grow. Only the journal's goroutine calls it.
+// room waits until the index has caught up, if it lags too far behind. It returns queue.ErrNoSpace
+// when the index cannot grow. Only the journal's goroutine calls it.
 func (s *Store) room() error {
 	for {
 		s.mu.Lock()

@@ -8,8 +8,9 @@ import (
 	"dinkymail/queue"
 )
 
-// harmExt ends the name of a file in damaged/ that says of a message, whose ID is the rest of the name, why its body cannot be read.
-// It goes when the message's body does, or can be read after all.
+// harmExt ends the name of a file in damaged/ that says of a message, whose ID is the rest of the
+// name, why its body cannot be read. It goes when the message's body does, or can be read after
+// all.
 const harmExt = ".body"
 
 // harms reports whether an error says that what was written is not there any more.

@@ -58,26 +58,14 @@ type index struct {
 // mapped is the address space set aside for the file, so that readers never hold up a writer that lets it grow.
 const mapped = 64 << 30
 
-func (x *index) open() error {
+// open opens the file, anew if it was open. Who reads meanwhile waits.
+func (x *index) open() (err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.load()
-}
-
-// reopen opens the file anew. Who reads meanwhile waits.
-func (x *index) reopen() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var closed error
 	if x.db != nil {
-		closed = x.db.Close()
+		defer func(closed error) { err = errors.Join(closed, err) }(x.db.Close())
 		x.db = nil
 	}
-	return errors.Join(closed, x.load())
-}
-
-// load opens the file. The caller holds mu.
-func (x *index) load() (err error) {
 	var f *os.File
 	options := &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true, NoStatistics: true,
 		OpenFile: func(path string, flag int, mode os.FileMode) (*os.File, error) {

@@ -22,8 +22,9 @@ const (
 
 const maxMeta = 4 * queue.MaxRecord // what is written has at most a quarter, but for what an earlier version wrote
 
-// format is that of the journal. A changed record waits for a moment: new mail takes it along, so that a result, which nobody
-// waits for, costs no sync of its own. On a full disk what settles mail goes before what is new.
+// format is that of the journal. A changed record waits for a moment: new mail takes it along, so
+// that a result, which nobody waits for, costs no sync of its own. On a full disk what settles mail
+// goes before what is new.
 var format = journal.Format{
 	Schema: schema,
 	Kinds: []journal.Traits{
@@ -82,14 +83,15 @@ func (s *Store) tellFault(err error) {
 		"remedy", "mend the disk or the directory, then restart; accepted mail is read back from what is on it")
 }
 
-// Syncs is how long the disk took to keep what was written; everything that was accepted waited for one of them.
+// Syncs is how long the disk took to keep what was written; everything that was accepted waited for
+// one of them.
 func (s *Store) Syncs() measure.Spread { return s.syncs.Spread() }
 
 // Broken is why nothing can be changed any more, wrapping queue.ErrBroken, or nil.
 func (s *Store) Broken() error { return s.journal.Fault.Err() }
 
-// Check proves that the store can be written, by writing and syncing a record that says nothing. It does so at most once a
-// second; between, it reports what became of the last write.
+// Check proves that the store can be written, by writing and syncing a record that says nothing. It
+// does so at most once a second; between, it reports what became of the last write.
 func (s *Store) Check() error {
 	if err := s.Broken(); err != nil {
 		return err

@@ -42,7 +42,8 @@ func (l *lag) take(c *change) {
 	}
 }
 
-// begin lets what is fresh be flushed, which brings the index to a snapshot. Nothing else is being flushed.
+// begin lets what is fresh be flushed, which brings the index to a snapshot. Nothing else is being
+// flushed.
 func (l *lag) begin(to snapshot) {
 	to.states, l.fresh = l.fresh, make(map[queue.ID]*state, len(l.fresh))
 	l.flushing = to

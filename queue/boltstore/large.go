@@ -15,7 +15,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// bodies keeps bodies apart from the journal: large ones in files of their own, and those that just came in memory.
+// bodies keeps bodies apart from the journal: large ones in files of their own, and those that just
+// came in memory.
 type bodies struct {
 	home    *directory
 	largest int // longer ones are large
@@ -26,7 +27,8 @@ type bodies struct {
 // path is that of a large body.
 func (b *bodies) path(id queue.ID) string { return b.home.path("large/" + string(id)) }
 
-// incoming is a body that has been read: in memory, or in a file under a passing name if it is large.
+// incoming is a body that has been read: in memory, or in a file under a passing name if it is
+// large.
 type incoming struct {
 	of    *bodies
 	bytes []byte
@@ -42,8 +44,8 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &
 // pooled is how large a buffer is kept for the next body.
 const pooled = 64 << 10
 
-// wide holds memory for bodies above that, each with room for wideMore bytes beyond Config.LargeBytes, so that a body that is too
-// long is noticed.
+// wide holds memory for bodies above that, each with room for wideMore bytes beyond
+// Config.LargeBytes, so that a body that is too long is noticed.
 var wide sync.Pool
 
 const wideMore = 8 << 10
@@ -93,7 +95,8 @@ func (b *bodies) grow(buf []byte) []byte {
 	return wider
 }
 
-// spill writes what is in memory and the rest of body to a file, and syncs it. An error of body is returned as it is.
+// spill writes what is in memory and the rest of body to a file, and syncs it. An error of body is
+// returned as it is.
 func (in *incoming) spill(body io.Reader) (err error) {
 	path := in.of.path("in-" + queue.NewID())
 	f, err := in.of.home.disk.Open(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
@@ -117,10 +120,10 @@ func (in *incoming) spill(body io.Reader) (err error) {
 		}
 		buf, ended = in.bytes[:n], err == io.EOF
 	}
-	if err := f.Sync(); err != nil {
-		if journal.NoSpace(err) {
-			return fmt.Errorf("keep a large body: %w", queue.ErrNoSpace)
-		}
+	switch err := f.Sync(); {
+	case journal.NoSpace(err):
+		return fmt.Errorf("keep a large body: %w", queue.ErrNoSpace)
+	case err != nil:
 		return in.of.fault.Set(err)
 	}
 	return nil
@@ -173,8 +176,8 @@ func (b *bodies) some() (bool, error) {
 	return slices.ContainsFunc(names, func(e os.DirEntry) bool { return queue.ID(e.Name()).Valid() }), err
 }
 
-// sweepLarge deletes the files in large/ that no message needs: a crash left them. When the journal is not whole, nobody knows that of
-// a file whose message is unknown, and it is set aside.
+// sweepLarge deletes the files in large/ that no message needs: a crash left them. When the journal
+// is not whole, nobody knows that of a file whose message is unknown, and it is set aside.
 func (s *Store) sweepLarge() error {
 	dir := s.path("large")
 	names, err := os.ReadDir(dir)

@@ -10,7 +10,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// loadCheckpoint fills an empty index from the newest checkpoint. It syncs once: what is there before is begun anew after a crash.
+// loadCheckpoint fills an empty index from the newest checkpoint. It syncs once: what is there
+// before is begun anew after a crash.
 func (s *Store) loadCheckpoint() error {
 	defer func() { s.anew.partial = false }()
 	if s.held.Number == 0 {

@@ -7,7 +7,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// note is how a note stands in the journal and in the index. Its bytes are no text, which would have to be UTF-8.
+// note is how a note stands in the journal and in the index. Its bytes are no text, which would
+// have to be UTF-8.
 type note struct {
 	_    struct{} `cbor:",toarray"`
 	Name []byte

@@ -10,8 +10,9 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// Open opens the store in dir, making it if need be, and reads back what the journal has and the index has not. It returns
-// ErrInUse when another process has it open. Its errors name the path and what to do.
+// Open opens the store in dir, making it if need be, and reads back what the journal has and the
+// index has not. It returns ErrInUse when another process has it open. Its errors name the path and
+// what to do.
 func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 	cfg = cfg.withDefaults()
 	home := &directory{dir: dir, disk: cfg.disk, log: log}
@@ -73,7 +74,8 @@ func (s *Store) open() error {
 	return nil
 }
 
-// read reads the index and what the journal has beyond it. It returns ErrDamaged when the index is not what was written.
+// read reads the index and what the journal has beyond it. It returns ErrDamaged when the index is
+// not what was written.
 func (s *Store) read() (err error) {
 	if err := s.damage.recall(); err != nil {
 		return err
@@ -100,7 +102,8 @@ func (s *Store) read() (err error) {
 	return s.carry()
 }
 
-// carry lets the journal carry all there is, where it does not yet: an earlier version kept no checkpoint, or something was missing.
+// carry lets the journal carry all there is, where it does not yet: an earlier version kept no
+// checkpoint, or something was missing.
 func (s *Store) carry() error {
 	if !s.bare {
 		return nil
@@ -127,8 +130,8 @@ func (s *Store) abandon() error {
 	return err
 }
 
-// Close writes what is under way, brings the index up to date and lets the directory go. Everything later gives
-// queue.ErrClosed.
+// Close writes what is under way, brings the index up to date and lets the directory go. Everything
+// later gives queue.ErrClosed.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -144,7 +147,8 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.abandon())
 }
 
-// lastFlush brings the index up to date. When that cannot be done nothing is lost: the next Open does it.
+// lastFlush brings the index up to date. When that cannot be done nothing is lost: the next Open
+// does it.
 func (s *Store) lastFlush() error {
 	for {
 		s.mu.Lock()

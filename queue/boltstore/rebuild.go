@@ -22,13 +22,15 @@ type anew struct {
 	ended   bool
 }
 
-// whole reports whether the journal had all it should have, so that what it does not know was never acknowledged, or is settled.
+// whole reports whether the journal had all it should have, so that what it does not know was never
+// acknowledged, or is settled.
 func (a *anew) whole() bool { return a == nil || a.gaps == 0 && a.damaged == 0 && a.ended }
 
 // loading reports whether the index is of no use if this is cut short.
 func (a *anew) loading() bool { return a != nil && a.partial }
 
-// indexAside is where a damaged index goes. The one before is overwritten: it is of no use once it was made anew.
+// indexAside is where a damaged index goes. The one before is overwritten: it is of no use once it
+// was made anew.
 func (d *directory) indexAside() string { return d.damagedPath("queue.db") }
 
 // setIndexAside moves an index that cannot be used out of the way.
@@ -50,8 +52,8 @@ func (x *index) moveAside() error {
 	return errors.Join(x.home.disk.SyncDir(x.home.dir), x.home.disk.SyncDir(x.home.path("damaged")))
 }
 
-// condemn sets an open index aside that was found to be damaged, so that the next Open makes it anew from the journal. Until then
-// no segment is deleted.
+// condemn sets an open index aside that was found to be damaged, so that the next Open makes it
+// anew from the journal. Until then no segment is deleted.
 func (x *index) condemn(reason error) {
 	if !x.serving.Load() || x.condemned.Swap(true) {
 		return
@@ -61,7 +63,8 @@ func (x *index) condemn(reason error) {
 		"remedy", "restart: it is made anew from the journal, which has all mail; check the disk")
 }
 
-// createIndex begins an index: an empty one, or where there are segments or a checkpoint one that is made anew from these.
+// createIndex begins an index: an empty one, or where there are segments or a checkpoint one that
+// is made anew from these.
 func (s *Store) createIndex() error {
 	numbers, err := s.journal.Numbers()
 	if err != nil {

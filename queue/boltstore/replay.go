@@ -11,7 +11,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// replay applies what the journal has behind the index's position, and opens the journal at its end.
+// replay applies what the journal has behind the index's position, and opens the journal at its
+// end.
 func (s *Store) replay() error {
 	scan := s.scan("", s.replayRecord)
 	scan.Short = func(r *journal.Reader) {
@@ -35,7 +36,8 @@ func (s *Store) replay() error {
 	return err
 }
 
-// scan applies what is read of a segment, or of a checkpoint if that is its ext. What is damaged it sets aside.
+// scan applies what is read of a segment, or of a checkpoint if that is its ext. What is damaged it
+// sets aside.
 func (s *Store) scan(ext string, apply func(*journal.Reader, int64, journal.Head, []byte) error) *journal.Scan {
 	return &journal.Scan{
 		Damaged: func(r *journal.Reader, from, to int64) error { return s.setAside(r, ext, from, to) },
@@ -66,7 +68,8 @@ func (s *Store) missing() error {
 	return err
 }
 
-// setAside copies damaged bytes of the journal, or of a checkpoint if that is its ext, to where a human can look at them.
+// setAside copies damaged bytes of the journal, or of a checkpoint if that is its ext, to where a
+// human can look at them.
 func (s *Store) setAside(r *journal.Reader, ext string, off, next int64) error {
 	b, err := r.Bytes(off, next-off)
 	if err != nil {

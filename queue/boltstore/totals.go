@@ -30,7 +30,8 @@ func (t *totals) move(was, now place) {
 	t.use(now.body, 1)
 }
 
-// use counts bytes of a segment as needed, or not any more. The head counts too, so that an empty body is not nothing.
+// use counts bytes of a segment as needed, or not any more. The head counts too, so that an empty
+// body is not nothing.
 func (t *totals) use(l location, n int64) {
 	if l.where != inSegment {
 		return

@@ -9,8 +9,9 @@ import (
 	"slices"
 )
 
-// Checkpoint is a file beside the segments. It has the number of the segment that was being written: with this segment and those
-// behind it, it says all that the owner knew. The zero value is none.
+// Checkpoint is a file beside the segments. It has the number of the segment that was being
+// written: with this segment and those behind it, it says all that the owner knew. The zero value
+// is none.
 type Checkpoint struct {
 	Number uint32
 	Size   int64
@@ -21,7 +22,8 @@ const (
 	CheckpointExt = ".checkpoint"
 	// unfinished ends it until all of the checkpoint is on the disk.
 	unfinished = ".new"
-	// checkpointSync is how much is written before it is synced, so that the journal's syncs need not wait for more.
+	// checkpointSync is how much is written before it is synced, so that the journal's syncs need
+	// not wait for more.
 	checkpointSync = 4 << 20
 )
 
@@ -52,7 +54,8 @@ func (x *Segments) RemoveCheckpoint(c Checkpoint) error {
 	return os.Remove(x.CheckpointPath(c.Number))
 }
 
-// ReadCheckpoint reads the records of a checkpoint. What is behind the last one is damaged, zeros too.
+// ReadCheckpoint reads the records of a checkpoint. What is behind the last one is damaged, zeros
+// too.
 func (x *Segments) ReadCheckpoint(c Checkpoint, s *Scan) error {
 	f, err := x.disk.Open(x.CheckpointPath(c.Number), os.O_RDONLY)
 	if err != nil {
@@ -115,7 +118,8 @@ func (w *CheckpointWriter) flush(least int64) error {
 	return w.f.Sync()
 }
 
-// End brings the checkpoint to the disk and gives the file its name, or deletes it because of err. The one before stays.
+// End brings the checkpoint to the disk and gives the file its name, or deletes it because of err.
+// The one before stays.
 func (w *CheckpointWriter) End(err error) (Checkpoint, error) {
 	if err == nil {
 		err = w.flush(0)

@@ -23,7 +23,8 @@ type Fault struct {
 	err    atomic.Pointer[error]
 }
 
-// NewFault returns a fault that is not set. Its error will wrap broken; tell is called with it once.
+// NewFault returns a fault that is not set. Its error will wrap broken; tell is called with it
+// once.
 func NewFault(broken error, tell func(err error)) *Fault { return &Fault{broken: broken, tell: tell} }
 
 // Err is why nothing is written any more, or nil.

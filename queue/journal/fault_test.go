@@ -84,8 +84,8 @@ func on(err error, part string, ops ...string) func(op, path string) error {
 	}
 }
 
-// On a full disk what is not essential is refused and nothing of it kept; what is essential goes into the reserve. Once there is
-// space, Restore has the reserve back.
+// On a full disk what is not essential is refused and nothing of it kept; what is essential goes
+// into the reserve. Once there is space, Restore has the reserve back.
 func TestFullDisk(t *testing.T) {
 	for _, op := range []string{"write", "sync"} {
 		t.Run(op, func(t *testing.T) {
@@ -127,7 +127,8 @@ func fullDisk(t *testing.T, op string) {
 	}
 }
 
-// A disk so full that even the reserve does not help refuses everything, and goes on once it is not.
+// A disk so full that even the reserve does not help refuses everything, and goes on once it is
+// not.
 func TestFullerThanTheReserve(t *testing.T) {
 	d := &sickDisk{}
 	o := begin(t, t.TempDir(), d, limits{})
@@ -140,8 +141,8 @@ func TestFullerThanTheReserve(t *testing.T) {
 	o.append(t, lazy("id1"))
 }
 
-// After a write or a sync that fails otherwise, or a cut that fails, nothing is taken until the journal is opened anew. What was
-// acknowledged is there then, and what was not is not.
+// After a write or a sync that fails otherwise, or a cut that fails, nothing is taken until the
+// journal is opened anew. What was acknowledged is there then, and what was not is not.
 func TestFault(t *testing.T) {
 	for op, err := range map[string]syscall.Errno{"write": syscall.EIO, "sync": syscall.EROFS, "truncate": syscall.EIO} {
 		t.Run(op, func(t *testing.T) {

@@ -5,7 +5,8 @@ import (
 	"hash/crc32"
 )
 
-// A segment begins with a head that names the journal and the segment, and then holds records, each on a multiple of 8 bytes:
+// A segment begins with a head that names the journal and the segment, and then holds records, each
+// on a multiple of 8 bytes:
 //
 //	 0  magic
 //	 4  kind, three zero bytes
@@ -19,8 +20,8 @@ import (
 //	60  CRC-32C of these 60 bytes and the meta data
 //	64  meta data, then the body if the kind has it here, then zeros up to a multiple of 8
 //
-// The salt is random and never leaves the journal: a body that looks like a record is not mistaken for one. A checkpoint is
-// written the same way, with the number of the segment that it is for.
+// The salt is random and never leaves the journal: a body that looks like a record is not mistaken
+// for one. A checkpoint is written the same way, with the number of the segment that it is for.
 const (
 	SegmentHead = 64 // bytes before the first record
 	RecordHead  = 64 // bytes of a record before its meta data
@@ -121,9 +122,10 @@ func (f *Format) AppendRecord(b []byte, segment uint32, salt uint64, batch int64
 	var id [MaxID]byte
 	copy(id[:], e.ID)
 	b = append(b, id[:]...)
-	sum := crc32.Update(crc32.Checksum(b[start:], castagnoli), castagnoli, e.Meta)
-	b = binary.LittleEndian.AppendUint32(b, sum)
-	b = append(b, e.Meta...)
+	sum := crc32.Checksum(b[start:], castagnoli)
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, e.Meta...) // so that summing it up does not put the entry on the heap
+	binary.LittleEndian.PutUint32(b[start+60:], crc32.Update(sum, castagnoli, b[start+RecordHead:]))
 	if inline {
 		b = append(b, e.Body...)
 	}

@@ -40,7 +40,8 @@ func (in *inbox[R]) put(urgent bool, records ...R) bool {
 	return true
 }
 
-// take gives out all that waits, or nothing if more is set and none of it is urgent: then the bell was rung for it.
+// take gives out all that waits, or nothing if more is set and none of it is urgent: then the bell
+// was rung for it.
 func (in *inbox[R]) take(more bool) []R {
 	in.mu.Lock()
 	defer in.mu.Unlock()

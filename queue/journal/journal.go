@@ -16,12 +16,14 @@ type Config[R Record] struct {
 
 	Errors
 
-	// Applied is called with records that are on the disk up to end, before their Append returns; with none when a new segment
-	// was begun.
+	// Applied is called with records that are on the disk up to end, before their Append returns;
+	// with none when a new segment was begun.
 	Applied func(batch []R, end Position)
-	// Room may wait until the owner can take more, or say why it cannot; that is then the answer to the whole batch.
+	// Room may wait until the owner can take more, or say why it cannot; that is then the answer to
+	// the whole batch.
 	Room func() error
-	// Live is how many bytes of a segment are needed. On a full disk a segment that is mostly dead is not written on.
+	// Live is how many bytes of a segment are needed. On a full disk a segment that is mostly dead
+	// is not written on.
 	Live func(segment uint32) int64
 	// Synced is called with how long each sync took.
 	Synced func(took time.Duration)
@@ -49,8 +51,8 @@ func New[R Record](segments *Segments, reserve *Reserve, fault *Fault, cfg Confi
 		quit: make(chan struct{}), done: make(chan struct{}), tail: tail{zeros: make([]byte, min(zerosAhead, cfg.SegmentBytes))}}
 }
 
-// Start opens the journal for writing where Replay says, and returns where it goes on. What a crash left unsynced counts as
-// accepted from now on, so it is on the disk then.
+// Start opens the journal for writing where Replay says, and returns where it goes on. What a crash
+// left unsynced counts as accepted from now on, so it is on the disk then.
 func (j *Journal[R]) Start(at Position) (Position, error) {
 	flag := 0
 	if at.Offset == 0 {
@@ -64,8 +66,8 @@ func (j *Journal[R]) Start(at Position) (Position, error) {
 	return at, nil
 }
 
-// Append hands records over and waits until all are on the disk, or not. The first error is returned: one of Config.Errors or of
-// Config.Room. The records are the journal's until then.
+// Append hands records over and waits until all are on the disk, or not. The first error is
+// returned: one of Config.Errors or of Config.Room. The records are the journal's until then.
 func (j *Journal[R]) Append(records ...R) error {
 	for _, r := range records {
 		r.entry().done = make(chan error, 1)
@@ -88,8 +90,8 @@ func (j *Journal[R]) Hand(r R) {
 	j.inbox.put(true, r)
 }
 
-// urgent reports whether a record is to be written at once. A lazy one waits for a moment: others take it along, so that it
-// costs no sync of its own and never keeps the next one waiting.
+// urgent reports whether a record is to be written at once. A lazy one waits for a moment: others
+// take it along, so that it costs no sync of its own and never keeps the next one waiting.
 func (j *Journal[R]) urgent(r R) bool { return !j.format.Kinds[r.entry().Kind].Lazy }
 
 // Run writes what is handed over until Close, and what was handed over before that.
@@ -115,7 +117,8 @@ func (j *Journal[R]) Run() {
 	}
 }
 
-// Close takes nothing more, waits for the end of Run, which was started before, and closes the last segment cleanly.
+// Close takes nothing more, waits for the end of Run, which was started before, and closes the last
+// segment cleanly.
 func (j *Journal[R]) Close() {
 	j.inbox.close()
 	close(j.quit)
@@ -123,7 +126,8 @@ func (j *Journal[R]) Close() {
 	j.seal()
 }
 
-// Abandon lets go of all files. It is for after Close, or instead of it where Run was never started.
+// Abandon lets go of all files. It is for after Close, or instead of it where Run was never
+// started.
 func (j *Journal[R]) Abandon() error {
 	j.closeAll()
 	if j.tail.f == nil {
@@ -147,7 +151,8 @@ func (j *Journal[R]) drain() {
 	}
 }
 
-// write puts one batch on the disk and answers it. When there is no room for all, what is essential goes before the rest.
+// write puts one batch on the disk and answers it. When there is no room for all, what is essential
+// goes before the rest.
 func (j *Journal[R]) write(batch []R) {
 	err := j.cfg.Room()
 	if err == nil {
@@ -186,7 +191,8 @@ func (j *Journal[R]) refuse(batch []R) (rest []R) {
 	return rest
 }
 
-// append writes and syncs one batch, and hands it to the owner. After an error nothing of it is in the journal.
+// append writes and syncs one batch, and hands it to the owner. After an error nothing of it is in
+// the journal.
 func (j *Journal[R]) append(batch []R) error {
 	if err := j.Fault.Err(); err != nil {
 		return err
@@ -223,9 +229,10 @@ func (j *Journal[R]) sync() error {
 	return err
 }
 
-// undo takes a write that failed with err back. If that cannot be done, or the disk was not just full, the journal is broken:
-// a sync that failed once says nothing of the disk when it succeeds the next time. After a full disk it does: what was not
-// synced is cut off, and the next sync is of new bytes and of the cut.
+// undo takes a write that failed with err back. If that cannot be done, or the disk was not just
+// full, the journal is broken: a sync that failed once says nothing of the disk when it succeeds
+// the next time. After a full disk it does: what was not synced is cut off, and the next sync is of
+// new bytes and of the cut.
 func (j *Journal[R]) undo(err error) error {
 	undone := j.tail.undo()
 	if NoSpace(err) && undone == nil {
@@ -248,8 +255,9 @@ func (j *Journal[R]) rotate() {
 	j.cfg.Applied(nil, next)
 }
 
-// wasteful reports whether the segment being written holds so little that is needed that a new one would soon free space.
-// Without that, a disk no larger than a segment would stay full of what is long dead.
+// wasteful reports whether the segment being written holds so little that is needed that a new one
+// would soon free space. Without that, a disk no larger than a segment would stay full of what is
+// long dead.
 func (j *Journal[R]) wasteful() bool {
 	end := j.tail.at.Offset
 	return end > zerosAhead && j.cfg.Live(j.tail.at.Segment) < end/4

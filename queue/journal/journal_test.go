@@ -138,7 +138,8 @@ func (o *owner) append(t *testing.T, entries ...*entry) {
 	}
 }
 
-// Records of many who wait at once share syncs, and are read back in the order in which the owner saw them, bodies too.
+// Records of many who wait at once share syncs, and are read back in the order in which the owner
+// saw them, bodies too.
 func TestGroupCommit(t *testing.T) {
 	dir := t.TempDir()
 	o := begin(t, dir, OS{}, limits{segment: 8 << 10})
@@ -204,7 +205,8 @@ func TestLazyRecordsShareASync(t *testing.T) {
 	})
 }
 
-// Whatever becomes of the last write, it is cut off with one warning, and everything before it is there.
+// Whatever becomes of the last write, it is cut off with one warning, and everything before it is
+// there.
 func TestTornEnd(t *testing.T) {
 	for name, tear := range map[string]func(b []byte, last int) []byte{
 		"cut in the body":    func(b []byte, last int) []byte { return b[:last+400] },
@@ -240,7 +242,8 @@ func TestTornEnd(t *testing.T) {
 	}
 }
 
-// What is damaged before the end is told to the owner, and all else is read. A body that looks like a record is not taken for one.
+// What is damaged before the end is told to the owner, and all else is read. A body that looks like
+// a record is not taken for one.
 func TestDamagedMiddle(t *testing.T) {
 	for name, at := range map[string]int{"head": 30, "meta data": 70, "body": 700} {
 		t.Run(name, func(t *testing.T) {
@@ -270,7 +273,8 @@ func TestDamagedMiddle(t *testing.T) {
 	}
 }
 
-// Where the last segment is missing or shorter than it was, the journal goes on in a segment with a new number.
+// Where the last segment is missing or shorter than it was, the journal goes on in a segment with a
+// new number.
 func TestLastSegmentLost(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"deleted": os.Remove,
@@ -325,8 +329,8 @@ func TestDamagedBody(t *testing.T) {
 	}
 }
 
-// A checkpoint appears whole or not at all, takes the place of the one before only when its owner says so, and what is not whole
-// is told.
+// A checkpoint appears whole or not at all, takes the place of the one before only when its owner
+// says so, and what is not whole is told.
 func TestCheckpoint(t *testing.T) {
 	d := &sickDisk{}
 	o := begin(t, t.TempDir(), d, limits{})
@@ -393,7 +397,8 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
-// The salt comes from any head that is whole, or from the first record, and a file of another schema is told.
+// The salt comes from any head that is whole, or from the first record, and a file of another
+// schema is told.
 func TestFindSalt(t *testing.T) {
 	o := begin(t, t.TempDir(), OS{}, limits{})
 	o.append(t, body("id1", "text"))

@@ -86,7 +86,8 @@ func (d *powerDisk) maybe() {
 	d.outages = append(d.outages, o)
 }
 
-// after is the file after an outage: of what was written since the last sync any sectors may be there or not.
+// after is the file after an outage: of what was written since the last sync any sectors may be
+// there or not.
 func (im *image) after(rng *rand.Rand) []byte {
 	b, keep := slices.Clone(im.durable), rng.Float64()
 	for _, w := range im.since {
@@ -147,8 +148,8 @@ func (f *powerFile) Sync() error {
 	return nil
 }
 
-// When the power goes at any moment, and of what was not yet synced any part is lost, every record that was acknowledged is read
-// back, nothing is taken for damaged, and the journal goes on.
+// When the power goes at any moment, and of what was not yet synced any part is lost, every record
+// that was acknowledged is read back, nothing is taken for damaged, and the journal goes on.
 func TestPowerLoss(t *testing.T) {
 	dir := t.TempDir()
 	d := &powerDisk{files: map[string]*image{}, acked: map[string]bool{}, rng: rand.New(rand.NewPCG(1, 1))}

@@ -59,9 +59,11 @@ func (r *Reader) Bytes(off, n int64) ([]byte, error) {
 
 // Scan says what is to happen with what is read of a file.
 type Scan struct {
-	// Record is called with each record that is whole, in order. The meta data is valid during the call.
+	// Record is called with each record that is whole, in order. The meta data is valid during the
+	// call.
 	Record func(r *Reader, off int64, h Head, meta []byte) error
-	// Damaged is called with each stretch that is no record, though it was written. nil: it is passed over.
+	// Damaged is called with each stretch that is no record, though it was written. nil: it is
+	// passed over.
 	Damaged func(r *Reader, from, to int64) error
 	// Short is called when the segment at which a Replay begins ends before that.
 	Short func(r *Reader)
@@ -96,7 +98,8 @@ func (r *Reader) scan(off int64, s *Scan) (int64, error) {
 	}
 }
 
-// skip deals with bytes at off that are no record. It returns where the next one is, or false and where the records end.
+// skip deals with bytes at off that are no record. It returns where the next one is, or false and
+// where the records end.
 func (r *Reader) skip(off int64, s *Scan) (int64, bool, error) {
 	next, more, err := r.next(off + alignment)
 	if err != nil {
@@ -134,7 +137,8 @@ func (r *Reader) lastBatch(off int64) (batch int64, err error) {
 	return batch, err
 }
 
-// head reads the record at off without its body. It gives errNoRecord where there is none, other errors from reading.
+// head reads the record at off without its body. It gives errNoRecord where there is none, other
+// errors from reading.
 func (r *Reader) head(off int64) (Head, []byte, error) {
 	b, err := r.Bytes(off, RecordHead)
 	if err != nil {
@@ -162,7 +166,8 @@ func (r *Reader) head(off int64) (Head, []byte, error) {
 	return h, b[RecordHead:], nil
 }
 
-// check reads the body of the record at off, whose head is h: errBody when it is not what was written, or cut off.
+// check reads the body of the record at off, whose head is h: errBody when it is not what was
+// written, or cut off.
 func (r *Reader) check(off int64, h Head) error {
 	b, err := r.Bytes(h.BodyAt(off), h.Body)
 	if errors.Is(err, io.ErrUnexpectedEOF) {

@@ -15,8 +15,8 @@ func (memory) Sync() error                        { return nil }
 func (memory) Truncate(int64) error               { return errors.New("only read") }
 func (m memory) Size() (int64, error)             { return m.Reader.Size(), nil }
 
-// Whatever stands in a segment, reading it ends, and what it gives lies within it, whole, one behind the other, and everything
-// else is told once.
+// Whatever stands in a segment, reading it ends, and what it gives lies within it, whole, one
+// behind the other, and everything else is told once.
 func FuzzSegment(f *testing.F) {
 	head := format.SegmentHeadOf(1, 7)
 	put := format.AppendRecord(nil, 1, 7, 0, &body("id1", "body").Entry)

@@ -2,9 +2,10 @@ package journal
 
 import "fmt"
 
-// Replay reads the records from a position on to the end, and checks their bodies. It returns where the journal goes on: with
-// Offset 0 in a new segment, where the last one is missing or shorter than it was when the position was noted, so that nothing
-// new comes before a position that was reached already.
+// Replay reads the records from a position on to the end, and checks their bodies. It returns where
+// the journal goes on: with Offset 0 in a new segment, where the last one is missing or shorter
+// than it was when the position was noted, so that nothing new comes before a position that was
+// reached already.
 func (x *Segments) Replay(from Position, s *Scan) (Position, error) {
 	numbers, err := x.Numbers()
 	if err != nil {
@@ -36,7 +37,8 @@ func (x *Segments) Replay(from Position, s *Scan) (Position, error) {
 	return Position{Segment: max(last, from.Segment) + 1}, nil
 }
 
-// replay reads one segment from off on, and returns where its records end: 0 when it ends before off.
+// replay reads one segment from off on, and returns where its records end: 0 when it ends before
+// off.
 func (x *Segments) replay(n uint32, off int64, last bool, s Scan) (end int64, err error) {
 	s.bodies = true
 	if last {

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Reserve is a file whose only use is its size. When the disk is full it is deleted, which leaves room for what must be recorded
-// of the past; nothing new is taken until there is room for the file again. Its methods may be called from any goroutine.
+// Reserve is a file whose only use is its size. When the disk is full it is deleted, which leaves
+// room for what must be recorded of the past; nothing new is taken until there is room for the file
+// again. Its methods may be called from any goroutine.
 type Reserve struct {
 	path    string
 	size    int64
@@ -23,8 +24,8 @@ type Reserve struct {
 	tried time.Time   // when it was last tried to have it back
 }
 
-// NewReserve returns a reserve that has no space yet. tell is called when it is given up and when it is had back, again when it
-// cannot be had back yet: then the owner may be able to free some.
+// NewReserve returns a reserve that has no space yet. tell is called when it is given up and when
+// it is had back, again when it cannot be had back yet: then the owner may be able to free some.
 func NewReserve(path string, size int64, noSpace error, tell func(full bool), again func()) *Reserve {
 	return &Reserve{path: path, size: size, noSpace: noSpace, tell: tell, again: again}
 }
@@ -58,8 +59,8 @@ func (r *Reserve) Release() bool {
 	return os.Remove(r.path) == nil
 }
 
-// Restore takes the space back if it was given up and is there again, looking at most once a second. It returns the
-// error for a full disk while it is not.
+// Restore takes the space back if it was given up and is there again, looking at most once a
+// second. It returns the error for a full disk while it is not.
 func (r *Reserve) Restore() error {
 	if !r.tight.Load() {
 		return nil

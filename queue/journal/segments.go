@@ -71,8 +71,9 @@ func (x *Segments) sizes(ext string) (map[uint32]int64, error) {
 	return sizes, err
 }
 
-// FindSalt reads the salt from the checkpoint, if there is one, or the first segment that has one, and makes a new salt where none
-// has. It returns the greatest schema that a file was written with. Where that is beyond Format.Schema, nothing must be read.
+// FindSalt reads the salt from the checkpoint, if there is one, or the first segment that has one,
+// and makes a new salt where none has. It returns the greatest schema that a file was written with.
+// Where that is beyond Format.Schema, nothing must be read.
 func (x *Segments) FindSalt(numbers []uint32, c Checkpoint) (schema int, err error) {
 	var b [8]byte
 	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
@@ -98,8 +99,8 @@ func (x *Segments) FindSalt(numbers []uint32, c Checkpoint) (schema int, err err
 	return schema, err
 }
 
-// saltOf reads the salt and the schema from a file's head, or where that is damaged the salt from its first record; false when
-// neither can be read.
+// saltOf reads the salt and the schema from a file's head, or where that is damaged the salt from
+// its first record; false when neither can be read.
 func (x *Segments) saltOf(f File, n uint32) (salt uint64, schema int, ok bool) {
 	b := make([]byte, SegmentHead+RecordHead)
 	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
@@ -116,7 +117,8 @@ func (x *Segments) saltOf(f File, n uint32) (salt uint64, schema int, ok bool) {
 	return salt, 0, err == nil
 }
 
-// Body reads and checks n bytes of an inline body. ErrDamaged says that they are not what was written, or not there.
+// Body reads and checks n bytes of an inline body. ErrDamaged says that they are not what was
+// written, or not there.
 func (x *Segments) Body(at Position, n int64, sum uint32) ([]byte, error) {
 	path, b := x.Path(at.Segment), make([]byte, n)
 	err := x.use(at.Segment, func(f File) error {
@@ -148,8 +150,9 @@ func (x *Segments) Scan(n uint32, s *Scan) error {
 	})
 }
 
-// begin opens a segment for writing at off. What is before that, the head and the name survive power loss when it returns. A file
-// that could not be made, with O_CREATE in flag, is not left behind.
+// begin opens a segment for writing at off. What is before that, the head and the name survive
+// power loss when it returns. A file that could not be made, with O_CREATE in flag, is not left
+// behind.
 func (x *Segments) begin(n uint32, off int64, flag int) (File, error) {
 	f, err := x.disk.Open(x.Path(n), os.O_RDWR|flag)
 	if err != nil {

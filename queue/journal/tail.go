@@ -2,8 +2,9 @@ package journal
 
 import "errors"
 
-// zerosAhead is how far the segment is filled with zeros before it is needed: a sync that need not also record a new file
-// size takes about two thirds of the time. Writes of manyBytes and more are not worth it.
+// zerosAhead is how far the segment is filled with zeros before it is needed: a sync that need not
+// also record a new file size takes about two thirds of the time. Writes of manyBytes and more are
+// not worth it.
 const (
 	zerosAhead = 1 << 20
 	manyBytes  = 64 << 10
