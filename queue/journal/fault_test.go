@@ -127,6 +127,38 @@ func fullDisk(t *testing.T, op string) {
 	}
 }
 
+// What is essential finds the reserve also if it is the first to find the disk full.
+func TestReserveIsForWhatIsEssential(t *testing.T) {
+	d := &sickDisk{}
+	o := begin(t, t.TempDir(), d, limits{})
+	defer o.stop(t)
+	d.sicken(func(is, path string) error {
+		if _, err := os.Stat(o.Reserve.path); err == nil {
+			return on(syscall.ENOSPC, ".seg", "write")(is, path)
+		}
+		return nil
+	})
+	o.append(t, lazy("id1"))
+}
+
+// What is read back counts as acknowledged from then on, so the journal does not start before it is synced.
+func TestStartSyncs(t *testing.T) {
+	d := &sickDisk{}
+	o := begin(t, t.TempDir(), d, limits{})
+	o.append(t, body("id1", "text"))
+	o.stop(t)
+	for _, at := range []Position{o.end, {Segment: o.end.Segment + 1}} {
+		d.sicken(on(syscall.EIO, ".seg", "sync"))
+		j := New(o.Segments, o.Reserve, o.Fault, Config[*entry]{})
+		if _, err := j.Start(at); !errors.Is(err, syscall.EIO) {
+			t.Errorf("at %v: %v", at, err)
+		}
+	}
+	if n, err := o.Numbers(); err != nil || len(n) != 1 {
+		t.Errorf("segments %v, %v", n, err)
+	}
+}
+
 // A disk so full that even the reserve does not help refuses everything, and goes on once it is
 // not.
 func TestFullerThanTheReserve(t *testing.T) {

@@ -72,7 +72,7 @@ func (j *Journal[R]) Append(records ...R) error {
 	for _, r := range records {
 		r.entry().done = make(chan error, 1)
 	}
-	if !j.inbox.put(j.cfg.Settle < 0 || slices.ContainsFunc(records, j.urgent), records...) {
+	if !j.inbox.put(slices.ContainsFunc(records, j.urgent), records...) {
 		return j.cfg.Closed
 	}
 	var first error

@@ -56,6 +56,7 @@ type owner struct {
 	full    []bool
 	faults  []error
 	log     bytes.Buffer
+	applied func() // is called at the end of Applied
 	running sync.WaitGroup
 }
 
@@ -85,7 +86,9 @@ func begin(t *testing.T, dir string, disk Disk, l limits) *owner {
 			for _, e := range batch {
 				o.order = append(o.order, e.ID)
 			}
-			o.end = end
+			if o.end = end; o.applied != nil {
+				o.applied()
+			}
 		},
 		Room: func() error { return nil }, Live: func(uint32) int64 { return 1 << 40 }, Synced: func(time.Duration) { o.syncs++ },
 	})
@@ -205,6 +208,26 @@ func TestLazyRecordsShareASync(t *testing.T) {
 	})
 }
 
+// A lazy record that comes while others are written waits for its time, too.
+func TestLazyRecordDuringAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := begin(t, t.TempDir(), OS{}, limits{settle: time.Minute})
+		defer o.stop(t)
+		var late sync.WaitGroup
+		o.applied = func() {
+			o.applied = nil
+			late.Go(func() { o.append(t, lazy("id2")) })
+			<-time.After(time.Second)
+		}
+		begun := time.Now()
+		o.append(t, body("id1", "text"))
+		late.Wait()
+		if waited := time.Since(begun); waited < time.Minute {
+			t.Errorf("waited for %v", waited)
+		}
+	})
+}
+
 // Whatever becomes of the last write, it is cut off with one warning, and everything before it is
 // there.
 func TestTornEnd(t *testing.T) {
@@ -231,12 +254,18 @@ func TestTornEnd(t *testing.T) {
 			if strings.Count(o.log.String(), "level=WARN") != 1 || o.damaged != 0 || o.read[0] != "id1" || slices.Contains(o.read, "id2") {
 				t.Errorf("read %v, %d damaged, log %s", o.read, o.damaged, o.log.String())
 			}
+			if sizes, err := o.Sizes(); err != nil || sizes[1] != o.end.Offset {
+				t.Errorf("%d bytes, the end is at %v: %v", sizes[1], o.end, err)
+			}
 			o.append(t, body("id4", "after"))
 			o.stop(t)
 			o = begin(t, dir, OS{}, limits{})
 			defer o.stop(t)
 			if !slices.Contains(o.read, "id1") || !slices.Contains(o.read, "id4") {
 				t.Errorf("read %v", o.read)
+			}
+			if name != "head garbled" && name != "body garbled" && (len(o.read) != 2 || o.log.Len() > 0) {
+				t.Errorf("what was cut off is still there: read %v, log %s", o.read, o.log.String())
 			}
 		})
 	}
@@ -252,7 +281,7 @@ func TestDamagedMiddle(t *testing.T) {
 			o.append(t, body("id1", "first"))
 			from := int(o.end.Offset)
 			forged := format.AppendRecord(nil, 1, o.Salt^1, 0, &lazy("id-forged").Entry)
-			o.append(t, body("id2", strings.Repeat(string(forged), 20)))
+			o.append(t, body("id-other", strings.Repeat(string(forged), 20))) // which stand where a record may
 			o.append(t, body("id3", "third"))
 			o.append(t, body("id4", "fourth"))
 			o.stop(t)
@@ -363,6 +392,9 @@ func TestCheckpoint(t *testing.T) {
 		if _, err := write(4, "c"); !errors.Is(err, syscall.EIO) {
 			t.Errorf("%s: %v", op, err)
 		}
+		if sizes, err := o.sizes(CheckpointExt + unfinished); err != nil || len(sizes) > 0 {
+			t.Errorf("%s: left %v, %v", op, sizes, err)
+		}
 	}
 	d.heal()
 	if found, err := o.FindCheckpoint(); err != nil || found != first {
@@ -382,6 +414,12 @@ func TestCheckpoint(t *testing.T) {
 	names, err := os.ReadDir(o.dir)
 	if err != nil || len(names) != 2 {
 		t.Errorf("left: %v, %v", names, err)
+	}
+	if err := os.Truncate(o.CheckpointPath(5), second.Size+8); err != nil {
+		t.Fatal(err)
+	}
+	if texts, damaged := read(found); len(texts) != 3 || damaged != 1 {
+		t.Errorf("zeros behind the end: read %.10v, %d damaged", texts, damaged)
 	}
 	if err := os.Truncate(o.CheckpointPath(5), second.Size-8); err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ func FuzzSegment(f *testing.F) {
 	f.Add(append(head[:SegmentHead:SegmentHead], put...))
 	f.Add(append(append(append(head[:SegmentHead:SegmentHead], put...), "rubbish!"...), put...))
 	f.Add(append(head[:SegmentHead:SegmentHead], put[:70]...))
+	f.Add(format.AppendRecord(head[:SegmentHead:SegmentHead], 1, 7, 0, &body("no ID", "body").Entry))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := newReader(&format, memory{bytes.NewReader(b)}, 1, 7)
 		if err != nil {
