@@ -45,9 +45,10 @@ var format = journal.Format{
 // change is one record on its way into the journal.
 type change struct {
 	journal.Entry
-	was place          // as the index will have it when this is applied
-	now place          // the body's location is filled in once a put or a move is written
-	msg *queue.Message // never changed again; nil for remove, move and probe
+	was   place          // as the index will have it when this is applied
+	now   place          // the body's location is filled in once a put or a move is written
+	msg   *queue.Message // never changed again; nil for remove, move and probe
+	claim uint64         // token of the claim under which a record is changed; 0: none
 }
 
 func newChange(kind journal.Kind, id queue.ID, was, now place) *change {

@@ -41,8 +41,7 @@ func Open(dir string, cfg Config, log *slog.Logger) (*Store, error) {
 func (s *Store) forget() {
 	s.lag, s.totals, s.damage = newLag(), newTotals(), newDamage(s.directory)
 	s.index.live = make(map[uint32]int64)
-	s.claims = claims{due: newTurns(0), leases: make(map[queue.ID]*lease)}
-	s.oldest = oldest{fresh: schedule{at: make(map[packed]spot)}}
+	s.claims, s.oldest = newClaims(), oldest{}
 }
 
 // open does everything but start goroutines.

@@ -99,7 +99,7 @@ type counters struct {
 	Captured int   `cbor:"4,keyasint"`
 	Removed  int   `cbor:"5,keyasint,omitempty"`
 	Trash    int64 `cbor:"6,keyasint,omitempty"`
-	Held     int   `cbor:"7,keyasint,omitempty"` // of Waiting: those without a next attempt
+	Held     int   `cbor:"7,keyasint,omitempty"` // of Waiting: those of which no leg has a next attempt
 	Records  int64 `cbor:"8,keyasint,omitempty"` // bytes of the records of what waits; 0 in an index of an earlier version
 }
 
@@ -109,7 +109,7 @@ func (c *counters) add(p place, n int) {
 		c.Waiting += n
 		c.Bytes += int64(n) * p.body.n
 		c.Records += int64(n) * p.record
-		if p.key == 0 {
+		if p.idle() {
 			c.Held += n
 		}
 	case removed:
@@ -189,9 +189,14 @@ func (s *Store) Get(id queue.ID) (queue.Message, error) {
 }
 
 // Update implements queue.Store.
-func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message, error) {
+func (s *Store) Update(id queue.ID, change func(*queue.Message)) (queue.Message, error) {
 	s.lockID(id)
 	defer s.unlockID(id)
+	return s.modify(id, 0, change)
+}
+
+// modify changes the record of a message that is locked, under the claim with a token if it is not 0.
+func (s *Store) modify(id queue.ID, token uint64, modify func(*queue.Message)) (queue.Message, error) {
 	st, err := s.find(id)
 	if err != nil {
 		return queue.Message{}, err
@@ -207,8 +212,7 @@ func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message,
 	if c.Meta, err = encodeBounded(m); err != nil {
 		return queue.Message{}, err
 	}
-	c.msg = m
-	c.now.record = int64(len(c.Meta))
+	c.msg, c.claim, c.now.record = m, token, int64(len(c.Meta))
 	if err := s.journal.Append(c); err != nil {
 		return queue.Message{}, fmt.Errorf("update %s: %w", id, err)
 	}
