@@ -27,8 +27,8 @@ const (
 	checkpointSync = 4 << 20
 )
 
-// CheckpointPath is that of a checkpoint's file.
-func (x *Segments) CheckpointPath(n uint32) string {
+// checkpointPath is that of a checkpoint's file.
+func (x *Segments) checkpointPath(n uint32) string {
 	return filepath.Join(x.dir, fmt.Sprintf("%08d%s", n, CheckpointExt))
 }
 
@@ -36,7 +36,7 @@ func (x *Segments) CheckpointPath(n uint32) string {
 func (x *Segments) FindCheckpoint() (found Checkpoint, err error) {
 	begun, err := x.sizes(CheckpointExt + unfinished)
 	for n := range begun {
-		err = errors.Join(err, os.Remove(x.CheckpointPath(n)+unfinished))
+		err = errors.Join(err, os.Remove(x.checkpointPath(n)+unfinished))
 	}
 	whole, failed := x.sizes(CheckpointExt)
 	for _, n := range slices.Sorted(maps.Keys(whole)) {
@@ -51,13 +51,13 @@ func (x *Segments) RemoveCheckpoint(c Checkpoint) error {
 	if c.Number == 0 {
 		return nil
 	}
-	return os.Remove(x.CheckpointPath(c.Number))
+	return os.Remove(x.checkpointPath(c.Number))
 }
 
 // ReadCheckpoint reads the records of a checkpoint. What is behind the last one is damaged, zeros
 // too.
 func (x *Segments) ReadCheckpoint(c Checkpoint, s *Scan) error {
-	f, err := x.disk.Open(x.CheckpointPath(c.Number), os.O_RDONLY)
+	f, err := x.disk.Open(x.checkpointPath(c.Number), os.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (x *Segments) ReadCheckpoint(c Checkpoint, s *Scan) error {
 		}
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("read %s: %w", x.CheckpointPath(c.Number), err)
+		return fmt.Errorf("read %s: %w", x.checkpointPath(c.Number), err)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ type CheckpointWriter struct {
 
 // BeginCheckpoint begins a checkpoint of all before segment n.
 func (x *Segments) BeginCheckpoint(n uint32) (*CheckpointWriter, error) {
-	path := x.CheckpointPath(n)
+	path := x.checkpointPath(n)
 	f, err := x.disk.Open(path+unfinished, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return nil, err

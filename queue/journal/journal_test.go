@@ -401,7 +401,7 @@ func TestCheckpoint(t *testing.T) {
 		t.Fatalf("found %v, %v, want %v", found, err, first)
 	}
 	second, err := write(5, "c", strings.Repeat("d", 1<<20), "e")
-	if err := errors.Join(err, os.WriteFile(o.CheckpointPath(7)+unfinished, nil, 0o600)); err != nil {
+	if err := errors.Join(err, os.WriteFile(o.checkpointPath(7)+unfinished, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	found, err := o.FindCheckpoint()
@@ -415,13 +415,13 @@ func TestCheckpoint(t *testing.T) {
 	if err != nil || len(names) != 2 {
 		t.Errorf("left: %v, %v", names, err)
 	}
-	if err := os.Truncate(o.CheckpointPath(5), second.Size+8); err != nil {
+	if err := os.Truncate(o.checkpointPath(5), second.Size+8); err != nil {
 		t.Fatal(err)
 	}
 	if texts, damaged := read(found); len(texts) != 3 || damaged != 1 {
 		t.Errorf("zeros behind the end: read %.10v, %d damaged", texts, damaged)
 	}
-	if err := os.Truncate(o.CheckpointPath(5), second.Size-8); err != nil {
+	if err := os.Truncate(o.checkpointPath(5), second.Size-8); err != nil {
 		t.Fatal(err)
 	}
 	if texts, damaged := read(found); len(texts) != 2 || damaged != 1 {

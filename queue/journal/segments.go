@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -64,8 +65,14 @@ func (x *Segments) sizes(ext string) (map[uint32]int64, error) {
 	for _, e := range names {
 		name, ok := strings.CutSuffix(e.Name(), ext)
 		n, bad := strconv.ParseUint(name, 10, 32)
-		if info, gone := e.Info(); ok && bad == nil && gone == nil {
+		if !ok || bad != nil {
+			continue
+		}
+		info, unknown := e.Info()
+		if unknown == nil {
 			sizes[uint32(n)] = info.Size()
+		} else if !errors.Is(unknown, fs.ErrNotExist) { // not deleted just now
+			err = errors.Join(err, unknown)
 		}
 	}
 	return sizes, err
@@ -91,7 +98,7 @@ func (x *Segments) FindSalt(numbers []uint32, c Checkpoint) (schema int, err err
 		return f.Close()
 	}
 	if c.Number != 0 {
-		err = look(c.Number, x.CheckpointPath(c.Number))
+		err = look(c.Number, x.checkpointPath(c.Number))
 	}
 	for _, n := range numbers {
 		err = errors.Join(err, look(n, x.Path(n)))
