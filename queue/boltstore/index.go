@@ -136,12 +136,23 @@ func (x *index) view(f func(tx *bolt.Tx) error) (err error) {
 	return x.db.View(f)
 }
 
-// update changes the file in a transaction of its own.
+// update changes the file in one transaction, or leaves it as it was.
 func (x *index) update(f func(tx *bolt.Tx) error) (err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	defer recovered(&err, debug.SetPanicOnFault(true))
-	return x.db.Update(f)
+	if x.db == nil {
+		return fmt.Errorf("write the index: %w", queue.ErrClosed)
+	}
+	tx, err := x.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back, and no other error comes from it
+	if err := f(tx); err != nil {
+		return err
+	}
+	return x.home.disk.commit(tx)
 }
 
 // recovered makes an error of a panic, and sets back what happens on a fault. bbolt panics where a page is not what it should
@@ -211,23 +222,9 @@ type snapshot struct {
 	live   map[uint32]int64
 }
 
-// write brings the index to a snapshot in one transaction, or leaves it as it was.
-func (x *index) write(sn *snapshot) (err error) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	defer recovered(&err, debug.SetPanicOnFault(true))
-	if x.db == nil {
-		return fmt.Errorf("write the index: %w", queue.ErrClosed)
-	}
-	tx, err := x.db.Begin(true)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back, and no other error comes from it
-	if err = x.fill(tx, sn); err == nil {
-		err = x.home.disk.commit(tx)
-	}
-	if err != nil {
+// write brings the index to a snapshot.
+func (x *index) write(sn *snapshot) error {
+	if err := x.update(func(tx *bolt.Tx) error { return x.fill(tx, sn) }); err != nil {
 		return fmt.Errorf("write %s: %w", x.path, err)
 	}
 	x.live = sn.live

@@ -16,31 +16,18 @@ type note struct {
 }
 
 // SetNote implements queue.Store.
-func (s *Store) SetNote(name, text string) error {
-	c, err := newNote(name, text)
-	if err != nil {
-		return err
+func (s *Store) SetNote(name, text string) (err error) {
+	c := newChange(kindNote, "", place{}, place{})
+	if c.Meta, err = (note{Name: []byte(name), Text: []byte(text)}).encode(); err == nil {
+		err = s.journal.Append(c)
 	}
-	if err := s.journal.Append(c); err != nil {
+	if err != nil {
 		return fmt.Errorf("keep a note: %w", err)
 	}
 	return nil
 }
 
-func newNote(name, text string) (*change, error) {
-	b, err := note{Name: []byte(name), Text: []byte(text)}.encode()
-	c := newChange(kindNote, "", place{}, place{})
-	c.Meta = b
-	return c, err
-}
-
-func (n note) encode() ([]byte, error) {
-	b, err := cbor.Marshal(n)
-	if err != nil {
-		return nil, fmt.Errorf("encode a note: %w", err)
-	}
-	return b, nil
-}
+func (n note) encode() ([]byte, error) { return cbor.Marshal(n) }
 
 // listed and named are notes as they stand in the index and as they are in memory.
 func listed(all map[string]string) (list []note) {

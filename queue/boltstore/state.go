@@ -18,7 +18,7 @@ func (s *Store) apply(batch []*change, end journal.Position) {
 		switch c.Kind {
 		case kindProbe:
 		case kindNote:
-			_ = s.totals.note(c.Meta) // it was encoded by newNote
+			_ = s.totals.note(c.Meta) // it was encoded by SetNote
 		case kindPut, kindMove:
 			c.now.body = location{where: inSegment, seg: c.At.Segment, off: c.At.Offset, n: int64(len(c.Body)), crc: c.Sum}
 			s.applyOne(c)

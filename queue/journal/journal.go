@@ -129,7 +129,11 @@ func (j *Journal[R]) Close() {
 // Abandon lets go of all files. It is for after Close, or instead of it where Run was never
 // started.
 func (j *Journal[R]) Abandon() error {
-	j.closeAll()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for n := range j.open {
+		j.forget(n)
+	}
 	if j.tail.f == nil {
 		return nil
 	}

@@ -448,7 +448,6 @@ func TestFindSalt(t *testing.T) {
 	find := func() (uint64, int) {
 		t.Helper()
 		x := NewSegments(o.dir, &format, OS{}, o.Segments.log)
-		defer x.closeAll()
 		schema, err := x.FindSalt([]uint32{1}, Checkpoint{})
 		if err != nil {
 			t.Fatal(err)

@@ -237,12 +237,3 @@ func (x *Segments) forget(n uint32) {
 		}
 	}
 }
-
-// closeAll lets go of the files that are open for reading.
-func (x *Segments) closeAll() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for n := range x.open {
-		x.forget(n)
-	}
-}
