@@ -94,7 +94,8 @@ func (s *Store) page(filter queue.Filter, after queue.ID, limit int) ([]found, e
 	return all[:min(limit, len(all))], err
 }
 
-// pendingPage is what of a page is not in the index yet, and the IDs for which the index is not to be believed.
+// pendingPage is what of a page is not in the index yet, and the IDs for which the index is not to
+// be believed.
 func (s *Store) pendingPage(filter queue.Filter, beyond func(queue.ID) bool) ([]found, map[queue.ID]bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

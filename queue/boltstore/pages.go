@@ -9,8 +9,9 @@ import (
 	"os"
 )
 
-// What bbolt's files look like, as far as it takes to see that one is sound. bbolt itself trusts what it reads: it looks for free pages
-// in a goroutine of its own, where a panic ends the process, and takes a page that says it is empty for one.
+// What bbolt's files look like, as far as it takes to see that one is sound. bbolt itself trusts
+// what it reads: it looks for free pages in a goroutine of its own, where a panic ends the process,
+// and takes a page that says it is empty for one.
 const (
 	boltMagic    = 0xED0CDAED
 	pageHead     = 16 // id, flags, count, overflow
@@ -71,7 +72,8 @@ type walker struct {
 
 var errPage = errors.New("a page is not what it should be")
 
-// bucket calls visit with everything in the bucket that begins at page root, in order. The bytes are valid during the call.
+// bucket calls visit with everything in the bucket that begins at page root, in order. The bytes
+// are valid during the call.
 func (w *walker) bucket(root uint64, visit func(key, value []byte, bucket bool) error) error {
 	w.last = w.last[:0]
 	return w.page(root, 0, nil, visit)
@@ -120,7 +122,8 @@ func (w *walker) read(id uint64, depth int) ([]byte, error) {
 	return b[:size], nil
 }
 
-// elements visits what a page has. In a branch each key is at most the first of the page it leads to, and above all before it.
+// elements visits what a page has. In a branch each key is at most the first of the page it leads
+// to, and above all before it.
 func (w *walker) elements(b []byte, depth int, least []byte, visit func(key, value []byte, bucket bool) error) error {
 	flags, count := binary.NativeEndian.Uint16(b[8:]), int(binary.NativeEndian.Uint16(b[10:]))
 	if flags != branchPage && flags != leafPage || pageHead+count*elementSize > len(b) {
@@ -151,7 +154,8 @@ func (w *walker) elements(b []byte, depth int, least []byte, visit func(key, val
 	return nil
 }
 
-// freelist checks that what counts as free is used by nothing. It comes after everything else was seen.
+// freelist checks that what counts as free is used by nothing. It comes after everything else was
+// seen.
 func (w *walker) freelist() error {
 	if w.meta.freelist == noFreelist {
 		return nil

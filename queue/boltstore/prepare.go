@@ -18,7 +18,8 @@ import (
 	"dinkymail/queue/turns"
 )
 
-// openIndex opens the bbolt file, making it if there is none. It returns ErrDamaged when it is not one of ours.
+// openIndex opens the bbolt file, making it if there is none. It returns ErrDamaged when it is not
+// one of ours.
 func (s *Store) openIndex() error {
 	err := s.index.open()
 	switch {
@@ -77,8 +78,8 @@ func (s *Store) newer(written int) error {
 		s.dir, written, schema)
 }
 
-// raise notes the schema of this version before anything is written by it. An earlier version would drop what it does not know
-// of a record, so it must not open the store from now on.
+// raise notes the schema of this version before anything is written by it. An earlier version would
+// drop what it does not know of a record, so it must not open the store from now on.
 func (s *Store) raise(p progress) error {
 	s.bare = s.bare || p.Schema < summed // that version kept no checkpoint
 	if p.Schema == schema {
@@ -174,7 +175,8 @@ func recordBytes(tx *bolt.Tx) (n int64) {
 	return n
 }
 
-// clockSlack is how far the clock may be behind the newest mail before somebody is told. Less is what setting a clock comes to.
+// clockSlack is how far the clock may be behind the newest mail before somebody is told. Less is
+// what setting a clock comes to.
 const clockSlack = time.Minute
 
 // doubtClock complains of a clock that has stepped back since mail was last accepted.

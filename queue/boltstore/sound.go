@@ -24,8 +24,9 @@ type contents struct {
 	due      map[string]uint64 // sums of hashes of the keys that should be in an order, less those that are
 }
 
-// soundIndex walks through a whole index, and through all it has if content is set: that every page is where it should be, every record
-// what was written, and that records, orders and counts agree. It returns ErrDamaged if not.
+// soundIndex walks through a whole index, and through all it has if content is set: that every page
+// is where it should be, every record what was written, and that records, orders and counts agree.
+// It returns ErrDamaged if not.
 func soundIndex(f *os.File, m boltMeta, content bool) error {
 	st, err := f.Stat()
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 	"sync/atomic"
 )
 
-// A clean Close leaves the checksum of the whole index in the file sum, with the transaction that the index ended with. It is
-// quicker to read all of the index and compare than to walk through it, and says as much: bbolt has no checksums.
+// A clean Close leaves the checksum of the whole index in the file sum, with the transaction that
+// the index ended with. It is quicker to read all of the index and compare than to walk through it,
+// and says as much: bbolt has no checksums.
 
 // sumChunk is how much is summed up at a time, by as many at once as there are processors.
 const sumChunk = 1 << 20
@@ -26,7 +27,8 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 func (d *directory) sumPath() string { return d.path("sum") }
 
-// sumUp leaves the checksum of the index as it is now. The index is closed afterwards without another write.
+// sumUp leaves the checksum of the index as it is now. The index is closed afterwards without
+// another write.
 func (s *Store) sumUp() error {
 	if s.Broken() != nil || s.index.condemned.Load() {
 		return nil
@@ -86,7 +88,8 @@ func sumOf(f *os.File, m boltMeta) (uint32, error) {
 	return checksum(sums), nil
 }
 
-// examine reads the whole index before bbolt does, and returns ErrDamaged when it is not what was written.
+// examine reads the whole index before bbolt does, and returns ErrDamaged when it is not what was
+// written.
 func (s *Store) examine() error {
 	f, err := os.Open(s.index.path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -110,7 +113,8 @@ func (s *Store) examine() error {
 	if err != nil {
 		return s.cannotWrite(err)
 	}
-	// What an earlier version kept and the journal does not have is worth more than that all of it agrees.
+	// What an earlier version kept and the journal does not have is worth more than that all of it
+	// agrees.
 	s.index.carried = gaps(numbers, max(s.held.Number, 1)) == 0
 	if s.index.carried {
 		was, _ := os.ReadFile(s.sumPath()) // none after a crash

@@ -10,8 +10,9 @@ import (
 // warmMost bounds the memory of bodies kept for their first reading.
 const warmMost = 2 << 20
 
-// warm keeps bodies that just came for whoever delivers them, mostly within milliseconds, so that they need not be read back from
-// the journal. Each is given out once. All that nobody asked for goes with the next flush of the index.
+// warm keeps bodies that just came for whoever delivers them, mostly within milliseconds, so that
+// they need not be read back from the journal. Each is given out once. All that nobody asked for
+// goes with the next flush of the index.
 type warm struct {
 	mu     sync.Mutex
 	bodies map[queue.ID]*[]byte
