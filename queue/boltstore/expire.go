@@ -43,12 +43,17 @@ func (s *Store) Expire(old, trash time.Time, limit int) (int, error) {
 }
 
 // expired finds what may go.
-func (s *Store) expired(t *terms, limit int) ([]queue.ID, error) {
-	ids, shadowed, err := s.pendingExpired(t, limit)
+func (s *Store) expired(t *terms, limit int) (ids []queue.ID, err error) {
+	pending, err := s.unindexed()
 	if err != nil {
 		return nil, err
 	}
-	var gone []lostKey
+	for id, st := range pending {
+		if t.over(st.now) && len(ids) < limit {
+			ids = append(ids, id)
+		}
+	}
+	gone := make(map[queue.ID]place) // in the order of time, but without a record
 	err = s.index.view(func(tx *bolt.Tx) error {
 		for _, k := range []kept{finished, removed} { // captured mail is in the order of finished mail
 			c := tx.Bucket(orderOf[k]).Cursor()
@@ -58,9 +63,9 @@ func (s *Store) expired(t *terms, limit int) ([]queue.ID, error) {
 					break
 				}
 				switch {
-				case shadowed[id]:
+				case pending[id] != nil:
 				case !inOrder(tx, k, id):
-					gone = append(gone, lostKey{k, key, id})
+					gone[id] = place{kept: k, key: key}
 				default:
 					ids = append(ids, id)
 				}
@@ -70,43 +75,13 @@ func (s *Store) expired(t *terms, limit int) ([]queue.ID, error) {
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, g := range gone {
-		s.forgetRows(g.id, place{kept: g.kept, key: g.key})
+	for id, at := range gone {
+		s.forgetRows(id, at)
 	}
 	return ids, err
-}
-
-// lostKey is in the order of time, but has no record.
-type lostKey struct {
-	kept kept
-	key  int64
-	id   queue.ID
 }
 
 // inOrder reports whether a message that is in the order of k has a record of a kind that is in it.
 func inOrder(tx *bolt.Tx, k kept, id queue.ID) bool {
 	return tx.Bucket(bucketOf[k]).Get([]byte(id)) != nil || k == finished && tx.Bucket(bucketOf[captured]).Get([]byte(id)) != nil
-}
-
-// pendingExpired finds the same in what the index does not have yet, and all IDs for which the
-// index is not to be believed.
-func (s *Store) pendingExpired(t *terms, limit int) (ids []queue.ID, shadowed map[queue.ID]bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, nil, queue.ErrClosed
-	}
-	shadowed = make(map[queue.ID]bool)
-	for _, m := range []map[queue.ID]*state{s.fresh, s.flushing.states} {
-		for id, st := range m {
-			if shadowed[id] {
-				continue
-			}
-			shadowed[id] = true
-			if t.over(st.now) && len(ids) < limit {
-				ids = append(ids, id)
-			}
-		}
-	}
-	return ids, shadowed, nil
 }

@@ -1,6 +1,10 @@
 package boltstore
 
-import "dinkymail/queue"
+import (
+	"maps"
+
+	"dinkymail/queue"
+)
 
 // lag is what the journal has and the index has not. It is guarded by Store.mu.
 type lag struct {
@@ -19,6 +23,14 @@ func (l *lag) pending(id queue.ID) *state {
 		return st
 	}
 	return l.flushing.states[id]
+}
+
+// all is what the index does not know yet of all messages.
+func (l *lag) all() map[queue.ID]*state {
+	all := make(map[queue.ID]*state, len(l.flushing.states)+len(l.fresh))
+	maps.Copy(all, l.flushing.states)
+	maps.Copy(all, l.fresh)
+	return all
 }
 
 // take takes in a change.

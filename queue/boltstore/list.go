@@ -59,9 +59,18 @@ func (s *Store) List(filter queue.Filter, after queue.ID, limit int) ([]queue.Me
 // page gathers candidates from memory and from each bucket, and keeps the first limit of them.
 func (s *Store) page(filter queue.Filter, after queue.ID, limit int) ([]found, error) {
 	beyond := func(id queue.ID) bool { return after == "" || id > after != filter.Newest && id != after }
-	all, shadowed, err := s.pendingPage(filter, beyond)
+	pending, err := s.unindexed()
 	if err != nil {
 		return nil, err
+	}
+	var all []found
+	for id, st := range pending {
+		switch {
+		case st.now.kept != none && st.msg == nil: // its body was moved: the record is as in the index
+			delete(pending, id)
+		case beyond(id) && wanted(filter, st.now.kept):
+			all = append(all, found{id: id, msg: st.msg})
+		}
 	}
 	err = s.index.view(func(tx *bolt.Tx) error {
 		for k := waiting; k <= removed; k++ {
@@ -70,7 +79,7 @@ func (s *Store) page(filter queue.Filter, after queue.ID, limit int) ([]found, e
 			}
 			n := 0
 			for id, v := range records(tx.Bucket(bucketOf[k]), after, filter.Newest) {
-				if shadowed[queue.ID(id)] {
+				if pending[queue.ID(id)] != nil {
 					continue
 				}
 				var record []byte
@@ -94,28 +103,14 @@ func (s *Store) page(filter queue.Filter, after queue.ID, limit int) ([]found, e
 	return all[:min(limit, len(all))], err
 }
 
-// pendingPage is what of a page is not in the index yet, and the IDs for which the index is not to
-// be believed.
-func (s *Store) pendingPage(filter queue.Filter, beyond func(queue.ID) bool) ([]found, map[queue.ID]bool, error) {
+// unindexed is every message of which the index is not to be believed, as it is now.
+func (s *Store) unindexed() (map[queue.ID]*state, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, nil, queue.ErrClosed
+		return nil, queue.ErrClosed
 	}
-	var page []found
-	shadowed := make(map[queue.ID]bool)
-	for _, m := range []map[queue.ID]*state{s.fresh, s.flushing.states} {
-		for id, st := range m {
-			if !beyond(id) || shadowed[id] || st.now.kept != none && st.msg == nil {
-				continue
-			}
-			shadowed[id] = true
-			if wanted(filter, st.now.kept) && st.now.kept != none {
-				page = append(page, found{id: id, msg: st.msg})
-			}
-		}
-	}
-	return page, shadowed, nil
+	return s.lag.all(), nil
 }
 
 // records walks a bucket from behind after, forwards or backwards.
