@@ -151,7 +151,7 @@ func TestHolderThatSleptLosesItsClaim(t *testing.T) {
 				if n := len(second.seen()); n != 0 {
 					t.Errorf("%d attempts by another while the claim holds", n)
 				}
-				pass(time.Minute)
+				pass(6 * time.Minute)
 				if n := len(second.seen()); n != 1 {
 					t.Errorf("%d attempts by another once the claim is over", n)
 				}
