@@ -313,6 +313,7 @@ func (r routes) Route(m *queue.Message) []queue.Leg {
 
 // Lanes are made when something is due on them and dropped when they were idle for long, however many there are.
 func TestManyLanes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New()
 		h := &hop{}
