@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"dinkymail/internal/web"
 )
 
 // bodies is the room for request bodies, and for the mails composed from them.
@@ -66,10 +68,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buff
 		s.bodies.give(held)
 		s.bodies.keep(b)
 	}
-	if rec, ok := w.(*recorder); ok {
-		w = rec.ResponseWriter // only net/http's own writer knows to close the connection of whoever sends too much
-	}
-	body := http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+	body := web.MaxBytes(w, r, s.cfg.MaxBody)
 	for err == nil {
 		b.Grow(bytes.MinRead)
 		// What counts is the memory: a buffer that doubles holds up to twice what came. Small bodies always find room, so that

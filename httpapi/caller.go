@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-chi/httprate"
 
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 )
 
@@ -108,7 +109,7 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 	if who, ok := r.Context().Value(callerKey{}).(caller); ok {
 		return who, nil
 	}
-	peer := addrOf(r.RemoteAddr)
+	peer := gate.ParsePeer(r.RemoteAddr)
 	var who caller
 	who.client, who.address = clientOf(r)
 	who.counted = who.client
@@ -141,7 +142,7 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 // elsewhere says why a request was not made on this machine, or is not taken for one; "" when it was.
 func (c *callers) elsewhere(r *http.Request, peer netip.Addr) string {
 	switch passed := passedOn(r.Header); {
-	case !contains(c.cfg.TrustedNetworks, peer):
+	case !gate.Contains(c.cfg.TrustedNetworks, peer):
 		return "its address is not in TRUSTED_NETWORKS"
 	case passed != "":
 		return "it came through a proxy (" + passed + ")"
@@ -224,7 +225,7 @@ func (c *callers) ourHost(r *http.Request) bool {
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		return a.IsLoopback() || c.hosts[host] || local != nil && a == addrOf(local.String())
+		return a.IsLoopback() || c.hosts[host] || local != nil && a == gate.ParsePeer(local.String())
 	}
 	return c.hosts[host] || strings.HasSuffix(host, ".localhost")
 }
@@ -272,7 +273,7 @@ func (c *callers) countMail(r *http.Request, who caller) error {
 }
 
 // rateKey is what a limit counts by. An IPv6 client counts with its network.
-func rateKey(who caller) string { return network(who.counted).String() }
+func rateKey(who caller) string { return gate.Client(who.counted).String() }
 
 func (c *callers) tooMany() error {
 	return &refusal{
@@ -288,28 +289,11 @@ func clientOf(r *http.Request) (netip.Addr, string) {
 	if who, ok := r.Context().Value(callerKey{}).(caller); ok {
 		return who.client, who.address
 	}
-	peer := addrOf(r.RemoteAddr)
+	peer := gate.ParsePeer(r.RemoteAddr)
 	if f, ok := r.Context().Value(forwardKey{}).(forward); ok && f.client.IsValid() && f.client != peer {
 		return f.client, f.client.String()
 	}
 	return peer, r.RemoteAddr
-}
-
-func addrOf(hostport string) netip.Addr {
-	ap, err := netip.ParseAddrPort(hostport)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap().WithZone("")
-}
-
-func contains(networks []netip.Prefix, a netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(a) {
-			return true
-		}
-	}
-	return false
 }
 
 func addressSet(list ...message.Address) map[string]bool {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"dinkymail/internal/web"
 )
 
 // lifeSign is how often a watcher who sees nothing is shown that the connection is alive.
@@ -24,7 +26,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	cutting.Go(func() { // one who does not read must not keep the appliance from stopping
 		select {
-		case <-stopping(r):
+		case <-web.Stopping(r):
 			_ = conn.SetWriteDeadline(time.Now().Add(lastWords))
 		case <-ctx.Done():
 		}
@@ -43,7 +45,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		}
 		var err error
 		select {
-		case <-stopping(r):
+		case <-web.Stopping(r):
 			return nil
 		case e, more := <-happened:
 			if !more {

@@ -38,6 +38,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -162,8 +163,8 @@ type lasting struct {
 	foreign foreign
 	bodies  bodies
 	proxies proxies
-	crowd   crowd
-	turned  atomic.Int64 // see limitedListener
+	crowd   gate.Counter[netip.Prefix] // requests in flight of each client behind a proxy: the connections are the proxy's
+	turned  atomic.Int64               // when a stranger was last turned away for want of a place
 	repeats repeats
 	metrics *metrics
 	started time.Time

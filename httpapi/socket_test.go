@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"os/user"
@@ -183,31 +182,6 @@ func TestSubmitToMany(t *testing.T) {
 	}
 }
 
-// One user cannot take all connections; root, who runs things, has no such limit.
-func TestConnectionsPerUser(t *testing.T) {
-	l := newPeerListener(nil)
-	for range socketPerUser {
-		if !l.enter(1000) {
-			t.Fatal("refused within the limit")
-		}
-	}
-	if l.enter(1000) {
-		t.Error("one more is let in")
-	}
-	if !l.enter(1001) {
-		t.Error("another user is not")
-	}
-	for range 2 * socketPerUser {
-		if !l.enter(0) {
-			t.Fatal("root is refused")
-		}
-	}
-	l.leave(1000)
-	if !l.enter(1000) {
-		t.Error("a place that was left is not free again")
-	}
-}
-
 // A watcher sees a mail go by from acceptance to delivery, and the operator's verbs.
 func TestWatch(t *testing.T) {
 	o := operate(t, later)
@@ -267,16 +241,6 @@ func TestStopWithAWatcher(t *testing.T) {
 	o.stop()
 	if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || err == nil || err.Error() != "EOF" {
 		t.Errorf("read %d, %v", n, err)
-	}
-}
-
-// A connection that is no Unix socket belongs to nobody known.
-func TestPeerOfTCP(t *testing.T) {
-	a, b := net.Pipe()
-	defer a.Close()
-	defer b.Close()
-	if uid := peerOf(a); uid != nobodyKnown {
-		t.Errorf("uid = %d", uid)
 	}
 }
 

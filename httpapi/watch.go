@@ -3,10 +3,8 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -14,80 +12,26 @@ import (
 	"github.com/go-chi/chi/v5"
 	"golang.org/x/time/rate"
 
-	"dinkymail/queue"
+	"dinkymail/internal/web"
 )
 
-// recorder remembers what was answered. Before an answer begins it takes what is left of the request's body.
-type recorder struct {
-	http.ResponseWriter
-	status  int
-	body    trackedBody
-	skipped int64 // bytes of the body that were read because nobody needed them
-	closing bool  // the connection ends with this answer, because the body does not
-}
-
-// WriteHeader remembers the final status and passes it on.
-func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK {
-		w.status = status
-		w.drain()
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write passes b on; without a WriteHeader before it the status is 200.
-func (w *recorder) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-		w.drain()
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// watch counts every request, logs it at debug, and keeps a panic in one from harming the others.
+// watch counts every request, logs it at debug, and keeps it from harming the others.
 func (s *Server) watch(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		rec := &recorder{ResponseWriter: w}
-		rec.track(r)
-		defer func() {
-			if v := recover(); v != nil {
-				s.rescue(rec, r, v)
-			}
-			took := time.Since(start)
-			c, _ := r.Context().Value(connKey{}).(*limitedConn)
-			rec.linger(c)
-			s.metrics.count(routeOf(r), rec.status, took)
-			if s.log.Enabled(r.Context(), slog.LevelDebug) {
-				_, client := clientOf(r)
-				s.log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("client", client),
-					slog.String("method", r.Method),
-					slog.String("path", clip(r.URL.Path)), slog.Int("status", rec.status), slog.Duration("took", took))
-			}
-		}()
-		next.ServeHTTP(rec, r)
-		if rec.status == 0 {
-			rec.drain()
-		}
-	})
+	return web.Guard{Log: s.log, Done: s.note, Failed: func(w http.ResponseWriter, r *http.Request, id string) {
+		s.writeRefusal(w, r, unsent(codeInternal,
+			"something went wrong here; the log has the reason under request "+id+".", 0, nil), isShownAsPage(r, nil))
+	}}.Wrap(next)
 }
 
-// rescue answers a request whose handler panicked. The request's id stands in the answer and in the log.
-func (s *Server) rescue(w *recorder, r *http.Request, v any) {
-	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		panic(v) // net/http closes the connection and says nothing
+// note is told how every request ended.
+func (s *Server) note(r *http.Request, status int, took time.Duration) {
+	s.metrics.count(routeOf(r), status, took)
+	if s.log.Enabled(r.Context(), slog.LevelDebug) {
+		_, client := clientOf(r)
+		s.log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("client", client),
+			slog.String("method", r.Method),
+			slog.String("path", clip(r.URL.Path)), slog.Int("status", status), slog.Duration("took", took))
 	}
-	id := string(queue.NewID())
-	s.log.Error("panic", "request", id, "client", r.RemoteAddr, "method", r.Method, "path", r.URL.Path,
-		"err", fmt.Sprint(v), "stack", string(debug.Stack()))
-	if w.status != 0 {
-		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
-	}
-	s.writeRefusal(w, r, unsent(codeInternal,
-		"something went wrong here; the log has the reason under request "+id+".", 0, nil), isShownAsPage(r, nil))
 }
 
 // routeOf is the pattern of the route that answered, so that strangers cannot make up label values.

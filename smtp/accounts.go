@@ -11,6 +11,8 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"dinkymail/internal/gate"
 )
 
 // How long a password that was right is known to be right without hashing it again, and how many of them.
@@ -111,7 +113,7 @@ func (a *accounts) login(ctx context.Context, peer netip.Addr, name, password st
 }
 
 func (a *accounts) try(peer netip.Addr, name string) try {
-	t := try{login: login{name, clientOf(peer)}}
+	t := try{login: login{name, gate.Client(peer)}}
 	_, t.real = a.hashes[name]
 	t.known = t.real && a.known.has(t.login, time.Now())
 	return t

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dinkymail/internal/gate"
 )
 
 // plain is AUTH PLAIN with its response.
@@ -78,7 +80,7 @@ func TestFailedLoginsPauseTheAccount(t *testing.T) {
 
 // stranger tries an account from where it was never used.
 func stranger(peer netip.Addr, name string) try {
-	return try{login: login{name, clientOf(peer)}, real: true}
+	return try{login: login{name, gate.Client(peer)}, real: true}
 }
 
 // The pauses double up to their limit, and are forgotten after it.

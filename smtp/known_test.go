@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dinkymail/internal/gate"
 )
 
 // tryLogin tries a name and a password from an address, in a connection of its own.
@@ -68,7 +70,7 @@ func TestKnownAddressesHashAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, c := counted(Config{MaxHashing: 1})
 		owner, other := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:1::1")
-		a.known.add(login{"ada", clientOf(owner)}, time.Now())
+		a.known.add(login{"ada", gate.Client(owner)}, time.Now())
 		c.wait = make(chan struct{})
 		results := make(chan error)
 		go func() { results <- a.login(t.Context(), other, "ada", "falsch") }()
@@ -92,7 +94,7 @@ func TestKnownAddressesAreBounded(t *testing.T) {
 	k := newKnown("", log)
 	start := time.Unix(1e9, 0)
 	at := func(i int) login {
-		return login{"ada", clientOf(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))}
+		return login{"ada", gate.Client(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))}
 	}
 	for i := range maxKnownEach + 10 {
 		k.add(at(i), start.Add(time.Duration(i)*time.Second))

@@ -8,14 +8,13 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
 
 // What this package itself refuses. The words are what the client reads; reply adds the codes.
 var (
-	errBusy         = errors.New("too many connections, try again later")
-	errBusyClient   = errors.New("too many connections from your address, try again later")
 	errShutdown     = errors.New("going down for a restart, try again in a moment")
 	errIdle         = errors.New("waited too long for a command")
 	errStranger     = errors.New("waited too long for AUTH")
@@ -103,8 +102,8 @@ var replies = []struct {
 	{err: message.ErrLoop, code: 554, status: [3]int{5, 4, 6}, text: "too many Received fields: this mail goes in circles"},
 
 	{err: errShutdown, code: 421, status: [3]int{4, 3, 2}},
-	{err: errBusy, code: 421, status: [3]int{4, 3, 2}},
-	{err: errBusyClient, code: 421, status: [3]int{4, 7, 0}},
+	{err: gate.ErrFull, code: 421, status: [3]int{4, 3, 2}},
+	{err: gate.ErrClient, code: 421, status: [3]int{4, 7, 0}},
 	{err: errIdle, code: 421, status: [3]int{4, 4, 2}},
 	{err: errStranger, code: 421, status: [3]int{4, 7, 0}},
 	{err: errTooSlow, code: 421, status: [3]int{4, 4, 2}},

@@ -33,6 +33,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -132,10 +135,12 @@ type Server struct {
 	next   Submitter
 	cfg    Config
 	log    *slog.Logger
-	doors  *admission
+	doors  *gate.Gate
 	users  *accounts
 	tally  *tally
 	latest *atomic.Pointer[Server] // with the settings of now: connections that come in are its
+	// refusals keeps a flood of connections from becoming a flood of log lines.
+	refusals *rate.Sometimes
 }
 
 // New makes a Server; it opens and starts nothing.
@@ -145,10 +150,12 @@ func New(next Submitter, cfg Config, log *slog.Logger) *Server {
 		next:   next,
 		cfg:    cfg,
 		log:    log,
-		doors:  newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
+		doors:  gate.New(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
 		users:  newAccounts(cfg, log),
 		tally:  new(tally),
 		latest: new(atomic.Pointer[Server]),
+
+		refusals: &rate.Sometimes{Interval: time.Minute},
 	}
 	s.latest.Store(s)
 	return s
@@ -160,16 +167,9 @@ func (s *Server) Use(cfg Config) {
 	fresh := *s
 	fresh.cfg = cfg.withDefaults()
 	fresh.users = s.users.with(fresh.cfg.Users)
-	s.doors.allow(fresh.cfg.MaxConnections, fresh.cfg.MaxConnectionsPerClient)
+	s.doors.Allow(fresh.cfg.MaxConnections, fresh.cfg.MaxConnectionsPerClient)
 	s.latest.Store(&fresh)
 }
 
 // trusts reports whether a peer may send without AUTH.
-func (s *Server) trusts(peer netip.Addr) bool {
-	for _, network := range s.cfg.Trusted {
-		if network.Contains(peer) {
-			return true
-		}
-	}
-	return false
-}
+func (s *Server) trusts(peer netip.Addr) bool { return gate.Contains(s.cfg.Trusted, peer) }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -132,27 +130,6 @@ func TestShutdownBeforeTheFirstConnection(t *testing.T) {
 		t.Error(err)
 	}
 	open(t, Config{}) // and its cleanup
-}
-
-// However many strangers come, programs of a trusted network still find a place.
-func TestStrangersLeaveRoom(t *testing.T) {
-	a := newAdmission(10, 100)
-	outside, inside := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("127.0.0.1")
-	for range 9 {
-		if err := a.enter(outside, false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := a.enter(outside, false); !errors.Is(err, errBusy) {
-		t.Errorf("a stranger gets the last place: %v", err)
-	}
-	if err := a.enter(inside, true); err != nil {
-		t.Errorf("a trusted program gets no place: %v", err)
-	}
-	a.leave(outside, false)
-	if err := a.enter(outside, false); err != nil {
-		t.Errorf("a place that was left is not free again: %v", err)
-	}
 }
 
 // There is a limit for each client and one for all, and whoever is beyond it is told in one sentence. A place that was left is

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
+
+	"dinkymail/internal/gate"
 )
 
 // A visit is one Serve call: its connections, and their way to go-smtp, for which it is the net.Listener.
@@ -74,13 +75,13 @@ func (v *visit) accept(ctx context.Context, ln net.Listener, implicit bool) erro
 
 // admit lets a client in, or tells it in one sentence that there is no place.
 func (v *visit) admit(c net.Conn, implicit bool) {
-	peer := peerOf(c)
+	peer := gate.Peer(c)
 	now := v.server.latest.Load()
 	trusted := now.trusts(peer)
-	if err := v.server.doors.enter(peer, trusted); err != nil {
-		if v.server.doors.worthSaying(time.Now()) {
+	if err := v.server.doors.Enter(gate.Client(peer), trusted); err != nil {
+		v.server.refusals.Do(func() {
 			v.server.log.Warn("connection refused", "client", c.RemoteAddr().String(), "err", err)
-		}
+		})
 		if !implicit {
 			c.SetWriteDeadline(time.Now().Add(refusalTime))
 			_, _ = c.Write([]byte(line(reply(err)))) // the buffer of a new connection takes a line at once
@@ -102,14 +103,6 @@ func (v *visit) admit(c net.Conn, implicit bool) {
 
 // refusalTime bounds how long a refused client may keep the accept loop.
 const refusalTime = 100 * time.Millisecond
-
-// peerOf is the address that decides who a client is.
-func peerOf(c net.Conn) netip.Addr {
-	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap().WithZone("")
-	}
-	return netip.Addr{}
-}
 
 // startTLS goes on with a connection under TLS: a conversation of its own that knows nothing of what came before.
 func (v *visit) startTLS(w *wire) error {
@@ -135,7 +128,7 @@ func (v *visit) hand(t *talk) {
 
 // forget is told of every connection that was closed.
 func (v *visit) forget(w *wire) {
-	v.server.doors.leave(w.peer, w.trusted)
+	v.server.doors.Leave(gate.Client(w.peer), w.trusted)
 	v.mu.Lock()
 	delete(v.wires, w)
 	v.mu.Unlock()

@@ -1,7 +1,8 @@
-package httpapi
+package web
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -57,11 +58,12 @@ func (w *recorder) drain() {
 
 // linger reads on for a moment after the answer of a connection that ends: a client that is still sending when it is closed may
 // never see the answer. While places are short there is no time for that.
-func (w *recorder) linger(c *limitedConn) {
+func (w *recorder) linger(c net.Conn) {
 	if !w.closing {
 		return
 	}
-	if !w.body.waits && (c == nil || !c.crowded()) {
+	short, ok := c.(interface{ Crowded() bool })
+	if !w.body.waits && !(ok && short.Crowded()) {
 		_ = http.NewResponseController(w.ResponseWriter).Flush()
 		w.skip(bodyPatience)
 	}
@@ -81,4 +83,12 @@ func (w *recorder) skip(patience time.Duration) bool {
 // until sets the deadline for reading.
 func (w *recorder) until(t time.Time) {
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(t) // not every ResponseWriter has a connection
+}
+
+// MaxBytes is a request's body up to n bytes. Beyond them reading fails with a *http.MaxBytesError and the connection is closed.
+func MaxBytes(w http.ResponseWriter, r *http.Request, n int64) io.ReadCloser {
+	if rec, ok := w.(*recorder); ok {
+		w = rec.ResponseWriter // only net/http's own writer knows to close the connection of whoever sends too much
+	}
+	return http.MaxBytesReader(w, r.Body, n)
 }
