@@ -12,6 +12,7 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -145,9 +146,9 @@ func tryDoors(ctx context.Context, listening []string) error {
 		_, err := door.Health(ctx)
 		door.Close()
 		cancel()
-		var refused *httpapi.Error
+		var refused *web.Error
 		switch {
-		case err == nil, errors.As(err, &refused) && refused.Code != "busy":
+		case err == nil, errors.As(err, &refused) && refused.Code != web.CodeBusy:
 		case refused != nil:
 			return fmt.Errorf("HTTP_LISTEN: nobody is served at %s: %w", at, err)
 		default:

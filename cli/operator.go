@@ -15,6 +15,7 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/web"
 	"dinkymail/maildrop"
 )
 
@@ -209,7 +210,7 @@ func unavailable(err error) error {
 
 // refused gives an error of the API the exit status it means.
 func refused(err error) error {
-	var api *httpapi.Error
+	var api *web.Error
 	if err == nil || errors.Is(err, context.Canceled) || !errors.As(err, &api) {
 		if err != nil {
 			return &Exit{ExitUnavailable, err}

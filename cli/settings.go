@@ -13,6 +13,7 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/web"
 )
 
 type configCommands struct {
@@ -48,7 +49,7 @@ func (c showCommand) Run(ctx context.Context, p *program) error {
 		if err == nil {
 			return c.ofRunning(p, report)
 		}
-		if code := new(httpapi.Error); !errors.As(err, &code) || code.Status != http.StatusNotFound { // an older version runs
+		if code := new(web.Error); !errors.As(err, &code) || code.Status != http.StatusNotFound { // an older version runs
 			return refused(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -47,7 +48,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	slices.SortFunc(t.result.Failed, func(a, b ActionError) int { return cmp.Compare(a.ID, b.ID) })
-	return answer(w, http.StatusOK, t.result)
+	return web.Answer(w, http.StatusOK, t.result)
 }
 
 // verb is what an action does to one message.
@@ -76,7 +77,7 @@ func (s *Server) verb(a *Action) (func(queue.ID) error, error) {
 	case Edit:
 		return s.edit(a)
 	default:
-		return nil, malformed(fmt.Sprintf("%q is no verb; there are %s, %s, %s, %s, %s, %s, %s and %s.", clip(string(a.Verb)),
+		return nil, web.Malformed(fmt.Sprintf("%q is no verb; there are %s, %s, %s, %s, %s, %s, %s and %s.", clip(string(a.Verb)),
 			Retry, Hold, Release, Remove, Restore, Bounce, Redirect, Edit))
 	}
 }
@@ -91,7 +92,7 @@ func (s *Server) edit(a *Action) (func(queue.ID) error, error) {
 		return nil, err
 	}
 	if len(add)+len(drop) == 0 {
-		return nil, malformed("nothing to add and nothing to drop is given.")
+		return nil, web.Malformed("nothing to add and nothing to drop is given.")
 	}
 	return func(id queue.ID) error { return s.queue.EditRecipients(id, add, drop) }, nil
 }
@@ -228,7 +229,7 @@ func (t *targets) fail(id queue.ID, err error) {
 	defer t.mu.Unlock()
 	if len(t.result.Failed) < t.told {
 		failed := ActionError{ID: id, Message: err.Error(), Missing: errors.Is(err, queue.ErrNotFound)}
-		if code := translate(err).code; code != codeInternal {
+		if code := translate(err).Code; code != web.CodeInternal {
 			failed.Code = code
 		}
 		t.result.Failed = append(t.result.Failed, failed)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -16,7 +17,7 @@ type formPage struct {
 	Back     string // the page with the form; empty when it is not known
 	Warnings []string
 	Reason   string
-	Code     Code
+	Code     web.Code
 	Advice   string
 }
 
@@ -29,12 +30,12 @@ const (
 )
 
 // advice is what a person who was refused a form can do.
-func (p *refusal) advice() string {
-	switch p.code {
-	case codeOrigin, codeRecipient, codeField, codeKey, codeMethod, codeMissingTo, codeMissingFrom, codeSender, codeEncoding:
+func advice(p *web.Refusal) string {
+	switch p.Code {
+	case web.CodeOrigin, web.CodeRecipient, web.CodeField, web.CodeKey, web.CodeMethod, web.CodeMissingTo, web.CodeMissingFrom, web.CodeSender, web.CodeEncoding:
 		return adviseOwner
 	}
-	if p.retry > 0 || p.status() >= http.StatusInternalServerError {
+	if p.Retry > 0 || p.Status() >= http.StatusInternalServerError {
 		return adviseLater
 	}
 	return adviseChange
@@ -90,11 +91,10 @@ func (s *Server) thank(w http.ResponseWriter, r *http.Request, got receipt) erro
 }
 
 // showRefusal says to a person why a form was refused.
-func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *refusal) error {
+func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *web.Refusal) error {
 	w.Header().Add("Vary", "Accept")
-	reason := strings.TrimPrefix(strings.TrimPrefix(p.message, badFormat), notSent)
-	return showPage(w, p.status(), "refused", formPage{
-		Back: s.destination(r, r.Referer()), Reason: upper(reason), Code: p.code, Advice: p.advice(),
+	return showPage(w, p.Status(), "refused", formPage{
+		Back: s.destination(r, r.Referer()), Reason: upper(p.Reason()), Code: p.Code, Advice: advice(p),
 	})
 }
 

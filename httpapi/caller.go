@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/httprate"
 
 	"dinkymail/internal/gate"
+	"dinkymail/internal/web"
 	"dinkymail/message"
 )
 
@@ -122,7 +123,7 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 	}
 	if shown {
 		if who.key = c.find(secret); who.key == nil {
-			return who, refuse(codeKey, "The API key is not valid: it is none of those in API_KEYS.")
+			return who, web.Refuse(web.CodeKey, "The API key is not valid: it is none of those in API_KEYS.")
 		}
 		who.rank = application
 		return who, nil
@@ -203,7 +204,7 @@ func shownKey(h http.Header) (secret string, shown bool, err error) {
 	}
 	for _, g := range given[1:] {
 		if g != given[0] {
-			return "", true, refuse(codeKey,
+			return "", true, web.Refuse(web.CodeKey,
 				"The request carries two API keys that differ: give one, as Authorization: Bearer or X-API-KEY.")
 		}
 	}
@@ -243,7 +244,7 @@ func (c *callers) checkOrigin(r *http.Request) error {
 	if len(origins) == 0 || len(origins) == 1 && (c.origins.Allow(origins[0]) || c.sameOrigin(r, origins[0])) {
 		return nil
 	}
-	return refuse(codeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
+	return web.Refuse(web.CodeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
 }
 
 func (c *callers) sameOrigin(r *http.Request, origin string) bool {
@@ -276,10 +277,10 @@ func (c *callers) countMail(r *http.Request, who caller) error {
 func rateKey(who caller) string { return gate.Client(who.counted).String() }
 
 func (c *callers) tooMany() error {
-	return &refusal{
-		code:    codeRate,
-		message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
-		retry:   max(c.cfg.FormRate.Per, time.Second),
+	return &web.Refusal{
+		Code:    web.CodeRate,
+		Message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
+		Retry:   max(c.cfg.FormRate.Per, time.Second),
 	}
 }
 

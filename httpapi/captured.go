@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -99,7 +100,7 @@ func (s *Server) listCaptured(w http.ResponseWriter, r *http.Request) error {
 	if wantsPage(w, r) {
 		return showPage(w, http.StatusOK, "list", list)
 	}
-	return answer(w, http.StatusOK, list)
+	return web.Answer(w, http.StatusOK, list)
 }
 
 // showCaptured is GET /captured/{id}.
@@ -118,7 +119,7 @@ func (s *Server) showCaptured(w http.ResponseWriter, r *http.Request) error {
 	if wantsPage(w, r) {
 		return showPage(w, http.StatusOK, "mail", full)
 	}
-	return answer(w, http.StatusOK, full)
+	return web.Answer(w, http.StatusOK, full)
 }
 
 // rawCaptured is GET /captured/{id}/raw: the mail byte for byte, as a file.

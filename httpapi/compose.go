@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 )
 
@@ -55,9 +56,9 @@ func sendAt(text string, now time.Time) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	switch {
 	case err != nil:
-		return t, refuse(codeSendAt, "The field \"send_at\" must be a time such as 2027-01-31T08:00:00Z.")
+		return t, web.Refuse(web.CodeSendAt, "The field \"send_at\" must be a time such as 2027-01-31T08:00:00Z.")
 	case t.After(now.Add(latest)):
-		return t, refuse(codeSendAt, "The field \"send_at\" is more than a year ahead.")
+		return t, web.Refuse(web.CodeSendAt, "The field \"send_at\" is more than a year ahead.")
 	case !t.After(now):
 		return time.Time{}, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -56,21 +57,21 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
 	if err == nil && d.More() {
-		return malformed("something stands behind the JSON object.")
+		return web.Malformed("something stands behind the JSON object.")
 	}
 	if err == nil {
 		return nil
 	}
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return refuse(codeTooLarge, badFormat+fmt.Sprintf("the request is larger than %d bytes.", largestRequest))
+		return web.Refuse(web.CodeTooLarge, web.BadFormat+fmt.Sprintf("the request is larger than %d bytes.", largestRequest))
 	}
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return malformed(fmt.Sprintf("the field %q cannot be %s.", t.Field, t.Value))
+		return web.Malformed(fmt.Sprintf("the field %q cannot be %s.", t.Field, t.Value))
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return malformed("the JSON ends too early.")
+		return web.Malformed("the JSON ends too early.")
 	}
-	return malformed(strings.TrimPrefix(err.Error(), "json: ") + ".")
+	return web.Malformed(strings.TrimPrefix(err.Error(), "json: ") + ".")
 }
 
 // longestReason bounds an operator's words, in bytes.
@@ -113,12 +114,12 @@ func (s *Server) pause(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if q.What == "" {
-		return malformed(`"what" is missing: ` + queue.Intake + ", " + queue.Everything + " or the name of a lane.")
+		return web.Malformed(`"what" is missing: ` + queue.Intake + ", " + queue.Everything + " or the name of a lane.")
 	}
 	if err := s.queue.Pause(q.What, clean(q.Reason), s.asker(r, q.By)); err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, done{true})
+	return web.Answer(w, http.StatusOK, done{true})
 }
 
 // asker is the user who asks for something: whom the kernel names, and of root, who may be anybody behind sudo, who it says it is.
@@ -137,18 +138,18 @@ func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if q.What == "" {
-		return malformed(`"what" is missing: ` + queue.Intake + ", " + queue.Everything + " or the name of a lane.")
+		return web.Malformed(`"what" is missing: ` + queue.Intake + ", " + queue.Everything + " or the name of a lane.")
 	}
 	if err := s.queue.Resume(q.What); err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, done{true})
+	return web.Answer(w, http.StatusOK, done{true})
 }
 
 // showLog is GET /api/v1/log: of the lines that are kept those that name ?id=, or else the newest ?lines=.
 func (s *Server) showLog(w http.ResponseWriter, r *http.Request) error {
 	if s.cfg.Log == nil {
-		return refuse(codeNotFound, "The appliance keeps no log of its own: look where its standard error goes, "+
+		return web.Refuse(web.CodeNotFound, "The appliance keeps no log of its own: look where its standard error goes, "+
 			"such as journalctl -u dinkymail.")
 	}
 	query := r.URL.Query()
@@ -158,7 +159,7 @@ func (s *Server) showLog(w http.ResponseWriter, r *http.Request) error {
 	}
 	n, err := strconv.Atoi(query.Get("lines"))
 	if err != nil || n < 1 || n > mostLogLines {
-		return malformed(fmt.Sprintf("the parameter id is missing, or lines with a number from 1 to %d.", mostLogLines))
+		return web.Malformed(fmt.Sprintf("the parameter id is missing, or lines with a number from 1 to %d.", mostLogLines))
 	}
 	newest := lastLines{most: n}
 	if err := s.cfg.Log(r.Context(), "", &newest); err != nil {

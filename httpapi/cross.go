@@ -8,6 +8,8 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/cors"
 	"golang.org/x/net/http/httpguts"
+
+	"dinkymail/internal/web"
 )
 
 // The addresses whose errors have a shape of their own.
@@ -34,7 +36,7 @@ func (s *Server) cross(r chi.Router, pattern, method string, h handler) {
 	guarded := s.serve(func(w http.ResponseWriter, r *http.Request) error {
 		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 		if !preflight && r.Method != method && (r.Method != http.MethodHead || method != http.MethodGet) {
-			return &refusal{code: codeMethod, message: "Only " + method + " method is allowed", allow: allow}
+			return &web.Refusal{Code: web.CodeMethod, Message: "Only " + method + " method is allowed", Allow: allow}
 		}
 		if err := s.callers.checkOrigin(r); err != nil {
 			return err
@@ -79,7 +81,7 @@ func allowedHeaders(h http.Header) []string {
 
 // unknown answers where there is nothing.
 func (s *Server) unknown(_ http.ResponseWriter, r *http.Request) error {
-	return refuse(codeNotFound, "There is nothing at this address; POST /send takes mail.")
+	return web.Refuse(web.CodeNotFound, "There is nothing at this address; POST /send takes mail.")
 }
 
 // wrongMethod answers a method that the address does not know, with those it does. The router comes here with a method of
@@ -99,7 +101,7 @@ func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request) error {
 		allow = []string{http.MethodPost, http.MethodOptions}
 	}
 	what := allow[0]
-	return &refusal{code: codeMethod, message: "Only " + what + " method is allowed", allow: strings.Join(allow, ", ")}
+	return &web.Refusal{Code: web.CodeMethod, Message: "Only " + what + " method is allowed", Allow: strings.Join(allow, ", ")}
 }
 
 // slashless takes the slashes off the end of a path: many clients put one there, and no address of ours has one.

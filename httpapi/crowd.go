@@ -14,11 +14,11 @@ import (
 func (s *Server) admit(next http.Handler) http.Handler {
 	full := s.serve(func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Connection", "close") // its place belongs to others
-		return &refusal{code: codeBusy, message: notSent + "too many requests at once.", retry: 5 * time.Second}
+		return &web.Refusal{Code: web.CodeBusy, Message: web.NotSent + "too many requests at once.", Retry: 5 * time.Second}
 	})
 	many := s.serve(func(http.ResponseWriter, *http.Request) error {
-		return &refusal{code: codeRate, message: "Too many requests of this address are being answered. Try again later.",
-			retry: time.Second}
+		return &web.Refusal{Code: web.CodeRate, Message: "Too many requests of this address are being answered. Try again later.",
+			Retry: time.Second}
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer := gate.ParsePeer(r.RemoteAddr)

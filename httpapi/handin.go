@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -27,7 +28,7 @@ func (c *Client) HandIn(ctx context.Context, id queue.ID, e message.Envelope, bo
 	if e.ID != "" {
 		query.Set("envid", e.ID)
 	}
-	err = c.fetch(ctx, http.MethodPost, submitPath+"?"+query.Encode(), "message/rfc822", body, &answer)
+	err = c.Fetch(ctx, http.MethodPost, submitPath+"?"+query.Encode(), "message/rfc822", body, &answer)
 	return answer, err
 }
 
@@ -41,7 +42,7 @@ func chosenID(query url.Values) (queue.ID, error) {
 	case !query.Has("id"):
 		return queue.NewID(), nil
 	case !id.Valid() || time.Until(id.Time()) > ahead:
-		return "", malformed("id is none that an appliance gives.")
+		return "", web.Malformed("id is none that an appliance gives.")
 	}
 	return id, nil
 }
@@ -55,7 +56,7 @@ func parameters(query url.Values, i int) (r message.Recipient, err error) {
 		}
 		n, ok := parseNotify(text)
 		if !ok {
-			return r, malformed("notify is never, or some of success,failure,delay.")
+			return r, web.Malformed("notify is never, or some of success,failure,delay.")
 		}
 		r.Notify = n
 	}
@@ -63,7 +64,7 @@ func parameters(query url.Values, i int) (r message.Recipient, err error) {
 		r.Original = all[i]
 		kind, _, ok := strings.Cut(r.Original, ";")
 		if r.Original != "" && (!ok || kind == "" || len(r.Original) > 500 || clean(r.Original) != r.Original) {
-			return r, malformed("orcpt is a type and an address with a semicolon between, such as rfc822;ada@example.com.")
+			return r, web.Malformed("orcpt is a type and an address with a semicolon between, such as rfc822;ada@example.com.")
 		}
 	}
 	return r, nil

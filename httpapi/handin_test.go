@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -54,8 +55,8 @@ func TestHandInRefusals(t *testing.T) {
 		"&orcpt=rfc822%3Ba&orcpt=rfc822%3Bb":         "2 times for 1",
 		"&notify=never&notify=delay":                 "2 times for 1",
 	} {
-		_, err := c.open(t.Context(), "POST", submitPath+"?from=&to=bob@example.net"+query, "", strings.NewReader("b\n"))
-		wantCode(t, err, 400, codeFormat, word)
+		_, err := c.Open(t.Context(), "POST", submitPath+"?from=&to=bob@example.net"+query, "", strings.NewReader("b\n"))
+		wantCode(t, err, 400, web.CodeFormat, word)
 	}
 	if st := o.queue.Status(); st.Submitted != 0 {
 		t.Errorf("%d mails were accepted", st.Submitted)
@@ -74,7 +75,7 @@ func TestHandInMalformed(t *testing.T) {
 		strings.Repeat("Received: x\n", 60) + "\n": "The mail cannot be composed: message has more than 50 Received fields: it is going in circles.",
 	} {
 		_, err := c.Submit(t.Context(), "", []string{"bob@example.net"}, strings.NewReader(mail))
-		if e := (*Error)(nil); !errors.As(err, &e) || e.Message != want || e.Code != codeMessage {
+		if e := (*web.Error)(nil); !errors.As(err, &e) || e.Message != want || e.Code != web.CodeMessage {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

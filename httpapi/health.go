@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -34,7 +35,7 @@ func (h *health) check(maxAge time.Duration) (err error, changed bool) {
 
 // healthReport is the answer of /health.
 type healthReport struct {
-	errorBody
+	web.ErrorBody
 	Status string      `json:"status"`           // ok, degraded or down
 	Reason string      `json:"reason,omitempty"` // why it is not ok
 	Checks healthCheck `json:"checks"`
@@ -106,9 +107,9 @@ func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
 	}
 	if sick != nil {
 		w.Header().Set("Retry-After", "60")
-		return answer(w, http.StatusServiceUnavailable, report)
+		return web.Answer(w, http.StatusServiceUnavailable, report)
 	}
-	return answer(w, http.StatusOK, struct {
+	return web.Answer(w, http.StatusOK, struct {
 		Success bool        `json:"success"`
 		Message string      `json:"message"`
 		Status  string      `json:"status"`
@@ -144,8 +145,8 @@ func (s *Server) report(status queue.Status, sick error) healthReport {
 	if sick != nil {
 		report.Status, report.Checks.Store = "down", "failed"
 		report.Reason = "mail cannot be stored"
-		report.errorBody = newErrorBody("", refuse(codeUnavailable,
-			"Mail cannot be stored now; see the log of the appliance."))
+		report.ErrorBody = web.Refuse(web.CodeUnavailable,
+			"Mail cannot be stored now; see the log of the appliance.").Body("")
 	}
 	return report
 }

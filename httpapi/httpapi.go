@@ -39,6 +39,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"dinkymail/internal/gate"
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -295,7 +296,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, "/captured", http.StatusFound)
 		return nil
 	}
-	return answer(w, http.StatusOK, struct {
+	return web.Answer(w, http.StatusOK, struct {
 		Success bool   `json:"success"`
 		Message string `json:"message"`
 	}{true, "This is Dinkymail: POST /send takes mail, GET /health tells whether it is well."})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -41,7 +42,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) error {
 		}
 		l.Messages = append(l.Messages, s.entryOf(m))
 	}
-	return answer(w, http.StatusOK, l)
+	return web.Answer(w, http.StatusOK, l)
 }
 
 // showMessage is GET /api/v1/queue/messages/{id}.
@@ -55,7 +56,7 @@ func (s *Server) showMessage(w http.ResponseWriter, r *http.Request) error {
 		d.HasBody = true
 		_ = body.Close() // nothing was read
 	}
-	return answer(w, http.StatusOK, d)
+	return web.Answer(w, http.StatusOK, d)
 }
 
 // named is the message that the path names.
@@ -75,7 +76,7 @@ func (s *Server) cat(w http.ResponseWriter, r *http.Request) error {
 	}
 	body, err := s.queue.Body(m.ID)
 	if errors.Is(err, queue.ErrNotFound) {
-		return refuse(codeNotFound, "The mail "+string(m.ID)+" is "+string(m.State())+", so its text is gone; its record is kept.")
+		return web.Refuse(web.CodeNotFound, "The mail "+string(m.ID)+" is "+string(m.State())+", so its text is gone; its record is kept.")
 	}
 	if err != nil {
 		return err

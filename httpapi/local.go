@@ -9,14 +9,14 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"dinkymail/internal/web"
 )
 
 // NewLocalClient makes a Client whose requests h answers within this process, such as Server.Control of a queue that no appliance
 // runs. Answers stream as they do over a socket. An answer's end is its handler's: closing one early waits for it.
 func NewLocalClient(h http.Handler) *Client {
-	c := NewClient("http://localhost", "")
-	c.place, c.http.Transport = "this process", within{h}
-	return c
+	return &Client{web.Via(within{h}, "this process")}
 }
 
 // within answers requests by calling a handler.

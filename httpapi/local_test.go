@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 )
@@ -54,7 +55,7 @@ func TestLocalClient(t *testing.T) {
 		t.Errorf("%+v, %v", h, err)
 	}
 	_, err = c.Show(t.Context(), "0000000000000000")
-	wantCode(t, err, 404, codeNotFound)
+	wantCode(t, err, 404, web.CodeNotFound)
 }
 
 // A stream ends when its reader has enough, and so does a reader that goes away in the middle.
@@ -128,6 +129,6 @@ func TestKeptLog(t *testing.T) {
 	if err := c.Log(t.Context(), "torn", &b); err == nil {
 		t.Error("half a log looks whole")
 	}
-	wantCode(t, c.Log(t.Context(), "none", &b), 404, codeNotFound)
-	wantCode(t, c.Log(t.Context(), "", &b), 400, codeFormat, "id")
+	wantCode(t, c.Log(t.Context(), "none", &b), 404, web.CodeNotFound)
+	wantCode(t, c.Log(t.Context(), "", &b), 400, web.CodeFormat, "id")
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -134,7 +135,7 @@ type ActionResult struct {
 type ActionError struct {
 	ID      queue.ID `json:"id"`
 	Message string   `json:"message"`
-	Code    Code     `json:"code,omitempty"`    // not_found, active, settled … where one fits
+	Code    web.Code `json:"code,omitempty"`    // not_found, active, settled … where one fits
 	Missing bool     `json:"missing,omitempty"` // there is no such message
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dinkymail/internal/smtptest"
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
@@ -131,9 +132,9 @@ func named(ids ...queue.ID) queue.Selection { return queue.Selection{IDs: ids} }
 var later = smtptest.Rule{Stage: smtptest.Rcpt, Address: "later@example.net", Answer: smtptest.Reply("451 4.7.1 come back later")}
 
 // wantCode checks that err is the API's answer with this code, and that its message has these words.
-func wantCode(t *testing.T, err error, status int, code Code, words ...string) {
+func wantCode(t *testing.T, err error, status int, code web.Code, words ...string) {
 	t.Helper()
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*web.Error](err)
 	if !ok || e.Status != status || e.Code != code {
 		t.Fatalf("error = %v (%+v), want %d %s", err, e, status, code)
 	}
@@ -184,10 +185,10 @@ func TestWhatIsGone(t *testing.T) {
 	if d := o.await(id, queue.StateDelivered); d.HasBody || d.Expires != nil || d.Finished == nil {
 		t.Errorf("detail = %+v", d)
 	}
-	wantCode(t, o.Cat(t.Context(), id, "raw", new(bytes.Buffer)), 404, codeNotFound, "delivered", "record")
+	wantCode(t, o.Cat(t.Context(), id, "raw", new(bytes.Buffer)), 404, web.CodeNotFound, "delivered", "record")
 	_, err := o.Show(t.Context(), "0000000000000000")
-	wantCode(t, err, 404, codeNotFound, "no such mail")
-	wantCode(t, o.Log(t.Context(), string(id), new(bytes.Buffer)), 404, codeNotFound, "journalctl")
+	wantCode(t, err, 404, web.CodeNotFound, "no such mail")
+	wantCode(t, o.Log(t.Context(), string(id), new(bytes.Buffer)), 404, web.CodeNotFound, "journalctl")
 }
 
 // Every verb does what it says to a waiting message, by its id.
@@ -304,9 +305,9 @@ func TestActionsOnSomeThatFail(t *testing.T) {
 		t.Fatalf("result = %+v, %v", res, err)
 	}
 	for _, f := range res.Failed {
-		want := codeNotFound
+		want := web.CodeNotFound
 		if f.ID == gone {
-			want = codeSettled
+			want = web.CodeSettled
 		}
 		if f.Missing != (f.ID != gone) || f.Message == "" || f.Code != want {
 			t.Errorf("failed: %+v", f)
@@ -377,25 +378,25 @@ func TestSenselessRequests(t *testing.T) {
 	o.await(id, queue.StateDeferred)
 	for _, c := range []struct {
 		a     Action
-		code  Code
+		code  web.Code
 		words string
 	}{
-		{Action{}, codeFormat, "is no verb"},
-		{Action{Verb: "delete"}, codeFormat, `"delete" is no verb`},
-		{Action{Verb: Redirect, Selection: named(id)}, codeAddress, "redirect"},
-		{Action{Verb: Redirect, Selection: named(id), To: "bob"}, codeAddress, `"bob"`},
-		{Action{Verb: Edit, Selection: named(id)}, codeFormat, "nothing to add"},
-		{Action{Verb: Edit, Selection: named(id), Add: []string{"@"}}, codeAddress, "add"},
-		{Action{Verb: Edit, Selection: named(id), Drop: []string{"<>"}}, codeAddress, "drop"},
-		{Action{Verb: Remove, Selection: queue.Selection{From: "/(/"}}, codeSelection, "from"},
-		{Action{Verb: Remove, Selection: queue.Selection{Lane: "moon"}}, codeSelection, "moon"},
+		{Action{}, web.CodeFormat, "is no verb"},
+		{Action{Verb: "delete"}, web.CodeFormat, `"delete" is no verb`},
+		{Action{Verb: Redirect, Selection: named(id)}, web.CodeAddress, "redirect"},
+		{Action{Verb: Redirect, Selection: named(id), To: "bob"}, web.CodeAddress, `"bob"`},
+		{Action{Verb: Edit, Selection: named(id)}, web.CodeFormat, "nothing to add"},
+		{Action{Verb: Edit, Selection: named(id), Add: []string{"@"}}, web.CodeAddress, "add"},
+		{Action{Verb: Edit, Selection: named(id), Drop: []string{"<>"}}, web.CodeAddress, "drop"},
+		{Action{Verb: Remove, Selection: queue.Selection{From: "/(/"}}, web.CodeSelection, "from"},
+		{Action{Verb: Remove, Selection: queue.Selection{Lane: "moon"}}, web.CodeSelection, "moon"},
 	} {
 		_, err := o.Act(t.Context(), c.a)
 		wantCode(t, err, 400, c.code, c.words)
 	}
-	wantCode(t, o.Pause(t.Context(), "moon", "", "ada"), 400, codeSelection, "moon")
-	wantCode(t, o.Pause(t.Context(), "", "", "ada"), 400, codeFormat, "what")
-	wantCode(t, o.Resume(t.Context(), ""), 400, codeFormat, "what")
+	wantCode(t, o.Pause(t.Context(), "moon", "", "ada"), 400, web.CodeSelection, "moon")
+	wantCode(t, o.Pause(t.Context(), "", "", "ada"), 400, web.CodeFormat, "what")
+	wantCode(t, o.Resume(t.Context(), ""), 400, web.CodeFormat, "what")
 	for body, words := range map[string]string{
 		`{"verb":"remove","form":"x"}`:   "form",
 		`{"verb":"remove","from":1}`:     "from",
@@ -404,11 +405,11 @@ func TestSenselessRequests(t *testing.T) {
 		``:                               "too early",
 		`{"verb":"remove","older":"1h"}`: "older",
 	} {
-		err := o.fetch(t.Context(), "POST", actionPath, "", strings.NewReader(body), &struct{}{})
-		wantCode(t, err, 400, codeFormat, words)
+		err := o.Fetch(t.Context(), "POST", actionPath, "", strings.NewReader(body), &struct{}{})
+		wantCode(t, err, 400, web.CodeFormat, words)
 	}
-	err := o.fetch(t.Context(), "POST", actionPath, "", strings.NewReader(strings.Repeat(" ", largestRequest+1)), &struct{}{})
-	wantCode(t, err, 413, codeTooLarge, "67108864")
+	err := o.Fetch(t.Context(), "POST", actionPath, "", strings.NewReader(strings.Repeat(" ", largestRequest+1)), &struct{}{})
+	wantCode(t, err, 413, web.CodeTooLarge, "67108864")
 	if d := o.await(id, queue.StateDeferred); d.Removed != nil {
 		t.Error("something was done")
 	}
@@ -496,7 +497,7 @@ func TestPausedIntake(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := o.Submit(t.Context(), "", []string{"bob@example.net"}, strings.NewReader("Subject: s\n\n"))
-	wantCode(t, err, 503, codePaused, "paused")
+	wantCode(t, err, 503, web.CodePaused, "paused")
 	w := serveOne(o.server, "POST", "/send", plainMail)
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), `"paused"`) {
 		t.Errorf("/send = %d %v %s", w.Code, w.Header(), w.Body)
@@ -542,7 +543,7 @@ func TestSignOfLife(t *testing.T) {
 		c := NewLocalClient(New(q, Config{}, discard).Control())
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		resp, err := c.open(ctx, "GET", eventsPath, "", nil)
+		resp, err := c.Open(ctx, "GET", eventsPath, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -572,7 +573,7 @@ func (q *quiet) Watch(context.Context) <-chan queue.Event { return q.events }
 // A watcher who stopped reading, as one whose terminal is stopped, does not hold up the end of the appliance.
 func TestWatcherWhoDoesNotRead(t *testing.T) {
 	o := operate(t)
-	resp, err := o.open(t.Context(), http.MethodGet, eventsPath, "", nil)
+	resp, err := o.Open(t.Context(), http.MethodGet, eventsPath, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

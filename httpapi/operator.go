@@ -2,34 +2,22 @@ package httpapi
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
 // NewSocketClient makes a Client of the appliance that listens on the Unix socket at path, such as DATA_DIR/control.sock. It may
 // do what the socket allows: everything, or only hand mail in.
-func NewSocketClient(path string) *Client {
-	c := NewClient("http://localhost", "")
-	c.place = path
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	c.http.Transport = &http.Transport{
-		MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
-	}
-	return c
-}
+func NewSocketClient(path string) *Client { return &Client{web.NewSocketClient(path)} }
 
 // Paths of the operator's part of the API. They exist on the control socket alone, submitPath on the submit socket too.
 const (
@@ -64,7 +52,7 @@ type pauseRequest struct {
 
 // List returns a page of at most limit messages, beginning behind after.
 func (c *Client) List(ctx context.Context, sel queue.Selection, after queue.ID, limit int) (page List, err error) {
-	err = c.post(ctx, listPath, listRequest{sel, after, limit}, &page)
+	err = c.Post(ctx, listPath, listRequest{sel, after, limit}, &page)
 	return page, err
 }
 
@@ -92,43 +80,43 @@ func (c *Client) All(ctx context.Context, sel queue.Selection) iter.Seq2[Entry, 
 
 // Show returns all that is known of a message.
 func (c *Client) Show(ctx context.Context, id queue.ID) (d Detail, err error) {
-	err = c.fetch(ctx, http.MethodGet, messagePath+url.PathEscape(string(id)), "", nil, &d)
+	err = c.Get(ctx, messagePath+url.PathEscape(string(id)), &d)
 	return d, err
 }
 
 // Cat writes a message as it is on the disk to w: "raw" all of it, "headers" or "body" that part.
 func (c *Client) Cat(ctx context.Context, id queue.ID, part string, w io.Writer) error {
-	return c.copy(ctx, messagePath+url.PathEscape(string(id))+"/"+part, w)
+	return c.Copy(ctx, messagePath+url.PathEscape(string(id))+"/"+part, w)
 }
 
 // Act does a verb to messages, or only says what it would do. An error means that nothing was done for a reason that concerns
 // all of it; what could not be done to single messages is in the result.
 func (c *Client) Act(ctx context.Context, a Action) (result ActionResult, err error) {
-	err = c.post(ctx, actionPath, a, &result)
+	err = c.Post(ctx, actionPath, a, &result)
 	return result, err
 }
 
 // Stats returns counts of the queue.
 func (c *Client) Stats(ctx context.Context) (st Stats, err error) {
-	err = c.fetch(ctx, http.MethodGet, statsPath, "", nil, &st)
+	err = c.Get(ctx, statsPath, &st)
 	return st, err
 }
 
 // Pause stops taking mail in (queue.Intake), delivering on a lane, or queue.Everything, until Resume, restarts included.
 // by is who asks, for the log and the lists.
 func (c *Client) Pause(ctx context.Context, what, reason, by string) error {
-	return c.post(ctx, pausePath, pauseRequest{what, reason, by}, &struct{}{})
+	return c.Post(ctx, pausePath, pauseRequest{what, reason, by}, &struct{}{})
 }
 
 // Resume ends what Pause began.
 func (c *Client) Resume(ctx context.Context, what string) error {
-	return c.post(ctx, resumePath, pauseRequest{What: what}, &struct{}{})
+	return c.Post(ctx, resumePath, pauseRequest{What: what}, &struct{}{})
 }
 
 // Watch calls each with every event from now on, until ctx ends or each returns an error, which it returns. Events that come
 // faster than each takes them are dropped.
 func (c *Client) Watch(ctx context.Context, each func(queue.Event) error) error {
-	resp, err := c.open(ctx, http.MethodGet, eventsPath, "", nil)
+	resp, err := c.Open(ctx, http.MethodGet, eventsPath, "", nil)
 	if err != nil {
 		return err
 	}
@@ -158,94 +146,19 @@ func (c *Client) Watch(ctx context.Context, each func(queue.Event) error) error 
 // at the appliance's machine. The body's lines may end in LF.
 func (c *Client) Submit(ctx context.Context, from string, to []string, body io.Reader) (answer SendResponse, err error) {
 	query := url.Values{"from": {from}, "to": to}
-	err = c.fetch(ctx, http.MethodPost, submitPath+"?"+query.Encode(), "message/rfc822", body, &answer)
+	err = c.Fetch(ctx, http.MethodPost, submitPath+"?"+query.Encode(), "message/rfc822", body, &answer)
 	return answer, err
 }
 
 // Backup writes a consistent copy of the whole queue, a tar archive, to w.
-func (c *Client) Backup(ctx context.Context, w io.Writer) error { return c.copy(ctx, backupPath, w) }
+func (c *Client) Backup(ctx context.Context, w io.Writer) error { return c.Copy(ctx, backupPath, w) }
 
 // Log writes the kept log lines that name id to w, oldest first.
 func (c *Client) Log(ctx context.Context, id string, w io.Writer) error {
-	return c.copy(ctx, logPath+"?"+url.Values{"id": {id}}.Encode(), w)
+	return c.Copy(ctx, logPath+"?"+url.Values{"id": {id}}.Encode(), w)
 }
 
 // NewestLog writes the newest kept log lines to w, at most lines of them, oldest first.
 func (c *Client) NewestLog(ctx context.Context, lines int, w io.Writer) error {
-	return c.copy(ctx, logPath+"?"+url.Values{"lines": {strconv.Itoa(lines)}}.Encode(), w)
-}
-
-func (c *Client) post(ctx context.Context, path string, v, into any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("write request: %w", err)
-	}
-	return c.fetch(ctx, http.MethodPost, path, "application/json", bytes.NewReader(body), into)
-}
-
-// largestPage bounds what is read of an answer about the queue, in bytes.
-const largestPage = 256 << 20
-
-// fetch asks for JSON and waits for it as long as ctx does.
-func (c *Client) fetch(ctx context.Context, method, path, contentType string, body io.Reader, into any) error {
-	resp, err := c.open(ctx, method, path, contentType, body)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, largestPage)).Decode(into); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.place, err)
-	}
-	return nil
-}
-
-// copy writes an answer that is no JSON to w.
-func (c *Client) copy(ctx context.Context, path string, w io.Writer) error {
-	resp, err := c.open(ctx, http.MethodGet, path, "", nil)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(w, resp.Body); err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.place, err)
-	}
-	return nil
-}
-
-// open sends a request whose answer may take as long as it likes, and returns it when it is a success.
-func (c *Client) open(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
-	if err != nil {
-		return nil, fmt.Errorf("ask the appliance at %s: %w", c.place, err)
-	}
-	if contentType != "" {
-		r.Header.Set("Content-Type", contentType)
-	}
-	patient := c.http
-	patient.Timeout = 0
-	resp, err := patient.Do(r)
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // the address says nothing to people, and may be as long as a list of recipients
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ask the appliance at %s: %w", c.place, err)
-	}
-	if resp.StatusCode == http.StatusOK {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.place, err)
-	}
-	return nil, c.refused(resp, text)
-}
-
-// refused is the error that an answer stands for.
-func (c *Client) refused(resp *http.Response, text []byte) error {
-	var e errorBody
-	if json.NewDecoder(bytes.NewReader(text)).Decode(&e) != nil || e.Message == "" {
-		e.Message = fmt.Sprintf("%s answered %s, which is no answer of Dinkymail", c.place, resp.Status)
-	}
-	return &Error{Status: resp.StatusCode, Code: e.Code, Message: e.Message}
+	return c.Copy(ctx, logPath+"?"+url.Values{"lines": {strconv.Itoa(lines)}}.Encode(), w)
 }

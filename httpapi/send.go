@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -45,7 +46,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) error {
 	if got.form != nil && wantsFormPage(r) {
 		return s.thank(w, r, got)
 	}
-	return answer(w, http.StatusOK, accepted{true, "Email sent successfully", got.id, got.messageID, "queued", got.warnings})
+	return web.Answer(w, http.StatusOK, accepted{true, "Email sent successfully", got.id, got.messageID, "queued", got.warnings})
 }
 
 // sendEmail is POST /api/v1/email/send, the same service under its other documented address.
@@ -57,7 +58,7 @@ func (s *Server) sendEmail(w http.ResponseWriter, r *http.Request) error {
 	if got.form != nil && wantsFormPage(r) {
 		return s.thank(w, r, got)
 	}
-	return answer(w, http.StatusOK, struct {
+	return web.Answer(w, http.StatusOK, struct {
 		Success   bool     `json:"success"`
 		Message   string   `json:"message"`
 		MessageID string   `json:"messageId"`
@@ -224,7 +225,7 @@ func nowhere(boxes []message.Mailbox) string {
 }
 
 // badAddress names the field, the address in it that does not parse, and why.
-func badAddress(field, text string, err error) *refusal {
+func badAddress(field, text string, err error) *web.Refusal {
 	reason := err.Error()
 	if e, ok := errors.AsType[*message.AddressError](err); ok {
 		text, reason = e.Input, e.Reason
@@ -232,12 +233,12 @@ func badAddress(field, text string, err error) *refusal {
 	if len(text) > 200 {
 		text = strings.ToValidUTF8(text[:200], "") + "…"
 	}
-	return refuse(codeAddress, fmt.Sprintf("Invalid address in \"%s\": %q (%s).", field, text, reason))
+	return web.Refuse(web.CodeAddress, fmt.Sprintf("Invalid address in \"%s\": %q (%s).", field, text, reason))
 }
 
 // invalid says why a draft cannot become a mail.
-func invalid(err error) *refusal {
-	return refuse(codeMessage, "The mail cannot be composed: "+strings.ReplaceAll(err.Error(), "\n", "; ")+".")
+func invalid(err error) *web.Refusal {
+	return web.Refuse(web.CodeMessage, "The mail cannot be composed: "+strings.ReplaceAll(err.Error(), "\n", "; ")+".")
 }
 
 // submit composes the mail and hands it to the queue.

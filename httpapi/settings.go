@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 	"net/http"
+
+	"dinkymail/internal/web"
 )
 
 // Setting is one setting in force.
@@ -41,22 +43,22 @@ type Settings interface {
 
 // showSettings is GET /api/v1/settings.
 func (s *Server) showSettings(w http.ResponseWriter, _ *http.Request) error {
-	return answer(w, http.StatusOK, s.cfg.Settings.Settings())
+	return web.Answer(w, http.StatusOK, s.cfg.Settings.Settings())
 }
 
 // reload is POST /api/v1/reload.
 func (s *Server) reload(w http.ResponseWriter, _ *http.Request) error {
-	return answer(w, http.StatusOK, s.cfg.Settings.Reload())
+	return web.Answer(w, http.StatusOK, s.cfg.Settings.Reload())
 }
 
 // Settings asks the appliance what it was told.
 func (c *Client) Settings(ctx context.Context) (report SettingsReport, err error) {
-	err = c.call(ctx, http.MethodGet, settingsPath, nil, &report)
+	err = c.Get(ctx, settingsPath, &report)
 	return report, err
 }
 
 // Reload makes the appliance read its settings again. Problems in the report mean that it goes on with the old ones.
 func (c *Client) Reload(ctx context.Context) (report SettingsReport, err error) {
-	err = c.post(ctx, reloadPath, struct{}{}, &report)
+	err = c.Post(ctx, reloadPath, struct{}{}, &report)
 	return report, err
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 )
 
@@ -42,13 +43,13 @@ func (s *Server) settle(q *request, who caller, r *http.Request) error {
 func (q *request) complete(defaultTo bool) error {
 	switch {
 	case blank(strings.Join(q.To.all, "")) && !defaultTo:
-		return refuse(codeMissingTo, "Recipient (to) is required")
+		return web.Refuse(web.CodeMissingTo, "Recipient (to) is required")
 	case blank(q.Subject):
-		return refuse(codeMissingSubject, "Subject is required")
+		return web.Refuse(web.CodeMissingSubject, "Subject is required")
 	case blank(q.Body) && blank(q.Text) && blank(q.HTML.text):
-		return refuse(codeMissingBody, "Email body is required")
+		return web.Refuse(web.CodeMissingBody, "Email body is required")
 	case q.Body != "" && q.Text != "" && q.Body != q.Text && !q.HTML.body:
-		return refuse(codeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
+		return web.Refuse(web.CodeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -32,19 +33,19 @@ func TestOperatorIsOnTheSocketAlone(t *testing.T) {
 	for _, route := range everyRoute {
 		for _, header := range []string{"X-A: b", "X-API-KEY: any-secret"} {
 			resp, text := ask(t, route.method, base+route.path, route.body, header)
-			if resp.StatusCode != 404 || fields(t, text)["code"] != string(codeNotFound) {
+			if resp.StatusCode != 404 || fields(t, text)["code"] != string(web.CodeNotFound) {
 				t.Errorf("%s %s = %d %s", route.method, route.path, resp.StatusCode, text)
 			}
 		}
 		if strings.HasPrefix(route.path, submitPath) {
 			continue
 		}
-		err := submit.fetch(t.Context(), route.method, route.path, "", strings.NewReader(route.body), &struct{}{})
-		wantCode(t, err, 404, codeNotFound)
+		err := submit.Fetch(t.Context(), route.method, route.path, "", strings.NewReader(route.body), &struct{}{})
+		wantCode(t, err, 404, web.CodeNotFound)
 	}
 	for _, path := range []string{"/health", "/metrics", "/send", "/"} {
-		err := submit.fetch(t.Context(), "GET", path, "", nil, &struct{}{})
-		wantCode(t, err, 404, codeNotFound)
+		err := submit.Fetch(t.Context(), "GET", path, "", nil, &struct{}{})
+		wantCode(t, err, 404, web.CodeNotFound)
 	}
 }
 
@@ -63,7 +64,7 @@ func TestWholeAPIOnTheControlSocket(t *testing.T) {
 	if st, err := o.Status(t.Context(), sent.ID); err != nil || st.Status != queue.StateDelivered {
 		t.Errorf("status = %+v, %v", st, err)
 	}
-	resp, err := o.open(t.Context(), "GET", "/metrics", "", nil)
+	resp, err := o.Open(t.Context(), "GET", "/metrics", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestSubmitSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sent SendResponse
-	err = c.fetch(t.Context(), "POST", submitPath+"?from=&to=bob@example.net&to=root&to=bob@example.net&notify=success,failure&ret=hdrs&envid=x1",
+	err = c.Fetch(t.Context(), "POST", submitPath+"?from=&to=bob@example.net&to=root&to=bob@example.net&notify=success,failure&ret=hdrs&envid=x1",
 		"", strings.NewReader("Message-ID: <a@b>\nSubject: s\n\none\r\ntwo\n.\nthree"), &sent)
 	if err != nil || sent.MessageID != "<a@b>" {
 		t.Fatalf("%+v, %v", sent, err)
@@ -115,7 +116,7 @@ func TestSubmitSenders(t *testing.T) {
 	} {
 		sent, err := c.Submit(t.Context(), from, []string{"bob@example.net"}, body())
 		if want == "refused" {
-			if _, ok := errors.AsType[*Error](err); !ok {
+			if _, ok := errors.AsType[*web.Error](err); !ok {
 				t.Errorf("%q: %v", from, err)
 			}
 			continue
@@ -128,7 +129,7 @@ func TestSubmitSenders(t *testing.T) {
 			t.Errorf("%q becomes %q, %v, want %q", from, m.Envelope.From, err, want)
 		}
 	}
-	resp, err := c.open(t.Context(), "POST", submitPath+"?to=bob@example.net", "", body())
+	resp, err := c.Open(t.Context(), "POST", submitPath+"?to=bob@example.net", "", body())
 	if err != nil {
 		t.Fatalf("without a sender: %v", err)
 	}
@@ -144,25 +145,25 @@ func TestSubmitRefusals(t *testing.T) {
 	for name, r := range map[string]struct {
 		query, body string
 		status      int
-		code        Code
+		code        web.Code
 		words       string
 	}{
-		"no recipient":  {"?from=", good, 400, codeMissingTo, "to"},
-		"bad recipient": {"?from=&to=bob@example.net&to=b%20c@example.net", good, 400, codeAddress, `"b c@example.net"`},
-		"empty one":     {"?from=&to=", good, 400, codeAddress, "to"},
-		"bad sender":    {"?from=a@b@c&to=bob@example.net", good, 400, codeAddress, "from"},
-		"bad notify":    {"?from=&to=bob@example.net&notify=never,delay", good, 400, codeFormat, "notify"},
-		"bad ret":       {"?from=&to=bob@example.net&ret=some", good, 400, codeFormat, "ret"},
-		"bad envid":     {"?from=&to=bob@example.net&envid=%0A", good, 400, codeFormat, "envid"},
-		"unknown":       {"?from=&rcpt=bob@example.net", good, 400, codeFormat, "rcpt"},
-		"given twice":   {"?from=&from=&to=bob@example.net", good, 400, codeFormat, "twice"},
-		"no query":      {"?from=%", good, 400, codeFormat, "query"},
-		"NUL":           {"?from=&to=bob@example.net", "Subject: s\n\n\x00\n", 400, codeMessage, "NUL"},
-		"bare CR":       {"?from=&to=bob@example.net", "Subject: s\n\na\rb\n", 400, codeMessage, "CR"},
-		"too large":     {"?from=&to=bob@example.net", "Subject: s\n\n" + strings.Repeat("0123456789\n", 3<<20), 413, codeTooLarge, "MESSAGE_MAX_BYTES"},
+		"no recipient":  {"?from=", good, 400, web.CodeMissingTo, "to"},
+		"bad recipient": {"?from=&to=bob@example.net&to=b%20c@example.net", good, 400, web.CodeAddress, `"b c@example.net"`},
+		"empty one":     {"?from=&to=", good, 400, web.CodeAddress, "to"},
+		"bad sender":    {"?from=a@b@c&to=bob@example.net", good, 400, web.CodeAddress, "from"},
+		"bad notify":    {"?from=&to=bob@example.net&notify=never,delay", good, 400, web.CodeFormat, "notify"},
+		"bad ret":       {"?from=&to=bob@example.net&ret=some", good, 400, web.CodeFormat, "ret"},
+		"bad envid":     {"?from=&to=bob@example.net&envid=%0A", good, 400, web.CodeFormat, "envid"},
+		"unknown":       {"?from=&rcpt=bob@example.net", good, 400, web.CodeFormat, "rcpt"},
+		"given twice":   {"?from=&from=&to=bob@example.net", good, 400, web.CodeFormat, "twice"},
+		"no query":      {"?from=%", good, 400, web.CodeFormat, "query"},
+		"NUL":           {"?from=&to=bob@example.net", "Subject: s\n\n\x00\n", 400, web.CodeMessage, "NUL"},
+		"bare CR":       {"?from=&to=bob@example.net", "Subject: s\n\na\rb\n", 400, web.CodeMessage, "CR"},
+		"too large":     {"?from=&to=bob@example.net", "Subject: s\n\n" + strings.Repeat("0123456789\n", 3<<20), 413, web.CodeTooLarge, "MESSAGE_MAX_BYTES"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := c.open(t.Context(), "POST", submitPath+r.query, "", strings.NewReader(r.body))
+			_, err := c.Open(t.Context(), "POST", submitPath+r.query, "", strings.NewReader(r.body))
 			wantCode(t, err, r.status, r.code, r.words)
 		})
 	}
@@ -187,7 +188,7 @@ func TestWatch(t *testing.T) {
 	o := operate(t, later)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	resp, err := o.open(ctx, "GET", eventsPath, "", nil)
+	resp, err := o.Open(ctx, "GET", eventsPath, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +234,7 @@ func TestWatch(t *testing.T) {
 // A watcher keeps nobody from stopping: the answer ends at once and whole.
 func TestStopWithAWatcher(t *testing.T) {
 	o := operate(t)
-	resp, err := o.open(t.Context(), http.MethodGet, eventsPath, "", nil)
+	resp, err := o.Open(t.Context(), http.MethodGet, eventsPath, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,6 +276,6 @@ func TestHandInAgain(t *testing.T) {
 	}
 	for _, id := range []string{other.ID, "nonsense", string(queue.NewID()[:1]) + "vvvvvvvvvvvvvvv"} {
 		_, err = c.HandIn(t.Context(), queue.ID(id), env, strings.NewReader("Subject: s\n\nb\n"))
-		wantCode(t, err, 400, codeFormat, "id")
+		wantCode(t, err, 400, web.CodeFormat, "id")
 	}
 }

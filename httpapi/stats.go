@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -38,7 +39,7 @@ func (s *Server) stats(w http.ResponseWriter, r *http.Request) error {
 	if err := s.countWaiting(r.Context(), &st); err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, st)
+	return web.Answer(w, http.StatusOK, st)
 }
 
 // countWaiting counts what waits by status, and its recipients by domain and age.

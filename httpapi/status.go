@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -60,7 +61,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if who.rank == visitor {
-		return refuse(codeNeedsKey, "Reading a mail's status needs a key from API_KEYS. "+
+		return web.Refuse(web.CodeNeedsKey, "Reading a mail's status needs a key from API_KEYS. "+
 			"The caller counts as a visitor because it shows none and "+who.why+".")
 	}
 	id, err := idOf(r, "messageId")
@@ -71,7 +72,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, s.statusOf(&m))
+	return web.Answer(w, http.StatusOK, s.statusOf(&m))
 }
 
 func (s *Server) statusOf(m *queue.Message) MessageStatus {

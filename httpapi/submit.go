@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -29,10 +30,10 @@ func (s *Server) takeRaw(w http.ResponseWriter, r *http.Request) error {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return malformed("the query cannot be read: " + err.Error() + ".")
+		return web.Malformed("the query cannot be read: " + err.Error() + ".")
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return refuse(codeEncoding, badFormat+"the body is compressed; send it without Content-Encoding.")
+		return web.Refuse(web.CodeEncoding, web.BadFormat+"the body is compressed; send it without Content-Encoding.")
 	}
 	env, err := s.envelope(query, who)
 	if err != nil {
@@ -57,9 +58,9 @@ func (s *Server) takeRaw(w http.ResponseWriter, r *http.Request) error {
 	}
 	m, err := s.queue.Get(sub.ID)
 	if again && (err != nil || m.Origin.User != who.name() || m.Origin.Door != doorSendmail) {
-		return malformed("the id is another mail's.")
+		return web.Malformed("the id is another mail's.")
 	}
-	return answer(w, http.StatusOK, accepted{true, "Mail accepted", sub.ID, m.Facts.MessageID, "queued", nil})
+	return web.Answer(w, http.StatusOK, accepted{true, "Mail accepted", sub.ID, m.Facts.MessageID, "queued", nil})
 }
 
 // envelope reads the envelope out of a query, and checks that who may send so.
@@ -69,14 +70,14 @@ func (s *Server) envelope(query url.Values, who caller) (env message.Envelope, e
 		case "to":
 		case "notify", "orcpt":
 			if n := len(query["to"]); len(values) != n && (name == "orcpt" || len(values) > 1) {
-				return env, malformed(fmt.Sprintf("the parameter %s is given %d times for %d recipients.", name, len(values), n))
+				return env, web.Malformed(fmt.Sprintf("the parameter %s is given %d times for %d recipients.", name, len(values), n))
 			}
 		case "id", "from", "ret", "envid":
 			if len(values) > 1 {
-				return env, malformed("the parameter " + name + " is given twice.")
+				return env, web.Malformed("the parameter " + name + " is given twice.")
 			}
 		default:
-			return env, malformed(fmt.Sprintf("there is no parameter %q.", clip(name)))
+			return env, web.Malformed(fmt.Sprintf("there is no parameter %q.", clip(name)))
 		}
 	}
 	if env.From, err = s.sender(query, who); err != nil {
@@ -84,10 +85,10 @@ func (s *Server) envelope(query url.Values, who caller) (env message.Envelope, e
 	}
 	env.Ret, env.ID = strings.ToUpper(query.Get("ret")), query.Get("envid")
 	if env.Ret != "" && env.Ret != "FULL" && env.Ret != "HDRS" {
-		return env, malformed("ret is full or hdrs.")
+		return env, web.Malformed("ret is full or hdrs.")
 	}
 	if len(env.ID) > 100 || strings.ContainsFunc(env.ID, func(r rune) bool { return r < ' ' || r > '~' }) {
-		return env, malformed("envid has at most 100 characters of printable ASCII.") // RFC 3461, 4.4
+		return env, web.Malformed("envid has at most 100 characters of printable ASCII.") // RFC 3461, 4.4
 	}
 	env.UTF8 = env.From.NeedsUTF8()
 	seen := map[message.Address]bool{}
@@ -108,7 +109,7 @@ func (s *Server) envelope(query url.Values, who caller) (env message.Envelope, e
 		}
 	}
 	if len(env.To) == 0 {
-		return env, refuse(codeMissingTo, "Recipient (to) is required")
+		return env, web.Refuse(web.CodeMissingTo, "Recipient (to) is required")
 	}
 	return env, nil
 }
@@ -119,7 +120,7 @@ func (s *Server) sender(query url.Values, who caller) (message.Address, error) {
 	switch {
 	case !query.Has("from"):
 		if text = who.user; text == "" {
-			return message.Address{}, refuse(codeMissingFrom, "Sender (from) is required, because it is not known who calls.")
+			return message.Address{}, web.Refuse(web.CodeMissingFrom, "Sender (from) is required, because it is not known who calls.")
 		}
 	case text == "" || text == "<>":
 		return message.Address{}, nil

@@ -18,7 +18,7 @@ import (
 // watch counts every request, logs it at debug, and keeps it from harming the others.
 func (s *Server) watch(next http.Handler) http.Handler {
 	return web.Guard{Log: s.log, Done: s.note, Failed: func(w http.ResponseWriter, r *http.Request, id string) {
-		s.writeRefusal(w, r, unsent(codeInternal,
+		s.writeRefusal(w, r, web.Unsent(web.CodeInternal,
 			"something went wrong here; the log has the reason under request "+id+".", 0, nil), isShownAsPage(r, nil))
 	}}.Wrap(next)
 }
@@ -53,18 +53,18 @@ type noise struct {
 func (n *noise) init() { n.limit = rate.NewLimiter(5, 50) }
 
 // logRefusal logs a refusal with what only the operator may see.
-func (s *Server) logRefusal(r *http.Request, p *refusal) {
+func (s *Server) logRefusal(r *http.Request, p *web.Refusal) {
 	level := slog.LevelInfo
-	switch p.code {
-	case codeOrigin:
+	switch p.Code {
+	case web.CodeOrigin:
 		s.logForeign(r)
 		return
-	case codeInternal:
+	case web.CodeInternal:
 		level = slog.LevelError
-	case codeFull, codeUnavailable, codeBusy:
+	case web.CodeFull, web.CodeUnavailable, web.CodeBusy:
 		level = slog.LevelWarn
 	}
-	if errors.Is(p.cause, context.Canceled) {
+	if errors.Is(p.Cause, context.Canceled) {
 		level = slog.LevelInfo // the client hung up
 	}
 	if !s.log.Enabled(r.Context(), level) {
@@ -75,10 +75,10 @@ func (s *Server) logRefusal(r *http.Request, p *refusal) {
 		return
 	}
 	_, client := clientOf(r)
-	attrs := []slog.Attr{slog.String("client", client), slog.String("code", string(p.code)), slog.Int("status", p.status()),
-		slog.String("method", r.Method), slog.String("path", clip(r.URL.Path)), slog.String("text", p.message)}
-	if p.cause != nil {
-		attrs = append(attrs, slog.String("err", p.cause.Error()))
+	attrs := []slog.Attr{slog.String("client", client), slog.String("code", string(p.Code)), slog.Int("status", p.Status()),
+		slog.String("method", r.Method), slog.String("path", clip(r.URL.Path)), slog.String("text", p.Message)}
+	if p.Cause != nil {
+		attrs = append(attrs, slog.String("err", p.Cause.Error()))
 	}
 	if n := s.noise.left.Swap(0); n > 0 {
 		attrs = append(attrs, slog.String("unlogged", strconv.FormatUint(n, 10)))

@@ -34,6 +34,7 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -147,6 +148,6 @@ func settled(r *httpapi.Recipient) bool { return r.Outcome != queue.Deferred.Str
 
 // missing reports whether the appliance knows no such message.
 func missing(err error) bool {
-	var refused *httpapi.Error
+	var refused *web.Error
 	return errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone)
 }

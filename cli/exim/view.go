@@ -10,6 +10,7 @@ import (
 
 	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -28,7 +29,7 @@ func (c *command) view(ctx context.Context, l *line, say string, show func(clien
 		return err
 	}
 	defer done()
-	d, err := httpapi.Detail{}, error(&httpapi.Error{Status: 404})
+	d, err := httpapi.Detail{}, error(&web.Error{Status: 404})
 	if wanted[0].Valid() {
 		d, err = client.Show(ctx, wanted[0])
 	}

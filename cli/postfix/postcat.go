@@ -11,6 +11,7 @@ import (
 	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -57,7 +58,7 @@ func (c *command) postcat(ctx context.Context, args []string) error {
 // cat shows one message. A path, as to one of Postfix's queue files, means the message that its last part names.
 func (c *command) cat(ctx context.Context, client appliance, file string, show parts) error {
 	id := bare(path.Base(file))
-	d, err := httpapi.Detail{}, error(&httpapi.Error{Status: 404})
+	d, err := httpapi.Detail{}, error(&web.Error{Status: 404})
 	if id.Valid() {
 		d, err = client.Show(ctx, id)
 	}

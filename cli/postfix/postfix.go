@@ -39,6 +39,7 @@ import (
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -181,7 +182,7 @@ func (c *command) settings() (*config.Settings, error) {
 
 // missing reports whether the appliance knows no such message.
 func missing(err error) bool {
-	var refused *httpapi.Error
+	var refused *web.Error
 	return errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone)
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dinkymail/httpapi"
+	"dinkymail/internal/web"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -141,7 +142,7 @@ func ask(ctx context.Context, path string, id queue.ID, e message.Envelope, l *l
 	client := httpapi.NewSocketClient(path)
 	defer client.Close()
 	_, err = client.HandIn(ctx, id, e, l.reader())
-	var said *httpapi.Error
+	var said *web.Error
 	switch {
 	case err == nil:
 		return true, nil

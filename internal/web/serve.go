@@ -1,4 +1,5 @@
-// Package web serves HTTP safely, whatever is served: it keeps slow, greedy and broken clients from harming others.
+// Package web serves HTTP safely, whatever is served, and has what doors and their clients say to each other: refusals with their
+// codes, and a client for TCP and Unix sockets.
 //
 // # What it promises
 //
