@@ -31,6 +31,7 @@ var floorplan = map[string]storey{
 	"relay":     door,
 	"maildrop":  door,
 	"queue":     room,
+	"account":   room,
 	"message":   ground,
 	"aliases":   ground,
 	"alert":     door,

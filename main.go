@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"dinkymail/account"
 	"dinkymail/cli"
 	"dinkymail/config"
 	"dinkymail/httpapi"
@@ -80,6 +81,8 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	s.HTTP.Version, s.HTTP.Listening = cli.Version(version), whereabouts(doors.http)
 	next := relay.New(s.Relay, log)
 	addresses(s, log)
+	accounts := account.New(s.Account, log)
+	s.SMTP.Accounts, s.HTTP.Accounts = accounts, accounts
 	q := queue.New(store, next, s.Queue, log)
 	settings := &reloads{read: reload, now: s, log: log, hangup: hangup}
 	s.HTTP.Settings = settings
@@ -89,6 +92,8 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	settings.use = func(fresh *config.Settings) {
 		level.Set(fresh.LogLevel)
 		addresses(fresh, log)
+		accounts = accounts.With(fresh.Account)
+		fresh.SMTP.Accounts, fresh.HTTP.Accounts = accounts, accounts
 		fresh.HTTP.Settings = settings
 		operations(fresh, q, next, kept)
 		submission.Use(fresh.SMTP)

@@ -46,12 +46,11 @@ func newLog(w io.Writer, s *config.Settings, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// addresses gives queue and SMTP the aliases, and SMTP the place where it remembers who logs in from where.
+// addresses gives queue and SMTP the aliases.
 func addresses(s *config.Settings, log *slog.Logger) {
 	book := aliases.NewLive(s.Aliases, log)
 	s.Queue.Rewriter = book
 	s.SMTP.Knows = func(a message.Address) bool { return s.Development || book.Knows(a) }
-	s.SMTP.Logins = filepath.Join(s.DataDir, "logins.json")
 }
 
 // operations gives the API what it can only pass on: the kept log, backups, and what the machine is like.

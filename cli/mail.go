@@ -74,7 +74,7 @@ func reach(listen string) string {
 // widestKey is a key that may send from DEFAULT_FROM, for the case that loopback is not trusted; "" without one.
 func widestKey(s *config.Settings) string {
 	address := s.HTTP.DefaultFrom.Address
-	for _, k := range s.HTTP.Keys {
+	for _, k := range s.Account.Keys {
 		for _, from := range k.From {
 			if from == "*" || from == "@"+address.Domain || from == address.String() {
 				return k.Secret

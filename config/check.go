@@ -218,7 +218,7 @@ func (s *Settings) checkDoors() []error {
 			owner[at] = door.name
 		}
 	}
-	if open := beyondLoopback(s.SMTPListen); open != "" && s.Certificate == nil && len(s.SMTP.Users) > 0 {
+	if open := beyondLoopback(s.SMTPListen); open != "" && s.Certificate == nil && len(s.Account.Users) > 0 {
 		s.Warnings = append(s.Warnings, "SMTP_LISTEN has "+open+", but without TLS_CERT_FILE nobody beyond this machine can log in.")
 	}
 	if open := beyondLoopback(s.HTTPListen); open != "" {
@@ -305,7 +305,6 @@ func (s *Settings) fill() {
 	r.Hostname = s.Hostname
 	h.Domain, h.Hostname, h.DefaultFrom, h.DefaultTo, h.Grace = s.Domain, s.Hostname, s.defaultFrom, s.defaultTo, q.Grace
 	h.Development, h.TrustedNetworks, h.KeysOnly = s.Development, m.Trusted, !s.localHTTP
-	h.Keys = slices.Clone(s.keys)
 	h.Hosts = []string{"mail-api", "mail-server", "mail-api.local"} // the names of docker-compose.yml and its labels
 	if h.AllowedHosts = s.allowedHosts; len(h.AllowedHosts) == 0 {
 		h.AllowedHosts = []string{s.Domain}
@@ -316,9 +315,11 @@ func (s *Settings) fill() {
 		}
 		h.FormRecipients = append(h.FormRecipients, "@"+s.Domain)
 	}
-	for i := range h.Keys {
-		if len(h.Keys[i].From) == 0 {
-			h.Keys[i].From = []string{"@" + s.Domain, s.defaultFrom.Address.String()}
+	s.Account.Logins = filepath.Join(s.DataDir, "logins.json")
+	s.Account.Own = []string{"@" + s.Domain, s.defaultFrom.Address.String()}
+	for i, k := range s.Account.Keys {
+		if len(k.From) == 0 {
+			s.Account.Keys[i].From = s.Account.Own
 		}
 	}
 }

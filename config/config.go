@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/account"
 	"dinkymail/alert"
 	"dinkymail/aliases"
 	"dinkymail/httpapi"
@@ -60,6 +61,7 @@ type Settings struct {
 	Aliases aliases.Config
 	Alert   alert.Config
 	Stuck   time.Duration // ALERT_AFTER
+	Account account.Config
 	SMTP    smtp.Config
 	Relay   relay.Config // Host is empty while no upstream is configured
 	HTTP    httpapi.Config
@@ -76,7 +78,6 @@ type Settings struct {
 	allowedHosts           []string
 	localHTTP              bool
 	formRecipients         []string
-	keys                   []httpapi.Key
 	rows                   []Row
 	contents               map[string][]byte // of the files that settings name, where another content is another setting
 	placeholders           map[string]bool   // settings whose value came out of an example file

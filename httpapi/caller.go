@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"math"
 	"net"
 	"net/http"
@@ -12,9 +10,9 @@ import (
 
 	"github.com/go-chi/httprate"
 
+	"dinkymail/account"
 	"dinkymail/internal/gate"
 	"dinkymail/internal/web"
-	"dinkymail/message"
 )
 
 // rank says how far a caller is trusted. The zero value is the least.
@@ -31,21 +29,12 @@ const (
 // caller is who made a request.
 type caller struct {
 	rank    rank
-	key     *key       // of an application
-	user    string     // of this machine, at a Unix socket
-	client  netip.Addr // may be invalid
-	counted netip.Addr // whose limit counts: client's, or the proxy's where it is not sure who the client is
-	here    bool       // the request was made on this machine, by a program or in a browser that its user led here
-	address string     // for the log and the record: host:port, the address alone when it came through a proxy, or "unix:UID"
-	why     string     // why it is only a visitor, for the answer when that matters
-}
-
-// name is the account the queue remembers.
-func (c caller) name() string {
-	if c.key != nil {
-		return c.key.Name
-	}
-	return c.user
+	user    account.User // an application's key, or a user of this machine at a Unix socket
+	client  netip.Addr   // may be invalid
+	counted netip.Addr   // whose limit counts: client's, or the proxy's where it is not sure who the client is
+	here    bool         // the request was made on this machine, by a program or in a browser that its user led here
+	address string       // for the log and the record: host:port, the address alone when it came through a proxy, or "unix:UID"
+	why     string       // why it is only a visitor, for the answer when that matters
 }
 
 // door is how the queue remembers the way a mail came in. Visitors have their own, so that a mailing of the owner's, which has
@@ -57,46 +46,28 @@ func (c caller) door() string {
 	return "http"
 }
 
-// key is a Key ready to be compared.
-type key struct {
-	Key
-	sum     [sha256.Size]byte
-	senders Senders
-}
-
 // callers tells callers apart.
 type callers struct {
 	cfg     Config
-	keys    []key
 	hosts   map[string]bool
 	origins Origins
-	form    Senders // whom visitors may write to
-	own     Senders // whom programs on this machine may send as
+	form    account.Addresses // whom visitors may write to
 	limit   *httprate.RateLimiter
 }
 
 func newCallers(cfg Config) *callers {
-	c := &callers{cfg: cfg, hosts: map[string]bool{"localhost": true}, own: ownSenders(cfg)}
+	c := &callers{cfg: cfg, hosts: map[string]bool{"localhost": true}}
 	for _, host := range append([]string{cfg.Hostname}, cfg.Hosts...) {
 		if host, ok := normalHost(withoutPort(strings.ToLower(strings.TrimSpace(host)))); ok {
 			c.hosts[host] = true
 		}
 	}
 	c.origins, _ = ParseOrigins(cfg.AllowedHosts)
-	for _, k := range cfg.Keys {
-		if k.Secret == "" {
-			continue // an unset variable must not become a key that anybody can show
-		}
-		ready := key{Key: k, sum: sha256.Sum256([]byte(k.Secret)), senders: c.own}
-		if len(k.From) > 0 {
-			ready.senders, _ = ParseSenders(k.From)
-		}
-		c.keys = append(c.keys, ready)
+	form := cfg.FormRecipients
+	if len(form) == 0 {
+		form = []string{cfg.DefaultTo.Address.String(), "@" + cfg.Domain}
 	}
-	c.form, _ = ParseSenders(cfg.FormRecipients)
-	if len(cfg.FormRecipients) == 0 {
-		c.form = Senders{addresses: addressSet(cfg.DefaultTo.Address), domains: domainSet(cfg.Domain)}
-	}
+	c.form, _ = account.ParseAddresses(form)
 	if cfg.FormRate.N > 0 && cfg.FormRate.Per > 0 {
 		c.limit = httprate.NewRateLimiter(cfg.FormRate.N, cfg.FormRate.Per,
 			httprate.WithResponseHeaders(httprate.ResponseHeaders{})) // Retry-After is ours, the rest is nobody's business
@@ -122,7 +93,7 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 		return who, err
 	}
 	if shown {
-		if who.key = c.find(secret); who.key == nil {
+		if who.user, shown = c.cfg.Accounts.Key(secret); !shown {
 			return who, web.Refuse(web.CodeKey, "The API key is not valid: it is none of those in API_KEYS.")
 		}
 		who.rank = application
@@ -136,7 +107,7 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 		who.why = "it comes from a browser (" + mark + ")"
 		return who, nil
 	}
-	who.rank = program
+	who.rank, who.user = program, c.cfg.Accounts.Programs()
 	return who, nil
 }
 
@@ -177,18 +148,6 @@ func browserMark(h http.Header) string {
 func isNode(h http.Header) bool {
 	agent := h.Get("User-Agent")
 	return agent == "node" || strings.HasPrefix(agent, "undici")
-}
-
-// find compares secret with every key in the same time, whichever it is.
-func (c *callers) find(secret string) *key {
-	sum := sha256.Sum256([]byte(secret))
-	var found *key
-	for i := range c.keys {
-		if subtle.ConstantTimeCompare(sum[:], c.keys[i].sum[:]) == 1 {
-			found = &c.keys[i]
-		}
-	}
-	return found
 }
 
 // shownKey is the key a request carries, if any. An Authorization of another scheme is not for us.
@@ -295,21 +254,4 @@ func clientOf(r *http.Request) (netip.Addr, string) {
 		return f.client, f.client.String()
 	}
 	return peer, r.RemoteAddr
-}
-
-func addressSet(list ...message.Address) map[string]bool {
-	set := map[string]bool{}
-	for _, a := range list {
-		if !a.IsNull() {
-			set[fold(a)] = true
-		}
-	}
-	return set
-}
-
-func domainSet(domain string) map[string]bool {
-	if domain == "" {
-		return nil
-	}
-	return map[string]bool{strings.ToLower(domain): true}
 }

@@ -95,7 +95,6 @@ func TestWhoMaySendWhat(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			q := new(memory)
 			cfg := config(t)
-			cfg.Keys = append(cfg.Keys, Key{Name: "unset"})
 			status, code, text := post(New(q, cfg, discard), c.json, c.headers...)
 			if status != c.status || code != string(c.code) {
 				t.Errorf("answer = %d %s, want %d %s: %s", status, code, c.status, c.code, text)
@@ -255,9 +254,6 @@ func TestFormRecipients(t *testing.T) {
 		if status, _, text := post(s, `"to":"`+to+`"`); status != want {
 			t.Errorf("%s: %d, want %d: %s", to, status, want, text)
 		}
-	}
-	if _, err := ParseSenders(cfg.FormRecipients); err == nil || !strings.Contains(err.Error(), "rubbish") {
-		t.Errorf("ParseSenders = %v", err)
 	}
 }
 

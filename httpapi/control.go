@@ -125,10 +125,10 @@ func (s *Server) pause(w http.ResponseWriter, r *http.Request) error {
 // asker is the user who asks for something: whom the kernel names, and of root, who may be anybody behind sudo, who it says it is.
 func (s *Server) asker(r *http.Request, said string) string {
 	who, _ := s.callers.identify(r)
-	if said = clean(said); said != "" && (who.user == "root" || who.user == "") {
+	if said = clean(said); said != "" && (who.user.Name == "root" || who.user.Name == "") {
 		return said
 	}
-	return who.user
+	return who.user.Name
 }
 
 // resume is POST /api/v1/resume.

@@ -38,6 +38,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"dinkymail/account"
 	"dinkymail/internal/gate"
 	"dinkymail/internal/web"
 	"dinkymail/message"
@@ -94,9 +95,10 @@ type Config struct {
 	Hosts          []string // further host names that are ours
 
 	TrustedNetworks []netip.Prefix // peers that may be programs on this machine
-	KeysOnly        bool           // LOCAL_HTTP=no: on TCP, being on this machine gives no rights
-	TrustedProxies  []netip.Prefix // peers that are believed whom they name as the client
-	Keys            []Key
+	// Accounts has the keys that callers may show, and says who may send as whom; nil: nobody.
+	Accounts       *account.Accounts
+	KeysOnly       bool           // LOCAL_HTTP=no: on TCP, being on this machine gives no rights
+	TrustedProxies []netip.Prefix // peers that are believed whom they name as the client
 
 	// Listening are the addresses that Serve listens on, for whoever asks over the control socket.
 	Listening []string
@@ -128,14 +130,6 @@ type Config struct {
 type Vitals struct {
 	Free, Size   int64                // bytes of the disk with the queue; Size zero: not known
 	Certificates map[string]time.Time // when each ends, by whose it is: "own", "upstream"
-}
-
-// Key lets one application send.
-type Key struct {
-	Name   string // stands in the log and the Received field
-	Secret string
-	// From are the senders it may use: addresses, "@domain" or "*". Empty: DefaultFrom and addresses at Domain.
-	From []string
 }
 
 // Rate is a number of requests in a span of time.
@@ -171,8 +165,8 @@ type lasting struct {
 	started time.Time
 }
 
-// New makes a Server. It opens and starts nothing. Entries of AllowedHosts, FormRecipients and Key.From that make no sense
-// match nothing; ParseOrigins and ParseSenders tell which those are.
+// New makes a Server. It opens and starts nothing. Entries of AllowedHosts and FormRecipients that make no sense match
+// nothing; ParseOrigins and account.ParseAddresses tell which those are.
 func New(q Queue, cfg Config, log *slog.Logger) *Server {
 	l := &lasting{queue: q, log: log, started: time.Now()}
 	l.health.queue = q
@@ -270,6 +264,9 @@ func (s *Server) get(r chi.Router, pattern string, h handler) {
 
 // withDefaults replaces every limit that is zero by its default.
 func (c Config) withDefaults() Config {
+	if c.Accounts == nil {
+		c.Accounts = account.New(account.Config{}, slog.New(slog.DiscardHandler))
+	}
 	def(&c.MaxBody, 35<<20)
 	def(&c.MaxBuffered, 256<<20)
 	c.MaxBuffered = max(c.MaxBuffered, 2*c.MaxBody+keepBuffer)

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"dinkymail/account"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -150,12 +151,21 @@ func config(t testing.TB) Config {
 		Domain: "example.org", Hostname: "mail.example.org", Version: "1.2.3",
 		DefaultFrom: mailbox(t, "noreply@example.org"), DefaultTo: mailbox(t, "owner@example.com"),
 		AllowedHosts: []string{"example.org"}, TrustedNetworks: loopback, Hosts: []string{"Mail-API:20001"},
-		Keys: []Key{
-			{Name: "shop", Secret: "shop-secret", From: []string{"billing@example.org", "@shop.example.org"}},
-			{Name: "own", Secret: "own-secret"},
-			{Name: "any", Secret: "any-secret", From: []string{"*"}},
-		},
+		Accounts: accounts(
+			account.Key{Name: "shop", Secret: "shop-secret", From: []string{"billing@example.org", "@shop.example.org"}},
+			account.Key{Name: "own", Secret: "own-secret", From: own},
+			account.Key{Name: "any", Secret: "any-secret", From: []string{"*"}},
+			account.Key{Name: "unset"},
+		),
 	}
+}
+
+// own is what programs of the owner may send as.
+var own = []string{"noreply@example.org", "@example.org"}
+
+// accounts are those of keys, and of the programs at example.org.
+func accounts(keys ...account.Key) *account.Accounts {
+	return account.New(account.Config{Own: own, Keys: keys}, discard)
 }
 
 // outside is the same owner, to whom this machine is a stranger.

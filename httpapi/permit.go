@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"dinkymail/account"
 	"dinkymail/internal/web"
 	"dinkymail/message"
 )
@@ -17,10 +18,6 @@ func (s *Server) permit(d *message.Draft, from *message.Mailbox, q *request, who
 	if who.rank == visitor {
 		return s.permitVisitor(d, from, q, who)
 	}
-	senders := s.callers.own
-	if who.key != nil {
-		senders = who.key.senders
-	}
 	d.From = s.cfg.DefaultFrom
 	if from != nil {
 		d.From = *from
@@ -28,14 +25,14 @@ func (s *Server) permit(d *message.Draft, from *message.Mailbox, q *request, who
 	switch {
 	case d.From.Address.IsNull():
 		return web.Refuse(web.CodeMissingFrom, "Sender (from) is required, because DEFAULT_FROM is not set.")
-	case who.rank == operator || senders.Has(d.From.Address):
+	case who.user.MaySendAs(d.From.Address):
 		return nil
-	case who.key != nil && from == nil:
+	case who.rank == application && from == nil:
 		return web.Refuse(web.CodeSender, fmt.Sprintf("The key %q may not send from DEFAULT_FROM (%s): "+
-			"give from, or add the address to the key in API_KEYS.", who.key.Name, d.From.Address))
-	case who.key != nil:
+			"give from, or add the address to the key in API_KEYS.", who.user.Name, d.From.Address))
+	case who.rank == application:
 		return web.Refuse(web.CodeSender, fmt.Sprintf("The key %q may not send from %s: add the address to the key in API_KEYS.",
-			who.key.Name, d.From.Address))
+			who.user.Name, d.From.Address))
 	default:
 		return web.Refuse(web.CodeSender,
 			fmt.Sprintf("Without an API key mail may be sent from your own domain only, not from %s: "+
@@ -78,7 +75,7 @@ func (s *Server) permitVisitor(d *message.Draft, from *message.Mailbox, q *reque
 // behind us read others in ways of their own, and the mail would go to a stranger.
 func (c *callers) mayWrite(to message.Address, who caller) error {
 	switch {
-	case c.form.addresses[fold(to)], c.form.Has(to) && (plain(to.Local) || fold(to) == fold(c.cfg.DefaultTo.Address)):
+	case c.form.Names(to), c.form.Has(to) && (account.Plain(to.Local) || account.Same(to, c.cfg.DefaultTo.Address)):
 		return nil
 	case c.form.Has(to):
 		return web.Refuse(web.CodeRecipient, fmt.Sprintf("A visitor may not write to %s: before the @ there is something other than "+

@@ -250,8 +250,8 @@ func (s *Server) submit(r *http.Request, who caller, id queue.ID, d message.Draf
 	sub := queue.Submission{
 		ID:        id,
 		Envelope:  d.Envelope(),
-		Trace:     message.Trace{Client: ip(who.client), Protocol: "HTTP", TLS: tlsOf(r), User: who.name()},
-		Origin:    queue.Origin{Door: who.door(), Client: who.address, User: who.name()},
+		Trace:     message.Trace{Client: ip(who.client), Protocol: "HTTP", TLS: tlsOf(r), User: who.user.Name},
+		Origin:    queue.Origin{Door: who.door(), Client: who.address, User: who.user.Name},
 		NotBefore: notBefore,
 		Tags:      q.Tags,
 		Metadata:  q.Metadata,

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"dinkymail/account"
 	"dinkymail/internal/gate"
 	"dinkymail/internal/web"
 )
@@ -57,8 +58,8 @@ type callerKey struct{}
 func as(rank rank) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			who := caller{rank: rank}
-			who.user, who.address = web.User(r)
+			name, address := web.User(r)
+			who := caller{rank: rank, user: account.Anybody(name), address: address}
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 		})
 	}

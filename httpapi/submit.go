@@ -45,8 +45,8 @@ func (s *Server) takeRaw(w http.ResponseWriter, r *http.Request) error {
 	}
 	sub := queue.Submission{
 		ID: id, Envelope: env, Body: &crlf{r: r.Body},
-		Trace:  message.Trace{User: who.name()},
-		Origin: queue.Origin{Door: doorSendmail, Client: who.address, User: who.name()},
+		Trace:  message.Trace{User: who.user.Name},
+		Origin: queue.Origin{Door: doorSendmail, Client: who.address, User: who.user.Name},
 	}
 	if len(env.To) == 1 {
 		sub.Trace.For = env.To[0].Address
@@ -57,7 +57,7 @@ func (s *Server) takeRaw(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	m, err := s.queue.Get(sub.ID)
-	if again && (err != nil || m.Origin.User != who.name() || m.Origin.Door != doorSendmail) {
+	if again && (err != nil || m.Origin.User != who.user.Name || m.Origin.Door != doorSendmail) {
 		return web.Malformed("the id is another mail's.")
 	}
 	return web.Answer(w, http.StatusOK, accepted{true, "Mail accepted", sub.ID, m.Facts.MessageID, "queued", nil})
@@ -119,7 +119,7 @@ func (s *Server) sender(query url.Values, who caller) (message.Address, error) {
 	text := strings.TrimSpace(query.Get("from"))
 	switch {
 	case !query.Has("from"):
-		if text = who.user; text == "" {
+		if text = who.user.Name; text == "" {
 			return message.Address{}, web.Refuse(web.CodeMissingFrom, "Sender (from) is required, because it is not known who calls.")
 		}
 	case text == "" || text == "<>":

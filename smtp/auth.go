@@ -8,11 +8,13 @@ import (
 
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
+
+	"dinkymail/account"
 )
 
 // AuthMechanisms are offered where there are accounts and nobody can listen: over TLS, and to programs on this machine.
 func (s *session) AuthMechanisms() []string {
-	if !s.server.users.any() || !s.private() {
+	if !s.server.cfg.Accounts.Any() || !s.private() {
 		return nil
 	}
 	return []string{sasl.Plain, sasl.Login}
@@ -24,7 +26,7 @@ func (s *session) auth(c command) (string, error) {
 	switch {
 	case s.helo == "":
 		return "", fmt.Errorf("%w: say EHLO first", errSequence)
-	case s.user != "":
+	case s.user.Name != "":
 		return "", fmt.Errorf("%w: you are logged in already", errSequence)
 	case s.tx != nil:
 		return "", fmt.Errorf("%w: AUTH comes before MAIL", errSequence)
@@ -57,12 +59,12 @@ func (s *session) Auth(name string) (sasl.Server, error) {
 	switch {
 	case !s.private():
 		return nil, reply(errAuthNeedsTLS)
-	case !s.server.users.any():
+	case !s.server.cfg.Accounts.Any():
 		return nil, reply(errNoMechanism)
 	case name == sasl.Plain:
 		return mechanism{sasl.NewPlainServer(func(identity, name, password string) error {
 			if identity != "" && identity != name {
-				return reply(errLogin) // nobody may act for another
+				return reply(account.ErrLogin) // nobody may act for another
 			}
 			return s.login(name, password)
 		})}, nil
@@ -74,10 +76,11 @@ func (s *session) Auth(name string) (sasl.Server, error) {
 }
 
 func (s *session) login(name, password string) error {
-	if err := s.server.users.login(s.talk.visit.ctx, s.peer, name, password); err != nil {
+	user, err := s.server.cfg.Accounts.Login(s.talk.visit.ctx, s.peer, name, password)
+	if err != nil {
 		return reply(err)
 	}
-	s.user = name
+	s.user = user
 	s.talk.wire.welcome()
 	return nil
 }

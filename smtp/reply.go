@@ -8,6 +8,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"dinkymail/account"
 	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -40,7 +41,7 @@ var (
 	errSASL         = errors.New("malformed AUTH response")
 	errCancelled    = errors.New("login cancelled")
 	errLongAuth     = errors.New("AUTH line too long")
-	errLogin        = errors.New("user name or password is wrong")
+	errSender       = errors.New("this account may not send from this address")
 	errUTF8         = errors.New("this address needs SMTPUTF8 on MAIL")
 )
 
@@ -49,7 +50,7 @@ var (
 func reply(err error) *gosmtp.SMTPError {
 	var known *gosmtp.SMTPError
 	var badAddress *message.AddressError
-	var paused *pausedError
+	var paused *account.PausedError
 	var malformed *message.MalformedError
 	switch {
 	case errors.As(err, &known):
@@ -59,7 +60,7 @@ func reply(err error) *gosmtp.SMTPError {
 	case errors.As(err, &malformed):
 		return answer(554, 5, 6, 0, malformed.Error())
 	case errors.As(err, &paused):
-		if paused.client {
+		if paused.Client {
 			return answer(421, 4, 7, 0, err.Error())
 		}
 		return answer(454, 4, 7, 0, err.Error())
@@ -128,7 +129,8 @@ var replies = []struct {
 	{err: errSASL, code: 501, status: [3]int{5, 5, 2}},
 	{err: errCancelled, code: 501, status: [3]int{5, 7, 0}},
 	{err: errLongAuth, code: 500, status: [3]int{5, 5, 6}},
-	{err: errLogin, code: 535, status: [3]int{5, 7, 8}},
+	{err: account.ErrLogin, code: 535, status: [3]int{5, 7, 8}},
+	{err: errSender, code: 550, status: [3]int{5, 7, 1}},
 	{err: errUTF8, code: 553, status: [3]int{5, 6, 7}},
 
 	{err: context.Canceled, code: 421, status: [3]int{4, 3, 2}, text: "going down for a restart, try again in a moment"},

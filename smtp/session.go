@@ -8,6 +8,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"dinkymail/account"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -20,14 +21,14 @@ type session struct {
 	peer   netip.Addr
 	mayAsk bool // the peer is trusted: it may send without AUTH, and writes as printers and scripts do
 
-	tls       string // version and cipher suite; empty without
-	helo      string // as the client called itself
-	extended  bool   // it said EHLO
-	user      string // it logged in as
-	garbled   bool   // its latest line of a login was no base64, and ends it
-	cancelled bool   // it ended a login itself
-	errors    int    // commands refused since the last accepted mail
-	idle      int    // commands since then that brought nothing
+	tls       string       // version and cipher suite; empty without
+	helo      string       // as the client called itself
+	extended  bool         // it said EHLO
+	user      account.User // it logged in as; one without a name while it is trusted only
+	garbled   bool         // its latest line of a login was no base64, and ends it
+	cancelled bool         // it ended a login itself
+	errors    int          // commands refused since the last accepted mail
+	idle      int          // commands since then that brought nothing
 
 	path     message.Address // of the MAIL or RCPT that go-smtp has just now
 	refused  bool            // a recipient of this transaction was
@@ -39,7 +40,11 @@ type session struct {
 
 func newSession(t *talk) *session {
 	s := t.wire.server
-	return &session{talk: t, server: s, peer: t.wire.peer, mayAsk: s.trusts(t.wire.peer)}
+	one := &session{talk: t, server: s, peer: t.wire.peer, mayAsk: s.trusts(t.wire.peer)}
+	if one.mayAsk {
+		one.user = account.Anybody("")
+	}
+	return one
 }
 
 var _ gosmtp.AuthSession = (*session)(nil)
@@ -71,11 +76,11 @@ func (s *session) trace(utf8 bool) message.Trace {
 		if s.tls != "" {
 			protocol += "S"
 		}
-		if s.user != "" {
+		if s.user.Name != "" {
 			protocol += "A"
 		}
 	}
-	t := message.Trace{Helo: s.helo, Protocol: protocol, TLS: s.tls, User: s.user}
+	t := message.Trace{Helo: s.helo, Protocol: protocol, TLS: s.tls, User: s.user.Name}
 	if s.peer.IsValid() {
 		t.Client = s.peer.String()
 	}
@@ -169,7 +174,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 // refuse logs what a client was denied, and returns the reply.
 func (s *session) refuse(stage string, err error) *gosmtp.SMTPError {
 	a := reply(err)
-	s.server.log.Info("refused", "client", s.talk.wire.client, "user", s.user, "stage", stage,
+	s.server.log.Info("refused", "client", s.talk.wire.client, "user", s.user.Name, "stage", stage,
 		"code", a.Code, "err", err)
 	return a
 }

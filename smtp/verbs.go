@@ -49,7 +49,7 @@ func (s *session) mail(c command) (string, error) {
 	switch {
 	case s.helo == "":
 		return "", fmt.Errorf("%w: say EHLO first", errSequence)
-	case !s.mayAsk && s.user == "":
+	case !s.mayAsk && s.user.Name == "":
 		return "", s.refuse("mail", errAuthFirst)
 	case s.tx != nil:
 		return "", fmt.Errorf("%w: there is a MAIL already, end it or say RSET", errSequence)
@@ -67,6 +67,9 @@ func (s *session) mail(c command) (string, error) {
 	}
 	if s.path, err = s.address(path, ""); err != nil {
 		return "", err
+	}
+	if !s.user.MaySendAs(s.path) {
+		return "", s.refuse("mail", errSender)
 	}
 	return "MAIL FROM:<a@b>" + params, nil
 }

@@ -1,4 +1,4 @@
-package smtp
+package account
 
 import (
 	"fmt"
@@ -40,18 +40,18 @@ type offences struct {
 	until time.Time // refused until then
 }
 
-// A pausedError says that this client, or this account, must wait.
-type pausedError struct {
-	client bool
-	wait   time.Duration
+// PausedError says that this client, or this account, must wait.
+type PausedError struct {
+	Client bool // the client, not the account
+	Wait   time.Duration
 }
 
-func (e *pausedError) Error() string {
+func (e *PausedError) Error() string {
 	who := "this account"
-	if e.client {
+	if e.Client {
 		who = "your address"
 	}
-	return fmt.Sprintf("too many failed logins: %s may try again in %s", who, e.wait)
+	return fmt.Sprintf("too many failed logins: %s may try again in %s", who, e.Wait)
 }
 
 func newPenalties(most int, pause, longest time.Duration) *penalties {
@@ -64,7 +64,7 @@ func newPenalties(most int, pause, longest time.Duration) *penalties {
 	}
 }
 
-// check returns a *pausedError while whoever tries must wait.
+// check returns a *PausedError while whoever tries must wait.
 func (p *penalties) check(t try, now time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,7 +82,7 @@ func (p *penalties) check(t try, now time.Time) error {
 
 func waits(o *offences, client bool, now time.Time) error {
 	if o != nil && now.Before(o.until) {
-		return &pausedError{client: client, wait: roundUp(o.until.Sub(now))}
+		return &PausedError{Client: client, Wait: roundUp(o.until.Sub(now))}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package smtp
+package account
 
 import (
 	"strings"
