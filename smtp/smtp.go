@@ -1,27 +1,31 @@
-// Package smtp takes mail in over SMTP submission (RFC 6409, RFC 5321): from programs on this machine and on trusted
-// networks as they are, from everybody else after AUTH. What it takes goes to a Submitter, which is the queue.
+// Package smtp takes mail in over SMTP submission (RFC 6409, RFC 5321): from programs on this
+// machine and on trusted networks as they are, from everybody else after AUTH. What it takes goes
+// to a Submitter, which is the queue.
 //
 // # What it promises
 //
 // "250 2.0.0 queued as ID" is said only after the Submitter returned that ID. A zero Config refuses
 // everybody, so that forgetting a setting never makes an open relay: who is neither trusted nor
 // logged in gets 530 at MAIL, before any recipient. Trusted peers may end lines with a bare LF or
-// CR CR LF, and write commands as old programs do; nobody else may, and an end of a body that
-// others might see elsewhere there is none: it is CR LF "." CR LF for all. No byte of a body is
-// ever read as a command: once reading a body went wrong, the connection is closed. Every line that
-// comes in is looked at here before go-smtp sees it, with and without TLS, so that go-smtp never
-// parses the address of a stranger. Passwords are taken over TLS or from loopback only.
+// CR CR LF, and write commands as old programs do; nobody else may. A body ends with CR LF "." CR
+// LF for all; what others might take for its end is text. No byte of a body is ever read as a
+// command: once reading a body went wrong, the connection is closed. Every line that comes in is
+// looked at here before go-smtp sees it, with and without TLS, so that go-smtp never parses the
+// address of a client, and no body. Passwords are taken over TLS or from loopback only.
 //
 // # Who runs where
 //
-// Serve and ServeTLS block and may run several times on one Server. Each accepts connections and has a go-smtp server of its own
-// that talks on them; when it returns, nothing of both is left. A connection is a wire (deadlines, limits), perhaps TLS on it,
-// and a talk (lines, replies) that go-smtp takes for its client; after STARTTLS there is a second talk on the same wire. All of
-// it belongs to one goroutine at a time; only for BDAT does go-smtp call the session's Data in another one.
+// Serve and ServeTLS block and may run several times on one Server. Each has a go-smtp server of
+// its own, to which a listener gives those connections that are let in; when it returns, nothing of
+// them is left. Below a connection lies its transport (deadlines, limits), perhaps with TLS on it.
+// go-smtp takes the connection for its client: it gets the lines that a session made of the
+// client's, and calls the session's Mail, Rcpt and Data. All of that runs in the connection's one
+// goroutine.
 //
 // # Limits
 //
-// All limits are fields of Config and have a default. A connection beyond them is answered 421 in one sentence and closed.
+// All limits are fields of Config and have a default. A connection beyond them is answered 421 in
+// one sentence and closed.
 package smtp
 
 import (
@@ -45,7 +49,8 @@ type Submitter interface {
 	Submit(ctx context.Context, s queue.Submission) (queue.ID, error)
 }
 
-// Config is what an operator decides. The zero value refuses everybody; a zero limit means its default.
+// Config is what an operator decides. The zero value refuses everybody; a zero limit means its
+// default.
 type Config struct {
 	Hostname string // in the greeting, in EHLO and in Received
 	Domain   string // completes "RCPT TO:<postmaster>"
@@ -61,7 +66,8 @@ type Config struct {
 	// less strict. What counts is the peer address of the TCP connection, never one that somebody
 	// names.
 	Trusted []netip.Prefix
-	// TLS is for STARTTLS and ServeTLS; nil: neither is offered. Versions before TLS 1.2 are never spoken.
+	// TLS is for STARTTLS and ServeTLS; nil: neither is offered. Versions before TLS 1.2 are never
+	// spoken.
 	TLS *tls.Config
 
 	MaxMessageBytes int64 // of one message as it comes in; default 25 MiB
@@ -70,17 +76,18 @@ type Config struct {
 	MaxConnections          int // of all Serve calls together, a tenth of them for Trusted alone; default 1000
 	MaxConnectionsPerClient int // an IPv4 address or an IPv6 /64; default 200
 	MaxErrors               int // commands refused since the last accepted message, then 421; default 20
-	MaxIdleCommands         int // commands that bring no mail along since the last accepted message, then 421; default 200
+	MaxIdleCommands         int // commands since then that bring no mail along, then 421; default 200
 
-	IdleTimeout      time.Duration // for the next whole command; default 5 min (RFC 5321, 4.5.3.2.7)
-	WriteTimeout     time.Duration // for a reply to be taken; default 1 min
-	HandshakeTimeout time.Duration // for TLS; default 30 s
-	StrangerTimeout  time.Duration // from connecting to AUTH, for those who are not trusted; default 3 min
-	StallTimeout     time.Duration // between two bytes of a body; default 3 min
-	DataTimeout      time.Duration // for a whole body; default 30 min
-	MinRate          int64         // bytes per second that a body must reach after its first minute; default 128
+	IdleTimeout            time.Duration // for the next whole command; default 5 min (RFC 5321, 4.5.3.2.7)
+	WriteTimeout           time.Duration // for a reply to be taken; default 1 min
+	HandshakeTimeout       time.Duration // for TLS; default 30 s
+	UnauthenticatedTimeout time.Duration // from connecting to AUTH, for those who are not trusted; default 3 min
+	StallTimeout           time.Duration // between two bytes of a body; default 3 min
+	DataTimeout            time.Duration // for a whole body; default 30 min
+	MinRate                int64         // bytes per second of a body after its first minute; default 128
 
-	// Grace is how long transactions in flight may go on after the end of Serve's context; default 30 s.
+	// Grace is how long transactions in flight may go on after the end of Serve's context; default
+	// 30 s.
 	Grace time.Duration
 }
 
@@ -95,7 +102,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.IdleTimeout, 5*time.Minute)
 	orElse(&c.WriteTimeout, time.Minute)
 	orElse(&c.HandshakeTimeout, 30*time.Second)
-	orElse(&c.StrangerTimeout, 3*time.Minute)
+	orElse(&c.UnauthenticatedTimeout, 3*time.Minute)
 	orElse(&c.StallTimeout, 3*time.Minute)
 	orElse(&c.DataTimeout, 30*time.Minute)
 	orElse(&c.MinRate, 128)
@@ -126,7 +133,7 @@ type Server struct {
 	log    *slog.Logger
 	doors  *gate.Gate
 	tally  *tally
-	latest *atomic.Pointer[Server] // with the settings of now: connections that come in are its
+	latest *atomic.Pointer[Server] // with the settings of now, for connections that come in
 	// refusals keeps a flood of connections from becoming a flood of log lines.
 	refusals *rate.Sometimes
 }
