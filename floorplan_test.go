@@ -49,6 +49,7 @@ var floorplan = map[string]storey{
 	"internal/gate":     ground,
 	"internal/getopt":   ground,
 	"internal/plain":    ground,
+	"internal/listen":   ground,
 	"internal/logfile":  ground,
 	"internal/measure":  ground,
 	"internal/web":      ground,

@@ -19,6 +19,7 @@ import (
 	"dinkymail/cli"
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/listen"
 	"dinkymail/maildrop"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
@@ -71,14 +72,11 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		return &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("open the queue in DATA_DIR=%s: %w", s.DataDir, err)}
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := doors.openControl(ctx, s); err != nil {
-		return err
-	}
-	if err := doors.openSubmit(ctx, s); err != nil {
+	if err := doors.openSockets(ctx, s); err != nil {
 		return err
 	}
 
-	s.HTTP.Version, s.HTTP.Listening = cli.Version(version), whereabouts(doors.http)
+	s.HTTP.Version, s.HTTP.Listening = cli.Version(version), listen.Addresses(doors.http)
 	next := relay.New(s.Relay, log)
 	addresses(s, log)
 	accounts := account.New(s.Account, log)

@@ -4,11 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,80 +15,6 @@ import (
 	"dinkymail/httpapi"
 	"dinkymail/queue"
 )
-
-// A socket's file is for its owner alone, or for the group that was asked for as well, whatever the umask, and goes with it.
-func TestSocketRights(t *testing.T) {
-	for _, umask := range []int{0, 0o022, 0o777} {
-		path := filepath.Join(t.TempDir(), "s")
-		before := syscall.Umask(umask)
-		for _, mode := range []fs.FileMode{0o600, 0o660} {
-			ln, err := openSocket(t.Context(), "DATA_DIR", path, mode, -1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
-				t.Errorf("umask %o: %v, %v, want %o", umask, info.Mode(), err, mode)
-			}
-			ln.Close()
-			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("the file is still there: %v", err)
-			}
-		}
-		syscall.Umask(before)
-	}
-}
-
-// What a killed appliance left behind makes room.
-func TestStaleSocketMakesRoom(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	ln.Close()
-	ln, err = openSocket(t.Context(), "DATA_DIR", path, 0o600, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
-}
-
-// A socket at which somebody answers stays, and so does a file that is none; a path that is too long is told with the remedy.
-func TestSocketRefusals(t *testing.T) {
-	dir := t.TempDir()
-	taken, file := filepath.Join(dir, "taken"), filepath.Join(dir, "file")
-	ln, err := net.Listen("unix", taken)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	write(t, file, "")
-	for path, want := range map[string]struct {
-		code int
-		text string
-	}{
-		taken:                           {cli.ExitUnavailable, "another program answers at " + taken},
-		file:                            {cli.ExitUnavailable, file + " is in the way"},
-		filepath.Join(dir, "none", "s"): {cli.ExitUnavailable, "no such file or directory"},
-		filepath.Join(dir, strings.Repeat("x", 100), "s"): {cli.ExitConfig, "set DATA_DIR to a directory with a shorter path"},
-	} {
-		_, err := openSocket(t.Context(), "DATA_DIR", path, 0o600, -1)
-		var exit *cli.Exit
-		if !errors.As(err, &exit) || exit.Code != want.code || !strings.Contains(err.Error(), want.text) ||
-			!strings.HasPrefix(err.Error(), "DATA_DIR: ") {
-			t.Errorf("%s: %v", path, err)
-		}
-	}
-	if c, err := net.Dial("unix", taken); err != nil {
-		t.Errorf("the socket that answered: %v", err)
-	} else {
-		c.Close()
-	}
-	if _, err := os.Stat(file); err != nil {
-		t.Errorf("the file in the way: %v", err)
-	}
-}
 
 // control is a client of an appliance's control socket.
 func (a *appliance) control() *httpapi.Client {
