@@ -65,8 +65,8 @@ func operations(s *config.Settings, q *queue.Queue, next *relay.Relay, kept *log
 		}}, w)
 	}
 	s.HTTP.Vitals = func() httpapi.Vitals {
-		free, size := disk.Room(s.DataDir)
-		return httpapi.Vitals{Free: free, Size: size, Certificates: certificates(s, next)}
+		space, _ := disk.Look(s.DataDir) // zero where the system does not tell
+		return httpapi.Vitals{Free: space.Free, Size: space.Size, Certificates: certificates(s, next)}
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/disk"
 )
 
 // Deadline is how long one check may take.
@@ -89,7 +90,7 @@ type Report struct {
 // exam is an examination under way. The checks only read it.
 type exam struct {
 	Patient
-	disk func(dir string) (space, error)
+	disk func(dir string) (disk.Space, error)
 }
 
 // check is one part of an examination. The findings of one may stand in for each other's absence; so they come together.
@@ -113,7 +114,7 @@ var checks = []check{
 
 // Examine runs every check. It ends when ctx does, or soon after.
 func Examine(ctx context.Context, p Patient) Report {
-	return examine(ctx, &exam{Patient: p, disk: diskSpace})
+	return examine(ctx, &exam{Patient: p, disk: disk.Look})
 }
 
 func examine(ctx context.Context, e *exam) Report {

@@ -24,6 +24,7 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/disk"
 	"dinkymail/internal/dnstest"
 	"dinkymail/internal/smtptest"
 	"dinkymail/queue"
@@ -127,8 +128,8 @@ func (c *clinic) examine(t *testing.T) Report {
 	}
 	e := &exam{Patient: Patient{Settings: s, Problems: problems, EnvFile: filepath.Join(dir, ".env"), Version: "1.2.3", Resolver: dns.Resolver(),
 		Client: runs(t, s)}}
-	e.disk = func(string) (space, error) {
-		return space{free: 100 << 30, nodes: 1e6, countsNodes: true}, nil
+	e.disk = func(string) (disk.Space, error) {
+		return disk.Space{Free: 100 << 30, Files: 1e6, CountsFiles: true}, nil
 	}
 	if c.exam != nil {
 		c.exam(e)
@@ -279,13 +280,13 @@ func TestFindings(t *testing.T) {
 		{"data readable", clinic{before: chmod("data", 0o755)}, "rights", Warning, "may look into", "chmod o-rw"},
 		{"data on the way to sendmail's place", clinic{before: chmod("data", 0o711)}, "rights", OK, "closed to others", ""},
 		{"no data", clinic{before: remove("data"), exam: func(e *exam) { e.Client = nil }}, "rights", Note, "does not exist yet", ""},
-		{"disk small", disk(space{free: 5 << 30}), "disk", Note, "5.0 GiB free, and the queue may grow to 10 GiB", "QUEUE_MAX_BYTES=4096MiB (in "},
-		{"disk smaller", disk(space{free: 600 << 20}), "disk", Warning, "600 MiB free", "QUEUE_MAX_BYTES=480MiB"},
-		{"disk full", disk(space{free: 1 << 20}), "disk", Error, "1 MiB free", "make room"},
-		{"inodes", disk(space{free: 100 << 30, nodes: 10, countsNodes: true}), "disk", Warning, "only 10 more files", "df -i"},
-		{"memory", disk(space{free: 100 << 30, passing: "in memory (tmpfs)"}), "disk", Warning, "in memory", "DATA_DIR="},
-		{"read-only", disk(space{free: 100 << 30, readOnly: true}), "disk", Error, "read-only", "mount"},
-		{"unknown disk", disk(space{notSupported: true}), "disk", Note, "does not tell", ""},
+		{"disk small", room(disk.Space{Free: 5 << 30}, nil), "disk", Note, "5.0 GiB free, and the queue may grow to 10 GiB", "QUEUE_MAX_BYTES=4096MiB (in "},
+		{"disk smaller", room(disk.Space{Free: 600 << 20}, nil), "disk", Warning, "600 MiB free", "QUEUE_MAX_BYTES=480MiB"},
+		{"disk full", room(disk.Space{Free: 1 << 20}, nil), "disk", Error, "1 MiB free", "make room"},
+		{"inodes", room(disk.Space{Free: 100 << 30, Files: 10, CountsFiles: true}, nil), "disk", Warning, "only 10 more files", "df -i"},
+		{"memory", room(disk.Space{Free: 100 << 30, Passing: "in memory (tmpfs)"}, nil), "disk", Warning, "in memory", "DATA_DIR="},
+		{"read-only", room(disk.Space{Free: 100 << 30, ReadOnly: true}, nil), "disk", Error, "read-only", "mount"},
+		{"unknown disk", room(disk.Space{}, errors.ErrUnsupported), "disk", Note, "does not tell", ""},
 		{"clock", clinic{before: future("data/queue.db")}, "clock", Error, "queue.db was written at", "timedatectl"},
 		{"trusted", clinic{env: map[string]string{"TRUSTED_NETWORKS": "127.0.0.0/8,198.51.100.0/24"}}, "trusted", Warning, "198.51.100.0/24", "TRUSTED_NETWORKS=127.0.0.0/8,::1/128"},
 		{"all trusted", clinic{env: map[string]string{"TRUSTED_NETWORKS": "0.0.0.0/0", "SMTP_LISTEN": "0.0.0.0:587"}}, "trusted", Error, "0.0.0.0/0", "TRUSTED_NETWORKS="},
@@ -391,8 +392,8 @@ func future(name string) func(*testing.T, string) {
 	}
 }
 
-func disk(s space) clinic {
-	return clinic{exam: func(e *exam) { e.disk = func(string) (space, error) { return s, nil } }}
+func room(s disk.Space, err error) clinic {
+	return clinic{exam: func(e *exam) { e.disk = func(string) (disk.Space, error) { return s, err } }}
 }
 
 func answer(stage smtptest.Stage, reply string) []smtptest.Rule {
@@ -519,7 +520,7 @@ func TestSilence(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}
-		e := &exam{Patient: Patient{Settings: s, Resolver: quiet}, disk: diskSpace}
+		e := &exam{Patient: Patient{Settings: s, Resolver: quiet}, disk: disk.Look}
 		start := time.Now()
 		r := examine(t.Context(), e)
 		if took := time.Since(start); took > Deadline+time.Second {
