@@ -42,6 +42,7 @@ var floorplan = map[string]storey{
 	"cli/exim":          roof,
 	"queue/boltstore":   room,
 	"queue/queuetest":   room,
+	"internal/certs":    ground,
 	"internal/disk":     ground,
 	"internal/dnstest":  ground,
 	"internal/events":   ground,

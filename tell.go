@@ -84,7 +84,7 @@ func left(dir string) ([]backup.Left, error) {
 func certificates(s *config.Settings, next *relay.Relay) map[string]time.Time {
 	ends := map[string]time.Time{"upstream": next.CertificateEnds()}
 	if s.Certificate != nil {
-		ends["own"] = s.Certificate.Ends()
+		ends["own"] = s.Certificate.Leaf().NotAfter
 	}
 	for whose, end := range ends {
 		if end.IsZero() {

@@ -27,6 +27,7 @@ import (
 	"dinkymail/alert"
 	"dinkymail/aliases"
 	"dinkymail/httpapi"
+	"dinkymail/internal/certs"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -55,7 +56,7 @@ type Settings struct {
 	LogLevel  slog.Level
 	LogKeep   int64 // bytes
 
-	Certificate *Certificate // nil without TLS_CERT_FILE
+	Certificate *certs.Own // nil without TLS_CERT_FILE
 
 	Queue   queue.Config
 	Aliases aliases.Config

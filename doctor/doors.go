@@ -168,20 +168,17 @@ func (e *exam) certificate(context.Context) []Finding {
 	if e.Settings.Certificate == nil {
 		return nil
 	}
-	pair, err := e.Settings.Certificate.TLSConfig().GetCertificate(nil)
-	if err != nil || pair.Leaf == nil {
-		return []Finding{{Check: "certificate", Level: Error, What: "the certificate in TLS_CERT_FILE cannot be read"}}
-	}
+	leaf := e.Settings.Certificate.Leaf()
 	now := e.Now()
 	f := Finding{Check: "certificate", Level: OK,
-		What: fmt.Sprintf("ours is for %s, %s", strings.Join(pair.Leaf.DNSNames, ", "), left(now, pair.Leaf.NotAfter))}
-	text := e.Settings.Certificate.Complaint(e.Settings.Hostname, now)
+		What: fmt.Sprintf("ours is for %s, %s", strings.Join(leaf.DNSNames, ", "), left(now, leaf.NotAfter))}
+	text := e.Settings.CertificateComplaint(now)
 	switch {
-	case now.After(pair.Leaf.NotAfter) || now.Before(pair.Leaf.NotBefore):
+	case now.After(leaf.NotAfter) || now.Before(leaf.NotBefore):
 		f.Level, f.What = Error, text
 	case text != "":
 		f.Level, f.What = Warning, text
-	case now.Add(soon).After(pair.Leaf.NotAfter):
+	case now.Add(soon).After(leaf.NotAfter):
 		f.Level = Warning
 	default:
 		return []Finding{f}
