@@ -13,6 +13,7 @@ import (
 
 	"dinkymail/cli"
 	"dinkymail/config"
+	"dinkymail/control"
 	"dinkymail/maildrop"
 )
 
@@ -21,7 +22,7 @@ const longestSocket = 100
 
 // openControl opens the operator's socket. The store is open by then, so that nobody else keeps mail in this directory.
 func (d *doors) openControl(ctx context.Context, s *config.Settings) error {
-	ln, err := openSocket(ctx, "DATA_DIR", filepath.Join(s.DataDir, "control.sock"), 0o600, -1)
+	ln, err := openSocket(ctx, "DATA_DIR", filepath.Join(s.DataDir, control.Socket), 0o600, -1)
 	if err != nil {
 		return err
 	}

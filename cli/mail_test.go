@@ -32,6 +32,8 @@ type played struct {
 	body   string
 }
 
+func (*played) Lane(*queue.Message) string { return "upstream" }
+
 func (p *played) Submit(_ context.Context, s queue.Submission) (queue.ID, error) {
 	body, err := io.ReadAll(s.Body)
 	if err != nil {

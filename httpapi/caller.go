@@ -14,6 +14,7 @@ import (
 
 	"dinkymail/internal/gate"
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // rank says how far a caller is trusted. The zero value is the least.
@@ -23,7 +24,6 @@ const (
 	visitor     rank = iota
 	program          // runs on this machine, or in a network the owner trusts
 	application      // showed a key
-	localUser        // a user of this machine, at the submit socket
 	operator         // at the control socket: may do everything
 )
 
@@ -122,7 +122,7 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 	}
 	if shown {
 		if who.key = c.find(secret); who.key == nil {
-			return who, refuse(codeKey, "The API key is not valid: it is none of those in API_KEYS.")
+			return who, refuse(operate.CodeKey, "The API key is not valid: it is none of those in API_KEYS.")
 		}
 		who.rank = application
 		return who, nil
@@ -203,7 +203,7 @@ func shownKey(h http.Header) (secret string, shown bool, err error) {
 	}
 	for _, g := range given[1:] {
 		if g != given[0] {
-			return "", true, refuse(codeKey,
+			return "", true, refuse(operate.CodeKey,
 				"The request carries two API keys that differ: give one, as Authorization: Bearer or X-API-KEY.")
 		}
 	}
@@ -243,7 +243,7 @@ func (c *callers) checkOrigin(r *http.Request) error {
 	if len(origins) == 0 || len(origins) == 1 && (c.origins.Allow(origins[0]) || c.sameOrigin(r, origins[0])) {
 		return nil
 	}
-	return refuse(codeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
+	return refuse(operate.CodeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
 }
 
 func (c *callers) sameOrigin(r *http.Request, origin string) bool {
@@ -276,10 +276,10 @@ func (c *callers) countMail(r *http.Request, who caller) error {
 func rateKey(who caller) string { return gate.Client(who.counted).String() }
 
 func (c *callers) tooMany() error {
-	return &refusal{
-		code:    codeRate,
-		message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
-		retry:   max(c.cfg.FormRate.Per, time.Second),
+	return &operate.Error{
+		Code:    operate.CodeRate,
+		Message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
+		Retry:   max(c.cfg.FormRate.Per, time.Second),
 	}
 }
 

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
-// Client asks a running appliance over its API. Its methods may be called from any goroutine.
+// Client asks a running appliance over its API. What the API refuses is an *operate.Error. Its methods may be called from any goroutine.
 type Client struct {
 	base, key string
 	place     string // for people: base, or where the socket is
@@ -38,14 +40,13 @@ func NewClient(baseURL, key string) *Client {
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Error is an answer of the API that is no success.
-type Error struct {
-	Status  int    // of HTTP
-	Code    Code   // empty when the answer was not the API's
-	Message string // one sentence
+// NewSocketClient makes a Client of the appliance that listens on the Unix socket at path, such as DATA_DIR/control.sock, where it
+// may do everything.
+func NewSocketClient(path string) *Client {
+	c := NewClient("http://localhost", "")
+	c.place, c.http.Transport = path, web.Unix(path)
+	return c
 }
-
-func (e *Error) Error() string { return e.Message }
 
 // Health is how the appliance says it is.
 type Health struct {
@@ -99,7 +100,7 @@ type SendResponse struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Health asks whether the appliance is well. One that answers that it is not gives both a Health and an *Error.
+// Health asks whether the appliance is well. One that answers that it is not gives both a Health and an *operate.Error.
 func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	err = c.call(ctx, http.MethodGet, "/health", nil, &h)
 	return h, err
@@ -146,5 +147,5 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, int
 	if resp.StatusCode == http.StatusOK && parsed == nil {
 		return nil
 	}
-	return c.refused(resp, text)
+	return operate.Answered(c.place, resp.Status, text)
 }

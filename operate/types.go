@@ -1,4 +1,4 @@
-package httpapi
+package operate
 
 import (
 	"time"
@@ -112,6 +112,8 @@ type Action struct {
 	Drop   []string `json:"drop,omitempty"` // and less
 	// Last, of Restore, means what was removed last, all of one Action together.
 	Last bool `json:"last,omitempty"`
+	// UpTo bounds what filters select: nothing behind this message, in the order of acceptance, is meant. Empty: no bound.
+	UpTo queue.ID `json:"upTo,omitempty"`
 	// DryRun counts and samples without doing anything.
 	DryRun bool `json:"dryRun,omitempty"`
 }
