@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"io"
 	"slices"
 
-	"dinkymail/message"
 	"dinkymail/queue"
 )
 
@@ -29,68 +29,28 @@ func (l *Local) Cat(_ context.Context, id queue.ID, part string, w io.Writer) er
 	return told(write(w, body, part))
 }
 
-// write writes a part of a mail.
-func write(w io.Writer, mail io.ReadSeeker, part string) error {
-	if part != "raw" {
-		header, err := readHeader(mail)
-		if err != nil {
+// write writes a part of a mail: the header up to the empty line behind it, or what stands behind that line.
+func write(w io.Writer, mail io.Reader, part string) error {
+	in := bufio.NewReader(mail)
+	for begins := true; part != "raw"; {
+		line, err := in.ReadSlice('\n')
+		if begins && string(line) == "\r\n" || errors.Is(err, io.EOF) && len(line) == 0 {
+			break
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) && !errors.Is(err, io.EOF) {
 			return err
 		}
+		begins = err == nil
 		if part == "headers" {
-			_, err = w.Write(header)
-			return err
-		}
-		if _, err := mail.Seek(int64(len(header)), io.SeekStart); err != nil {
-			return err
-		}
-		if err := skipLine(mail); err != nil {
-			return err
+			if _, err := w.Write(line); err != nil {
+				return err
+			}
 		}
 	}
-	_, err := io.Copy(w, mail)
-	return err
-}
-
-// readHeader reads a mail's header with the line ends of its fields, but without the empty line behind it. What Accept let in
-// has a header of at most message.MaxHeader bytes, to which it added its own fields.
-func readHeader(r io.Reader) ([]byte, error) {
-	const most = message.MaxHeader + 64<<10
-	var b []byte
-	chunk := make([]byte, 16<<10)
-	for len(b) < most {
-		n, err := r.Read(chunk)
-		from := max(0, len(b)-3)
-		b = append(b, chunk[:n]...)
-		if i := endOfHeader(b[from:]); i >= 0 {
-			return b[:from+i], nil
-		}
-		if errors.Is(err, io.EOF) {
-			return b, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
-}
-
-// endOfHeader is where the empty line begins; -1 when there is none.
-func endOfHeader(b []byte) int {
-	for i := 0; i+3 < len(b); i++ {
-		if b[i] == '\r' && b[i+1] == '\n' && b[i+2] == '\r' && b[i+3] == '\n' {
-			return i + 2
-		}
-	}
-	return -1
-}
-
-// skipLine skips the empty line between header and body, if it is there.
-func skipLine(r io.Reader) error {
-	var end [2]byte
-	_, err := io.ReadFull(r, end[:])
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if part == "headers" {
 		return nil
 	}
+	_, err := io.Copy(w, in)
 	return err
 }
 
