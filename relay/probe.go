@@ -187,7 +187,7 @@ func (pr *probe) fail(f *fault) {
 	var unverified *tls.CertificateVerificationError
 	if errors.As(f.err, &unverified) && pr.TLS == nil {
 		pr.certified(unverified.UnverifiedCertificates)
-		pr.TLS.Problem = res.Text
+		pr.TLS.Problem = clean(f.sentence(), maxText)
 	}
 }
 
@@ -206,7 +206,7 @@ func (pr *probe) secured(state tls.ConnectionState) {
 		DNSName: pr.pool.tls.ServerName, Roots: pr.pool.cfg.RootCAs, Intermediates: between,
 	})
 	if err != nil {
-		pr.TLS.Problem = clean((&fault{err: err}).explain(), maxText)
+		pr.TLS.Problem = clean((&fault{err: err}).sentence(), maxText)
 	}
 }
 
