@@ -36,6 +36,8 @@ var floorplan = map[string]storey{
 	"aliases":   ground,
 	"alert":     door,
 	"backup":    room,
+	"operate":   room,
+	"control":   door,
 
 	"cli/sendmail":      roof,
 	"cli/postfix":       roof,
@@ -66,6 +68,7 @@ var floorplan = map[string]storey{
 var inside = map[string][]string{
 	"aliases":           {"message"},
 	"backup":            {"queue"},
+	"operate":           {"queue"},
 	"cli/sendmail":      {"config"},
 	"cli/postfix":       {"config"},
 	"cli/exim":          {"config"},

@@ -10,6 +10,7 @@ import (
 
 	"dinkymail/cli"
 	"dinkymail/config"
+	"dinkymail/control"
 	"dinkymail/internal/listen"
 	"dinkymail/maildrop"
 )
@@ -65,7 +66,7 @@ func openDoors(ctx context.Context, s *config.Settings) (*doors, error) {
 // openSockets opens the operator's socket, and makes the place where programs on this machine hand mail in, with a socket for the
 // members of SUBMIT_GROUP. The store is open by then, so that nobody else keeps mail in this directory.
 func (d *doors) openSockets(ctx context.Context, s *config.Settings) error {
-	control, err := listen.Unix(ctx, "DATA_DIR", filepath.Join(s.DataDir, "control.sock"), 0o600, -1)
+	control, err := listen.Unix(ctx, "DATA_DIR", filepath.Join(s.DataDir, control.Socket), 0o600, -1)
 	if err != nil {
 		return shut(err)
 	}

@@ -12,13 +12,15 @@ import (
 
 	"dinkymail/cli"
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/control"
+	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // control is a client of an appliance's control socket.
-func (a *appliance) control() *httpapi.Client {
-	c := httpapi.NewSocketClient(a.ports["control"])
+func (a *appliance) control() *control.Client {
+	c := control.NewClient(a.ports["control"])
 	a.t.Cleanup(c.Close)
 	return c
 }
@@ -43,12 +45,13 @@ func TestControlSocket(t *testing.T) {
 	for len(seen) == 0 {
 		a.send("look")
 	}
-	sent, err := c.Submit(t.Context(), "anybody@example.com", []string{"bob@example.net"}, strings.NewReader("Subject: socket\n\nHello.\n"))
+	sent, err := c.Submit(t.Context(), letter(message.Address{Local: "anybody", Domain: "example.com"},
+		message.Address{Local: "bob", Domain: "example.net"}, "Subject: socket\n\nHello.\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.awaitStatus(sent.ID, "delivered")
-	if d, err := c.Show(t.Context(), queue.ID(sent.ID)); err != nil || d.Origin.Door != "sendmail" || d.Recipients[0].Code != 250 {
+	a.awaitStatus(string(sent.ID), "delivered")
+	if d, err := c.Show(t.Context(), sent.ID); err != nil || d.Origin.Door != "sendmail" || d.Recipients[0].Code != 250 {
 		t.Errorf("%+v, %v", d, err)
 	}
 	if status, answer := a.call("GET", "/api/v1/stats", ""); status != 404 {
@@ -71,7 +74,7 @@ func TestControlSocket(t *testing.T) {
 }
 
 // testPaused checks that a pause of the intake shuts every door for the time being, and lasts until it is ended.
-func testPaused(t *testing.T, a *appliance, c *httpapi.Client) {
+func testPaused(t *testing.T, a *appliance, c operate.Operator) {
 	t.Helper()
 	if err := c.Pause(t.Context(), queue.Intake, "moving house", "ada"); err != nil {
 		t.Fatal(err)
@@ -130,12 +133,11 @@ func TestOffline(t *testing.T) {
 	}
 	a.end()
 
-	handler, end, err := offline(s, newLog(a.log, s, slog.LevelInfo))
+	c, end, err := offline(s, newLog(a.log, s, slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := httpapi.NewLocalClient(handler)
-	if res, err := c.Act(t.Context(), httpapi.Action{Verb: httpapi.Hold, Reason: "not yet"}); err != nil || res.Done != 1 {
+	if res, err := c.Act(t.Context(), operate.Action{Verb: operate.Hold, Reason: "not yet"}); err != nil || res.Done != 1 {
 		t.Errorf("hold = %+v, %v", res, err)
 	}
 	var said strings.Builder
@@ -162,4 +164,9 @@ func TestOffline(t *testing.T) {
 	if _, err := os.Stat(s.DataDir); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("a queue was made")
 	}
+}
+
+// letter is a mail for control.Client.Submit.
+func letter(from, to message.Address, text string) operate.Mail {
+	return operate.Mail{Envelope: message.Envelope{From: from, To: []message.Recipient{{Address: to}}}, Body: strings.NewReader(text)}
 }

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"dinkymail/config"
+	"dinkymail/control"
 	"dinkymail/httpapi"
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -24,7 +26,8 @@ func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, e
 	}
 	client, s, err := p.running(ctx)
 	if err == nil {
-		return client, nil
+		client.Close()
+		return httpapi.NewSocketClient(filepath.Join(s.DataDir, control.Socket)), nil
 	}
 	var absent *absentError
 	if !errors.As(err, &absent) && !errors.Is(err, fs.ErrPermission) {
@@ -146,9 +149,9 @@ func tryDoors(ctx context.Context, listening []string) error {
 		_, err := door.Health(ctx)
 		door.Close()
 		cancel()
-		var refused *web.Error
+		var refused *operate.Error
 		switch {
-		case err == nil, errors.As(err, &refused) && refused.Code != web.CodeBusy:
+		case err == nil, errors.As(err, &refused) && refused.Code != operate.CodeBusy:
 		case refused != nil:
 			return fmt.Errorf("HTTP_LISTEN: nobody is served at %s: %w", at, err)
 		default:

@@ -29,6 +29,7 @@ import (
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/internal/disk"
+	"dinkymail/operate"
 )
 
 // Deadline is how long one check may take.
@@ -65,9 +66,10 @@ type Patient struct {
 	Problems error  // what config.Load said besides
 	EnvFile  string // where the settings are changed; it may be missing
 
-	Client      *httpapi.Client // of the running appliance; nil when it does not answer
-	Unreachable error           // why Client is nil
-	Version     string          // of this program, to compare
+	Operator    operate.Operator // of the running appliance; nil when it does not answer
+	API         *httpapi.Client  // of the same
+	Unreachable error            // why they are nil
+	Version     string           // of this program, to compare
 
 	Resolver *net.Resolver // nil: the system's
 	Now      func() time.Time
@@ -179,7 +181,7 @@ func timed(group string, run func() []Finding) []Finding {
 
 // mail sends one mail and follows it.
 func (e *exam) mail(ctx context.Context) []Finding {
-	if e.Client == nil || e.SendTest == nil {
+	if e.Operator == nil || e.SendTest == nil {
 		return []Finding{{Check: "mail", Level: Error, What: "no mail could be sent to " + e.Address + ": the appliance does not answer",
 			Why: "a mail takes the way of all others, through its queue", Fix: startIt}}
 	}

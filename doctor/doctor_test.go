@@ -27,6 +27,7 @@ import (
 	"dinkymail/internal/disk"
 	"dinkymail/internal/dnstest"
 	"dinkymail/internal/smtptest"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 	"dinkymail/relay"
@@ -126,8 +127,8 @@ func (c *clinic) examine(t *testing.T) Report {
 	if c.before != nil {
 		c.before(t, dir)
 	}
-	e := &exam{Patient: Patient{Settings: s, Problems: problems, EnvFile: filepath.Join(dir, ".env"), Version: "1.2.3", Resolver: dns.Resolver(),
-		Client: runs(t, s)}}
+	e := &exam{Patient: Patient{Settings: s, Problems: problems, EnvFile: filepath.Join(dir, ".env"), Version: "1.2.3", Resolver: dns.Resolver()}}
+	e.Operator, e.API = runs(t, s)
 	e.disk = func(string) (disk.Space, error) {
 		return disk.Space{Free: 100 << 30, Files: 1e6, CountsFiles: true}, nil
 	}
@@ -141,8 +142,8 @@ func (c *clinic) examine(t *testing.T) Report {
 	return r
 }
 
-// runs is an appliance with these settings, asked as over its control socket.
-func runs(t *testing.T, s *config.Settings) *httpapi.Client {
+// runs is an appliance with these settings.
+func runs(t *testing.T, s *config.Settings) (operate.Operator, *httpapi.Client) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	store, err := boltstore.Open(t.TempDir(), boltstore.Config{}, log)
@@ -151,15 +152,17 @@ func runs(t *testing.T, s *config.Settings) *httpapi.Client {
 	}
 	next := relay.New(s.Relay, log)
 	q := queue.New(store, next, queue.Config{Hostname: "mail.example.com", Domain: "example.com"}, log)
-	h := httpapi.New(q, httpapi.Config{Domain: "example.com", Version: "1.2.3", TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, log)
-	client := httpapi.NewLocalClient(h.Control())
+	h := httptest.NewServer(httpapi.New(q, httpapi.Config{Domain: "example.com", Version: "1.2.3",
+		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, log).Handler())
+	api := httpapi.NewClient(h.URL, "")
 	t.Cleanup(func() {
-		client.Close()
+		api.Close()
+		h.Close()
 		if err := errors.Join(next.Close(), store.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	return client
+	return operate.New(q, operate.Parts{}), api
 }
 
 // find returns the findings of a check.
@@ -228,7 +231,7 @@ func TestReports(t *testing.T) {
 	for name, c := range map[string]*clinic{
 		"first-day.txt": {env: map[string]string{"SMTP_RELAY_HOST": "", "SMTP_RELAY_USERNAME": "", "SMTP_RELAY_PASSWORD": ""},
 			dns: []string{"example.com. A 198.51.100.1"}, exam: func(e *exam) {
-				e.Client, e.Unreachable = nil, errors.New("the appliance does not run: nobody answers at control.sock")
+				e.Operator, e.Unreachable = nil, errors.New("the appliance does not run: nobody answers at control.sock")
 			}},
 		"development.txt":       {env: map[string]string{"ENVIRONMENT": "development"}},
 		"wrong-password.txt":    {hop: smtptest.Config{Users: map[string]string{account: "another"}}},
@@ -279,7 +282,7 @@ func TestFindings(t *testing.T) {
 		{"env writable", clinic{before: chmod(".env", 0o666)}, "rights", Error, "may change", "chmod 600"},
 		{"data readable", clinic{before: chmod("data", 0o755)}, "rights", Warning, "may look into", "chmod o-rw"},
 		{"data on the way to sendmail's place", clinic{before: chmod("data", 0o711)}, "rights", OK, "closed to others", ""},
-		{"no data", clinic{before: remove("data"), exam: func(e *exam) { e.Client = nil }}, "rights", Note, "does not exist yet", ""},
+		{"no data", clinic{before: remove("data"), exam: func(e *exam) { e.Operator = nil }}, "rights", Note, "does not exist yet", ""},
 		{"disk small", room(disk.Space{Free: 5 << 30}, nil), "disk", Note, "5.0 GiB free, and the queue may grow to 10 GiB", "QUEUE_MAX_BYTES=4096MiB (in "},
 		{"disk smaller", room(disk.Space{Free: 600 << 20}, nil), "disk", Warning, "600 MiB free", "QUEUE_MAX_BYTES=480MiB"},
 		{"disk full", room(disk.Space{Free: 1 << 20}, nil), "disk", Error, "1 MiB free", "make room"},
@@ -296,8 +299,8 @@ func TestFindings(t *testing.T) {
 		{"http open", clinic{env: map[string]string{"HTTP_LISTEN": "0.0.0.0:20001"}}, "http", Note, "visitors of example.com", "HTTP_LISTEN=127.0.0.1:20001"},
 		{"http without keys", clinic{env: map[string]string{"HTTP_LISTEN": "0.0.0.0:20001", "TRUSTED_NETWORKS": "127.0.0.0/8,10.0.0.0/8"}}, "http", Warning, "10.0.0.0/8", "API_KEYS"},
 		{"http off", clinic{env: map[string]string{"HTTP_LISTEN": "off"}}, "http", OK, "off", ""},
-		{"not running", clinic{exam: func(e *exam) { e.Client = nil }}, "running", Error, "does not run", "systemctl start"},
-		{"not allowed", clinic{exam: func(e *exam) { e.Client, e.Unreachable = nil, fs.ErrPermission }}, "running", Warning, "permission denied", "sudo"},
+		{"not running", clinic{exam: func(e *exam) { e.Operator = nil }}, "running", Error, "does not run", "systemctl start"},
+		{"not allowed", clinic{exam: func(e *exam) { e.Operator, e.Unreachable = nil, fs.ErrPermission }}, "running", Warning, "permission denied", "sudo"},
 		{"other version", clinic{exam: func(e *exam) { e.Version = "9" }}, "running", Warning, "version 1.2.3 runs, and this program is 9", "restart"},
 		{"no MX", clinic{dns: without("example.com. MX")}, "mx", Warning, "no MX", "example.com. MX 10"},
 		{"null MX", clinic{dns: with(without("example.com. MX"), "example.com. MX 0 .")}, "mx", Warning, "null MX", ""},
@@ -422,19 +425,19 @@ func TestQueue(t *testing.T) {
 	now := time.Date(2026, 3, 2, 3, 0, 0, 0, time.UTC)
 	long, fresh := now.Add(-3*time.Hour), now.Add(-time.Minute)
 	for _, tt := range []struct {
-		st    httpapi.Stats
+		st    operate.Stats
 		level Level
 		what  string
 		fix   string
 	}{
-		{httpapi.Stats{}, OK, "nothing waits", ""},
-		{httpapi.Stats{Waiting: 2, Oldest: &fresh}, OK, "2 messages waiting", ""},
-		{httpapi.Stats{Broken: "disk on fire"}, Error, "disk on fire", "make room"},
-		{httpapi.Stats{Lanes: []httpapi.LaneDetail{{Name: "upstream", Status: queue.LaneWaiting, Reason: "535 no"}}}, Warning, "waits: 535 no", "dinkymail queue --lane upstream"},
-		{httpapi.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving", By: "ada"}}}, Warning, "by ada: moving", "dinkymail resume " + queue.Intake},
-		{httpapi.Stats{Damaged: 1}, Warning, "1 record could not be read", "dmesg"},
-		{httpapi.Stats{Waiting: 1, Oldest: &long}, Warning, "the oldest mail waits for 3 hours", "dinkymail queue"},
-		{httpapi.Stats{Waiting: 1, Bytes: 9 << 30}, Warning, "9.0 GiB of the 10 GiB", "QUEUE_MAX_BYTES=20480MiB"},
+		{operate.Stats{}, OK, "nothing waits", ""},
+		{operate.Stats{Waiting: 2, Oldest: &fresh}, OK, "2 messages waiting", ""},
+		{operate.Stats{Broken: "disk on fire"}, Error, "disk on fire", "make room"},
+		{operate.Stats{Lanes: []operate.LaneDetail{{Name: "upstream", Status: queue.LaneWaiting, Reason: "535 no"}}}, Warning, "waits: 535 no", "dinkymail queue --lane upstream"},
+		{operate.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving", By: "ada"}}}, Warning, "by ada: moving", "dinkymail resume " + queue.Intake},
+		{operate.Stats{Damaged: 1}, Warning, "1 record could not be read", "dmesg"},
+		{operate.Stats{Waiting: 1, Oldest: &long}, Warning, "the oldest mail waits for 3 hours", "dinkymail queue"},
+		{operate.Stats{Waiting: 1, Bytes: 9 << 30}, Warning, "9.0 GiB of the 10 GiB", "QUEUE_MAX_BYTES=20480MiB"},
 	} {
 		s, err := config.Load([]string{"SMTP_RELAY_HOST=hop.example.net"}, "")
 		if err != nil {
@@ -498,7 +501,7 @@ func TestMail(t *testing.T) {
 	}{
 		{send(nil), OK, "one mail to bob@example.net\nqueued for bob@example.net\ndelivered"},
 		{send(errors.New("it was refused")), Error, "\nit was refused"},
-		{func(e *exam) { send(nil)(e); e.Client = nil }, Error, "no mail could be sent to bob@example.net"},
+		{func(e *exam) { send(nil)(e); e.Operator = nil }, Error, "no mail could be sent to bob@example.net"},
 	} {
 		c := clinic{exam: tt.exam}
 		r := c.examine(t)
@@ -578,7 +581,7 @@ func TestProxies(t *testing.T) {
 	defer running.Close()
 	client := httpapi.NewClient(running.URL, "")
 	defer client.Close()
-	c = clinic{env: map[string]string{"ALLOWED_HOSTS": "shop.example", "TRUSTED_PROXIES": "10.0.0.0/8"}, exam: func(e *exam) { e.Client = client }}
+	c = clinic{env: map[string]string{"ALLOWED_HOSTS": "shop.example", "TRUSTED_PROXIES": "10.0.0.0/8"}, exam: func(e *exam) { e.API = client }}
 	r := c.examine(t)
 	found = find(r, "proxies")
 	if len(found) != 1 || found[0].Level != Warning || !strings.Contains(found[0].Fix, "TRUSTED_PROXIES=10.0.0.0/8,172.18.0.3") {

@@ -29,7 +29,7 @@ func (e *exam) rights(context.Context) []Finding {
 				Why: "the checks that need it are left out", Fix: "run it as the user that runs dinkymail, or with sudo"})
 		}
 	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && e.Client == nil {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && e.Operator == nil {
 		all = append(all, Finding{Check: "rights", Level: Note, What: "DATA_DIR " + dir + " does not exist yet",
 			Why: "the appliance makes it at its first start"})
 	}

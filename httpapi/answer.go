@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -17,7 +17,7 @@ type formPage struct {
 	Back     string // the page with the form; empty when it is not known
 	Warnings []string
 	Reason   string
-	Code     web.Code
+	Code     operate.Code
 	Advice   string
 }
 
@@ -30,12 +30,12 @@ const (
 )
 
 // advice is what a person who was refused a form can do.
-func advice(p *web.Refusal) string {
+func advice(p *operate.Error) string {
 	switch p.Code {
-	case web.CodeOrigin, web.CodeRecipient, web.CodeField, web.CodeKey, web.CodeMethod, web.CodeMissingTo, web.CodeMissingFrom, web.CodeSender, web.CodeEncoding:
+	case operate.CodeOrigin, operate.CodeRecipient, operate.CodeField, operate.CodeKey, operate.CodeMethod, operate.CodeMissingTo, operate.CodeMissingFrom, operate.CodeSender, operate.CodeEncoding:
 		return adviseOwner
 	}
-	if p.Retry > 0 || p.Status() >= http.StatusInternalServerError {
+	if p.Retry > 0 || p.Code.Status() >= http.StatusInternalServerError {
 		return adviseLater
 	}
 	return adviseChange
@@ -91,10 +91,10 @@ func (s *Server) thank(w http.ResponseWriter, r *http.Request, got receipt) erro
 }
 
 // showRefusal says to a person why a form was refused.
-func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *web.Refusal) error {
+func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *operate.Error) error {
 	w.Header().Add("Vary", "Accept")
-	return showPage(w, p.Status(), "refused", formPage{
-		Back: s.destination(r, r.Referer()), Reason: upper(p.Reason()), Code: p.Code, Advice: advice(p),
+	return showPage(w, p.Code.Status(), "refused", formPage{
+		Back: s.destination(r, r.Referer()), Reason: operate.Upper(p.Reason()), Code: p.Code, Advice: advice(p),
 	})
 }
 

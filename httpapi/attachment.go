@@ -7,8 +7,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"dinkymail/internal/web"
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // attachment is one file of a request.
@@ -58,7 +58,7 @@ func (a *attachment) id() *string       { return &a.ContentID }
 // readAttachment reads one more attachment. One that is null has nothing.
 func readAttachment(d *jsontext.Decoder, all *[]attachment) error {
 	if len(*all) == maxAttachments {
-		return web.Refuse(web.CodeAttachment, fmt.Sprintf("There are more than %d attachments.", maxAttachments))
+		return refuse(operate.CodeAttachment, fmt.Sprintf("There are more than %d attachments.", maxAttachments))
 	}
 	var a attachment
 	err := members(d, func(name string) error { return a.read(d, name) })
@@ -85,7 +85,7 @@ func (a *attachment) read(d *jsontext.Decoder, name string) error {
 		*field = text
 		return nil
 	}
-	return web.Malformed(fmt.Sprintf("the field %q of an attachment is given twice.", cut(line(name), maxOtherName)))
+	return operate.Malformed(fmt.Sprintf("the field %q of an attachment is given twice.", cut(line(name), maxOtherName)))
 }
 
 // readOdd remembers what is no field, and a content that is no text.
@@ -162,11 +162,11 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 		return a.unusual.upload, nil
 	}
 	if reason := a.absent(); reason != "" {
-		return nil, web.Refuse(web.CodeAttachment, fmt.Sprintf("The attachment %s has no content: %s. "+
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The attachment %s has no content: %s. "+
 			"Give the bytes of the file as base64 in \"content\".", a.title(n), reason))
 	}
 	if a.Filename == "" && a.ContentID == "" {
-		return nil, web.Refuse(web.CodeAttachment, fmt.Sprintf("The attachment number %d has no filename.", n))
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The attachment number %d has no filename.", n))
 	}
 	text := strings.Join(strings.Fields(a.Content), "")
 	content, err := base64.StdEncoding.DecodeString(text)
@@ -177,10 +177,10 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 	case err == nil:
 		return content, nil
 	case strings.HasPrefix(strings.ToLower(text[:min(len(text), 5)]), "data:"):
-		return nil, web.Refuse(web.CodeAttachment, fmt.Sprintf("The content of the attachment %s is a data: URL. "+
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The content of the attachment %s is a data: URL. "+
 			"Give only what stands behind its comma, in base64.", a.title(n)))
 	}
-	return nil, web.Refuse(web.CodeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
+	return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
 }
 
 // nothing are the words that a content becomes when a program that has none makes a string of it.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // bodies is the room for request bodies, and for the mails composed from them.
@@ -57,7 +58,7 @@ var errBusy = errors.New("too many large requests at once")
 // back with release once it is done with it and with what it made of it.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buffer, release func(), err error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, nil, web.Refuse(web.CodeEncoding, web.BadFormat+"the body is compressed; send it without Content-Encoding.")
+		return nil, nil, refuse(operate.CodeEncoding, operate.BadFormat+"the body is compressed; send it without Content-Encoding.")
 	}
 	if r.ContentLength > s.cfg.MaxBody {
 		return nil, nil, s.tooLarge()
@@ -100,13 +101,12 @@ func (s *Server) unread(err error) error {
 		return s.tooLarge()
 	}
 	if errors.Is(err, errBusy) {
-		return &web.Refusal{Code: web.CodeBusy, Message: web.NotSent + "too many large requests at once.", Retry: 5 * time.Second,
-			Cause: err}
+		return operate.Unsent(operate.CodeBusy, "too many large requests at once.", 5*time.Second, err)
 	}
-	return &web.Refusal{Code: web.CodeFormat, Message: web.BadFormat + "the body ends too early or came too slowly.", Cause: err}
+	return &operate.Error{Code: operate.CodeFormat, Message: operate.BadFormat + "the body ends too early or came too slowly.", Cause: err}
 }
 
-func (s *Server) tooLarge() *web.Refusal {
+func (s *Server) tooLarge() *operate.Error {
 	reason := fmt.Sprintf("the body is larger than the %d bytes of HTTP_MAX_BODY.", s.cfg.MaxBody)
-	return web.Refuse(web.CodeTooLarge, web.BadFormat+reason)
+	return refuse(operate.CodeTooLarge, operate.BadFormat+reason)
 }

@@ -12,7 +12,7 @@ import (
 
 	"dinkymail/account"
 	"dinkymail/internal/gate"
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // rank says how far a caller is trusted. The zero value is the least.
@@ -22,7 +22,6 @@ const (
 	visitor     rank = iota
 	program          // runs on this machine, or in a network the owner trusts
 	application      // showed a key
-	localUser        // a user of this machine, at the submit socket
 	operator         // at the control socket: may do everything
 )
 
@@ -94,7 +93,7 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 	}
 	if shown {
 		if who.user, shown = c.cfg.Accounts.Key(secret); !shown {
-			return who, web.Refuse(web.CodeKey, "The API key is not valid: it is none of those in API_KEYS.")
+			return who, refuse(operate.CodeKey, "The API key is not valid: it is none of those in API_KEYS.")
 		}
 		who.rank = application
 		return who, nil
@@ -163,7 +162,7 @@ func shownKey(h http.Header) (secret string, shown bool, err error) {
 	}
 	for _, g := range given[1:] {
 		if g != given[0] {
-			return "", true, web.Refuse(web.CodeKey,
+			return "", true, refuse(operate.CodeKey,
 				"The request carries two API keys that differ: give one, as Authorization: Bearer or X-API-KEY.")
 		}
 	}
@@ -203,7 +202,7 @@ func (c *callers) checkOrigin(r *http.Request) error {
 	if len(origins) == 0 || len(origins) == 1 && (c.origins.Allow(origins[0]) || c.sameOrigin(r, origins[0])) {
 		return nil
 	}
-	return web.Refuse(web.CodeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
+	return refuse(operate.CodeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
 }
 
 func (c *callers) sameOrigin(r *http.Request, origin string) bool {
@@ -236,8 +235,8 @@ func (c *callers) countMail(r *http.Request, who caller) error {
 func rateKey(who caller) string { return gate.Client(who.counted).String() }
 
 func (c *callers) tooMany() error {
-	return &web.Refusal{
-		Code:    web.CodeRate,
+	return &operate.Error{
+		Code:    operate.CodeRate,
 		Message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
 		Retry:   max(c.cfg.FormRate.Per, time.Second),
 	}

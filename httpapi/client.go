@@ -2,21 +2,26 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net/url"
 	"time"
 
 	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
-// Client asks a running appliance over its API. Its methods may be called from any goroutine.
+// Client asks a running appliance over its API. What the API refuses is an *operate.Error. Its methods may be called from any goroutine.
 type Client struct{ *web.Client }
 
 // NewClient makes a Client of the appliance at baseURL, such as "http://127.0.0.1:20001". With an empty key it is whatever the
 // place it calls from makes of it: a program on the appliance's machine, or a visitor.
-func NewClient(baseURL, key string) *Client { return &Client{web.NewClient(baseURL, key)} }
+func NewClient(baseURL, key string) *Client { return &Client{web.NewClient(baseURL, key, answered)} }
+
+// NewSocketClient makes a Client of the appliance that listens on the Unix socket at path, such as DATA_DIR/control.sock, where it
+// may do everything.
+func NewSocketClient(path string) *Client { return &Client{web.NewSocketClient(path, answered)} }
+
+func answered(place, status string, body []byte) error { return operate.Answered(place, status, body) }
 
 // Health is how the appliance says it is.
 type Health struct {
@@ -73,14 +78,11 @@ type SendResponse struct {
 // patience bounds how long a call of the public API may take.
 const patience = 30 * time.Second
 
-// Health asks whether the appliance is well. One that answers that it is not gives both a Health and an error.
+// Health asks whether the appliance is well. One that answers that it is not gives both a Health and an *operate.Error.
 func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err = c.Get(ctx, "/health", &h)
-	if said, ok := errors.AsType[*web.Error](err); ok {
-		_ = json.Unmarshal(said.Body, &h) // what is not ours is no Health
-	}
 	return h, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"dinkymail/internal/gate"
 	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // admit keeps strangers off the places of programs on this machine, also when they come through a proxy that has no limit, and
@@ -14,10 +15,10 @@ import (
 func (s *Server) admit(next http.Handler) http.Handler {
 	full := s.serve(func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Connection", "close") // its place belongs to others
-		return &web.Refusal{Code: web.CodeBusy, Message: web.NotSent + "too many requests at once.", Retry: 5 * time.Second}
+		return operate.Unsent(operate.CodeBusy, "too many requests at once.", 5*time.Second, nil)
 	})
 	many := s.serve(func(http.ResponseWriter, *http.Request) error {
-		return &web.Refusal{Code: web.CodeRate, Message: "Too many requests of this address are being answered. Try again later.",
+		return &operate.Error{Code: operate.CodeRate, Message: "Too many requests of this address are being answered. Try again later.",
 			Retry: time.Second}
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

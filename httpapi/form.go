@@ -10,7 +10,7 @@ import (
 	"mime"
 	"strings"
 
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // The three encodings in which a browser posts a form.
@@ -135,7 +135,7 @@ func (q *request) fill(p pair) error {
 		field.set(p.value)
 	case *string:
 		if *field != "" && *field != p.value {
-			return web.Malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
+			return operate.Malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
 		}
 		*field = p.value
 	default:

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -185,7 +185,7 @@ func TestFormAnsweredAsJSON(t *testing.T) {
 	if m, body := q.last(t); recipients(m) != "a@b.example c@b.example" || strings.Contains(body, "phone") {
 		t.Errorf("mail = %s", body)
 	}
-	for body, code := range map[string]web.Code{"subject=s&body=b": web.CodeMissingTo, "to=a@b.example&body=b&bcc_list=x": web.CodeUnknownField, "to=a@b.example&body=b&attachment=cv.pdf": web.CodeUnknownField} {
+	for body, code := range map[string]operate.Code{"subject=s&body=b": operate.CodeMissingTo, "to=a@b.example&body=b&bcc_list=x": operate.CodeUnknownField, "to=a@b.example&body=b&attachment=cv.pdf": operate.CodeUnknownField} {
 		if resp, text := ask(t, "POST", base+"/send", body, "Content-Type: "+formURL, "Accept: */*"); resp.StatusCode != 400 || fields(t, text)["code"] != string(code) {
 			t.Errorf("%s: %s", body, text)
 		}

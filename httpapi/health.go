@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -35,7 +36,7 @@ func (h *health) check(maxAge time.Duration) (err error, changed bool) {
 
 // healthReport is the answer of /health.
 type healthReport struct {
-	web.ErrorBody
+	operate.Body
 	Status string      `json:"status"`           // ok, degraded or down
 	Reason string      `json:"reason,omitempty"` // why it is not ok
 	Checks healthCheck `json:"checks"`
@@ -145,8 +146,7 @@ func (s *Server) report(status queue.Status, sick error) healthReport {
 	if sick != nil {
 		report.Status, report.Checks.Store = "down", "failed"
 		report.Reason = "mail cannot be stored"
-		report.ErrorBody = web.Refuse(web.CodeUnavailable,
-			"Mail cannot be stored now; see the log of the appliance.").Body("")
+		report.Body = refuse(operate.CodeUnavailable, "Mail cannot be stored now; see the log of the appliance.").Body()
 	}
 	return report
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // parse reads the one JSON object that b must be. A known field may stand there once, in any of its
@@ -20,11 +20,11 @@ func (q *request) parse(b []byte) error {
 	b = bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\ufeff")))
 	switch {
 	case len(b) == 0:
-		return web.Malformed("the body is empty.")
+		return operate.Malformed("the body is empty.")
 	case !utf8.Valid(b):
-		return web.Malformed("the body is not UTF-8.")
+		return operate.Malformed("the body is not UTF-8.")
 	case b[0] != '{':
-		return web.Malformed("the body must be a JSON object.")
+		return operate.Malformed("the body must be a JSON object.")
 	}
 	if err := q.read(b); err != nil {
 		// A mistake in the JSON itself comes before any other; encoding/json has the known words for it.
@@ -50,12 +50,12 @@ func (q *request) read(b []byte) error {
 			}
 			return err
 		case seen[i]:
-			return web.Malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
+			return operate.Malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
 		}
 		seen[i] = true
 		err := readField(d, fieldTypes[i].at(q))
 		if errors.Is(err, errType) || q.HTML.text != "" && saysWhether[squash(name)] {
-			return web.Malformed("the field \"" + fieldTypes[i].name + "\" must be " + fieldTypes[i].what + ".")
+			return operate.Malformed("the field \"" + fieldTypes[i].name + "\" must be " + fieldTypes[i].what + ".")
 		}
 		return err
 	})
@@ -164,15 +164,15 @@ func inside(d *jsontext.Decoder, begin, end jsontext.Kind, each func() error) er
 }
 
 // badJSON is the answer to JSON that could not be read, in our words where the decoder's would puzzle.
-func badJSON(err error) *web.Refusal {
-	if p, ok := errors.AsType[*web.Refusal](err); ok {
+func badJSON(err error) *operate.Error {
+	if p, ok := errors.AsType[*operate.Error](err); ok {
 		return p
 	}
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		if syntax.Error() == "unexpected end of JSON input" {
-			return web.Malformed("the JSON ends too early.")
+			return operate.Malformed("the JSON ends too early.")
 		}
-		return web.Malformed(fmt.Sprintf("the JSON is wrong at byte %d: %v.", syntax.Offset, syntax))
+		return operate.Malformed(fmt.Sprintf("the JSON is wrong at byte %d: %v.", syntax.Offset, syntax))
 	}
-	return web.Malformed(err.Error() + ".")
+	return operate.Malformed(err.Error() + ".")
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // What programs usually send is read as encoding/json reads it.
@@ -90,10 +90,10 @@ func slowly(q *request, b []byte) error {
 			q.others.addJSON(name, value)
 			return nil
 		case seen[i]:
-			return web.Malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
+			return operate.Malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
 		}
 		seen[i] = true
-		mistyped := web.Malformed("the field \"" + fieldTypes[i].name + "\" must be " + fieldTypes[i].what + ".")
+		mistyped := operate.Malformed("the field \"" + fieldTypes[i].name + "\" must be " + fieldTypes[i].what + ".")
 		switch to := fieldTypes[i].at(q).(type) {
 		case *[]attachment:
 			return slowAttachments(to, value, mistyped)
@@ -152,7 +152,7 @@ func slowAttachments(to *[]attachment, b []byte, mistyped error) error {
 				return nil
 			}
 			if field := at(&a); *field != "" && *field != text {
-				return web.Malformed("the field \"" + name + "\" of an attachment is given twice.")
+				return operate.Malformed("the field \"" + name + "\" of an attachment is given twice.")
 			}
 			*at(&a) = text
 			return nil

@@ -21,14 +21,15 @@ import (
 
 	"dinkymail/account"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a Queue that keeps what it is given and fails when it is told to. It has no operator.
+// memory is a Queue that keeps what it is given and fails when it is told to. All its mail is captured.
 type memory struct {
-	Operations
+	operate.States
 	mu     sync.Mutex
 	mail   []queue.Message
 	bodies map[queue.ID][]byte
@@ -102,6 +103,8 @@ type nopCloser struct{ io.ReadSeeker }
 func (nopCloser) Close() error { return nil }
 
 func (q *memory) State(m *queue.Message) (queue.State, string) { return m.State(), "" }
+
+func (*memory) Lane(*queue.Message) string { return "upstream" }
 
 func (q *memory) Status() queue.Status {
 	q.mu.Lock()

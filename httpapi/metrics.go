@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"dinkymail/internal/measure"
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -63,8 +63,8 @@ func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) error {
 }
 
 // localOnly refuses a visitor what only the owner may see.
-func localOnly(who caller) *web.Refusal {
-	return web.Refuse(web.CodeLocal,
+func localOnly(who caller) *operate.Error {
+	return refuse(operate.CodeLocal,
 		"Only a program on this machine may read this. The caller counts as a visitor because "+who.why+".")
 }
 

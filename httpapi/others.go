@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // Bounds of what is kept and shown of fields that are none of a request.
@@ -138,7 +138,7 @@ func (o *others) refuse() error {
 	if o.altering == "" {
 		return nil
 	}
-	return web.Refuse(web.CodeUnknownField, fmt.Sprintf("The field %q is not known here: %s.", cut(line(o.altering), maxOtherName),
+	return refuse(operate.CodeUnknownField, fmt.Sprintf("The field %q is not known here: %s.", cut(line(o.altering), maxOtherName),
 		altering[squash(o.altering)]))
 }
 

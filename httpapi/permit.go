@@ -6,8 +6,8 @@ import (
 	"net/http"
 
 	"dinkymail/account"
-	"dinkymail/internal/web"
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // visitorRecipients is how many addresses one mail of a visitor may have, all of them the owner's.
@@ -24,17 +24,17 @@ func (s *Server) permit(d *message.Draft, from *message.Mailbox, q *request, who
 	}
 	switch {
 	case d.From.Address.IsNull():
-		return web.Refuse(web.CodeMissingFrom, "Sender (from) is required, because DEFAULT_FROM is not set.")
+		return refuse(operate.CodeMissingFrom, "Sender (from) is required, because DEFAULT_FROM is not set.")
 	case who.user.MaySendAs(d.From.Address):
 		return nil
 	case who.rank == application && from == nil:
-		return web.Refuse(web.CodeSender, fmt.Sprintf("The key %q may not send from DEFAULT_FROM (%s): "+
+		return refuse(operate.CodeSender, fmt.Sprintf("The key %q may not send from DEFAULT_FROM (%s): "+
 			"give from, or add the address to the key in API_KEYS.", who.user.Name, d.From.Address))
 	case who.rank == application:
-		return web.Refuse(web.CodeSender, fmt.Sprintf("The key %q may not send from %s: add the address to the key in API_KEYS.",
+		return refuse(operate.CodeSender, fmt.Sprintf("The key %q may not send from %s: add the address to the key in API_KEYS.",
 			who.user.Name, d.From.Address))
 	default:
-		return web.Refuse(web.CodeSender,
+		return refuse(operate.CodeSender,
 			fmt.Sprintf("Without an API key mail may be sent from your own domain only, not from %s: "+
 				"see MAIL_DOMAIN and API_KEYS.", d.From.Address))
 	}
@@ -44,9 +44,9 @@ func (s *Server) permit(d *message.Draft, from *message.Mailbox, q *request, who
 func (s *Server) permitVisitor(d *message.Draft, from *message.Mailbox, q *request, who caller) error {
 	switch {
 	case len(q.Headers) > 0:
-		return web.Refuse(web.CodeField, "A visitor may not set headers; a caller with a key from API_KEYS may.")
+		return refuse(operate.CodeField, "A visitor may not set headers; a caller with a key from API_KEYS may.")
 	case q.SendAt != "":
-		return web.Refuse(web.CodeField, "A visitor may not set send_at; a caller with a key from API_KEYS may.")
+		return refuse(operate.CodeField, "A visitor may not set send_at; a caller with a key from API_KEYS may.")
 	}
 	all := 0
 	for _, boxes := range [...][]message.Mailbox{d.To, d.Cc, d.Bcc} {
@@ -58,12 +58,12 @@ func (s *Server) permitVisitor(d *message.Draft, from *message.Mailbox, q *reque
 		}
 	}
 	if all > visitorRecipients {
-		return web.Refuse(web.CodeManyRecipients, fmt.Sprintf("A visitor may write to at most %d addresses at once.",
+		return refuse(operate.CodeManyRecipients, fmt.Sprintf("A visitor may write to at most %d addresses at once.",
 			visitorRecipients))
 	}
 	d.From = s.cfg.DefaultFrom
 	if d.From.Address.IsNull() {
-		return web.Refuse(web.CodeMissingFrom, "This appliance cannot send form mail, because DEFAULT_FROM is not set.")
+		return refuse(operate.CodeMissingFrom, "This appliance cannot send form mail, because DEFAULT_FROM is not set.")
 	}
 	if from != nil && len(d.ReplyTo) == 0 && from.Address != d.From.Address {
 		d.ReplyTo = []message.Mailbox{*from}
@@ -78,10 +78,10 @@ func (c *callers) mayWrite(to message.Address, who caller) error {
 	case c.form.Names(to), c.form.Has(to) && (account.Plain(to.Local) || account.Same(to, c.cfg.DefaultTo.Address)):
 		return nil
 	case c.form.Has(to):
-		return web.Refuse(web.CodeRecipient, fmt.Sprintf("A visitor may not write to %s: before the @ there is something other than "+
+		return refuse(operate.CodeRecipient, fmt.Sprintf("A visitor may not write to %s: before the @ there is something other than "+
 			"letters, digits and . _ + = -. Name this very address in FORM_RECIPIENTS to allow it.", to))
 	}
-	return web.Refuse(web.CodeRecipient, fmt.Sprintf("A visitor may not write to %s: only to the addresses in FORM_RECIPIENTS. "+
+	return refuse(operate.CodeRecipient, fmt.Sprintf("A visitor may not write to %s: only to the addresses in FORM_RECIPIENTS. "+
 		"The caller counts as a visitor because it shows no key from API_KEYS and %s.", to, who.why))
 }
 

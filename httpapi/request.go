@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // request is the body of POST /send as the caller gave it. Nothing in it has been checked but the types.
@@ -61,19 +61,19 @@ const (
 // checkExtras bounds what would be stored with the mail.
 func (q *request) checkExtras() error {
 	if len(q.Tags) > maxTags {
-		return web.Malformed(fmt.Sprintf("there are more than %d tags.", maxTags))
+		return operate.Malformed(fmt.Sprintf("there are more than %d tags.", maxTags))
 	}
 	for _, t := range q.Tags {
 		if len(t) > maxWord {
-			return web.Malformed(fmt.Sprintf("a tag is longer than %d bytes.", maxWord))
+			return operate.Malformed(fmt.Sprintf("a tag is longer than %d bytes.", maxWord))
 		}
 	}
 	if len(q.Metadata) > maxMetadata {
-		return web.Malformed(fmt.Sprintf("there are more than %d entries in \"metadata\".", maxMetadata))
+		return operate.Malformed(fmt.Sprintf("there are more than %d entries in \"metadata\".", maxMetadata))
 	}
 	for name, value := range q.Metadata {
 		if len(name) > maxWord || len(value) > maxValue {
-			return web.Malformed(fmt.Sprintf("a name in \"metadata\" is longer than %d bytes or its value than %d.", maxWord,
+			return operate.Malformed(fmt.Sprintf("a name in \"metadata\" is longer than %d bytes or its value than %d.", maxWord,
 				maxValue))
 		}
 	}

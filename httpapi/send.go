@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -11,6 +9,7 @@ import (
 
 	"dinkymail/internal/web"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -193,10 +192,10 @@ func (q *request) addresses(d *message.Draft) (*message.Mailbox, error) {
 			}
 			boxes, err := message.ParseMailboxes(text)
 			if err != nil {
-				return nil, badAddress(f.name, text, err)
+				return nil, operate.BadAddress(f.name, text, err)
 			}
 			if bare := nowhere(boxes); bare != "" {
-				return nil, badAddress(f.name, text, &message.AddressError{Input: bare, Reason: "it has no domain"})
+				return nil, operate.BadAddress(f.name, text, &message.AddressError{Input: bare, Reason: "it has no domain"})
 			}
 			*f.to = append(*f.to, boxes...)
 		}
@@ -209,7 +208,7 @@ func (q *request) addresses(d *message.Draft) (*message.Mailbox, error) {
 		err = &message.AddressError{Input: q.From, Reason: "it has no domain"}
 	}
 	if err != nil {
-		return nil, badAddress("from", q.From, err)
+		return nil, operate.BadAddress("from", q.From, err)
 	}
 	return &from, nil
 }
@@ -224,21 +223,9 @@ func nowhere(boxes []message.Mailbox) string {
 	return ""
 }
 
-// badAddress names the field, the address in it that does not parse, and why.
-func badAddress(field, text string, err error) *web.Refusal {
-	reason := err.Error()
-	if e, ok := errors.AsType[*message.AddressError](err); ok {
-		text, reason = e.Input, e.Reason
-	}
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return web.Refuse(web.CodeAddress, fmt.Sprintf("Invalid address in \"%s\": %q (%s).", field, text, reason))
-}
-
 // invalid says why a draft cannot become a mail.
-func invalid(err error) *web.Refusal {
-	return web.Refuse(web.CodeMessage, "The mail cannot be composed: "+strings.ReplaceAll(err.Error(), "\n", "; ")+".")
+func invalid(err error) *operate.Error {
+	return refuse(operate.CodeMessage, "The mail cannot be composed: "+strings.ReplaceAll(err.Error(), "\n", "; ")+".")
 }
 
 // submit composes the mail and hands it to the queue.

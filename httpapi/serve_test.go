@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 func dial(t *testing.T, base string) net.Conn {
@@ -75,7 +75,7 @@ func TestOversizeIsRefused(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body)
-	wantRefusal(t, resp, string(text), 413, "Invalid request format: …", web.CodeTooLarge)
+	wantRefusal(t, resp, string(text), 413, "Invalid request format: …", operate.CodeTooLarge)
 }
 
 // One client cannot take all connections, and a place is free again when its connection ends.

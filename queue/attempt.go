@@ -166,7 +166,7 @@ func (a *attempt) hear(h *hearing) {
 			h.good = h.good || r.Outcome != Deferred
 			h.taken = h.taken || r.Outcome == Delivered
 		case h.pause == NoPause:
-			h.pause, h.text = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": ")
+			h.pause, h.text, h.remedy = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": "), r.Remedy
 		}
 		// What is said to RCPT is most likely a recipient's.
 		about := r.Pause != NoPause && r.Pause != PauseCredentials && (len(a.own) == 0 || r.Stage != stageRcpt)

@@ -10,7 +10,7 @@ import (
 // reports whether the message waits for a verdict; if not it is simply tried again.
 func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 	s := &suspect{a: e.suspect, seq: d.seq, heard: now, pause: e.heard.pause}
-	s.text = e.heard.text + s.whose()
+	s.text, s.remedy = e.heard.text+s.whose(), e.heard.remedy
 	current := e.heard.era == d.lane.era
 	recent := now.Sub(d.doubts.good) <= freshFor
 	if !weigh { // but one message must not be told for ever that the next hop is busy
@@ -35,7 +35,7 @@ func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 		d.doubts.same |= d.doubts.probe
 		d.doubts.shared = d.doubts.shared || d.lane.doubt == NoPause && d.doubts.several()
 		if d.lane.doubt == NoPause {
-			d.lane.pause(s.pause, s.text, now)
+			d.lane.pause(s.pause, s.text, s.remedy, now)
 		}
 	case known && len(d.doubts.list) <= maxAtLarge:
 	default:
@@ -47,7 +47,7 @@ func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 // suspect makes the next attempt a probe. What stands ready for the workers goes back.
 func (d *dispatcher) suspect(s *suspect, now time.Time) {
 	d.spoil(int64(d.lane.era))
-	d.lane.suspect(s.pause, s.text, now)
+	d.lane.suspect(s.pause, s.text, s.remedy, now)
 	d.due = true
 }
 

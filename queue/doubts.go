@@ -46,11 +46,12 @@ type doubts struct {
 
 // suspect is an attempt whose replies may be about the lane, or about its message alone.
 type suspect struct {
-	a     *attempt
-	seq   uint64 // the latest job that was given out when it was heard
-	heard time.Time
-	pause Pause
-	text  string // what was said, and of whom
+	a      *attempt
+	seq    uint64 // the latest job that was given out when it was heard
+	heard  time.Time
+	pause  Pause
+	text   string // what was said, and of whom
+	remedy string // as it came with the reply
 }
 
 func newDoubts() doubts { return doubts{strikes: map[ID]int{}, known: map[string]time.Time{}} }

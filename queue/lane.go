@@ -2,7 +2,6 @@ package queue
 
 import (
 	"log/slog"
-	"strings"
 	"time"
 )
 
@@ -49,6 +48,7 @@ type hearing struct {
 	passed bool   // the next hop said something about the message
 	pause  Pause  // it said something about the lane
 	text   string // what it said
+	remedy string // what the operator can do, from whoever knows; empty: the general one
 
 	cuts  int  // how often the pace had been lowered when it began
 	busy  bool // the next hop wants less at a time
@@ -74,7 +74,7 @@ func (l *lane) hear(h hearing, now time.Time) {
 	l.ended(h)
 	switch {
 	case h.pause != NoPause:
-		l.pause(h.pause, h.text, now)
+		l.pause(h.pause, h.text, h.remedy, now)
 	case h.passed && l.waits():
 		l.open(now)
 	}
@@ -88,13 +88,13 @@ func (l *lane) ended(h hearing) {
 }
 
 // pause makes the lane wait, or sets the next probe of one that does.
-func (l *lane) pause(p Pause, text string, now time.Time) {
+func (l *lane) pause(p Pause, text, remedy string, now time.Time) {
 	first, most := p.waits()
 	if p.String() != l.kind || l.doubt != NoPause {
 		l.wait = 0
-		l.stop(p.String(), p.explain(text), now)
+		l.stop(p.String(), p.explain(text, remedy), now)
 	} else {
-		l.reason = p.explain(text)
+		l.reason = p.explain(text, remedy)
 	}
 	l.wait = min(max(2*l.wait, first), most)
 	l.probe = now.Add(l.wait)
@@ -118,8 +118,8 @@ func (l *lane) stop(kind, reason string, now time.Time) {
 }
 
 // suspect makes the next attempt a probe, at once and without a word: a reply spoke of the lane and may be about one message.
-func (l *lane) suspect(p Pause, text string, now time.Time) {
-	l.kind, l.reason, l.since, l.wait, l.probe, l.probing, l.doubt = p.String(), p.explain(text), now, 0, now, false, p
+func (l *lane) suspect(p Pause, text, remedy string, now time.Time) {
+	l.kind, l.reason, l.since, l.wait, l.probe, l.probing, l.doubt = p.String(), p.explain(text, remedy), now, 0, now, false, p
 	l.era++
 }
 
@@ -192,10 +192,10 @@ func (p Pause) waits() (first, most time.Duration) {
 	return time.Minute, 15 * time.Minute
 }
 
-// explain is what happened with what the operator can do. A text that names a setting says so already.
-func (p Pause) explain(text string) string {
-	if strings.Contains(text, "SMTP_RELAY_") || strings.Contains(text, "_TLS") || strings.Contains(text, "TLS_") {
-		return text + ", " + thenReload + "; all mail is kept"
+// explain is what happened with what the operator can do.
+func (p Pause) explain(text, remedy string) string {
+	if remedy != "" {
+		return text + "; " + remedy + ", " + thenReload + "; all mail is kept"
 	}
 	return text + "; " + p.remedy()
 }

@@ -81,6 +81,7 @@ type Result struct {
 	Remote  string // the next hop, host:port; empty when nothing was reached
 	Stage   string // the command that was answered: connect, greeting, ehlo, starttls, auth, mail, rcpt, data, body
 	Pause   Pause  // set when this says something of the lane and nothing of the message
+	Remedy  string // what the operator can do, when Pause is set; empty: the queue has a general one
 	NoDSN   bool   // delivered to a next hop without the DSN extension, so nobody further on will report (RFC 3461, 5.2.2)
 }
 

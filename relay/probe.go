@@ -188,7 +188,7 @@ func (pr *probe) fail(f *fault) {
 	var unverified *tls.CertificateVerificationError
 	if errors.As(f.err, &unverified) && pr.TLS == nil {
 		pr.certified(unverified.UnverifiedCertificates)
-		pr.TLS.Problem = res.Text
+		pr.TLS.Problem = clean(f.sentence(), maxText)
 	}
 }
 
@@ -201,7 +201,7 @@ func (pr *probe) secured(state tls.ConnectionState) {
 	}
 	err := certs.Verify(state.PeerCertificates, pr.pool.tls.ServerName, pr.pool.cfg.RootCAs)
 	if err != nil {
-		pr.TLS.Problem = clean((&fault{err: err}).explain(), maxText)
+		pr.TLS.Problem = clean((&fault{err: err}).sentence(), maxText)
 	}
 }
 

@@ -20,45 +20,39 @@ type Client struct {
 	base, key string
 	place     string // for people: base, or where the socket is
 	http      http.Client
+	refused   Refused
 }
+
+// Refused is the error that an answer stands for which came from place with a status that is no success.
+type Refused func(place, status string, body []byte) error
 
 // NewClient makes a Client of the appliance at baseURL, such as "http://127.0.0.1:20001", that shows key unless it is empty.
-func NewClient(baseURL, key string) *Client {
+func NewClient(baseURL, key string, refused Refused) *Client {
 	base := strings.TrimSuffix(baseURL, "/")
-	c := Via(&http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second}, base)
-	c.base, c.key = base, key
-	return c
-}
-
-// NewSocketClient makes a Client of the appliance that listens on the Unix socket at path.
-func NewSocketClient(path string) *Client {
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	return Via(&http.Transport{
-		MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
-	}, path)
-}
-
-// Via makes a Client whose requests go over transport, to what people call place.
-func Via(transport http.RoundTripper, place string) *Client {
-	return &Client{base: "http://localhost", place: place, http: http.Client{
-		Transport:     transport,
+	return &Client{base: base, key: key, place: base, refused: refused, http: http.Client{
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// Close closes idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// Error is an answer that is no success.
-type Error struct {
-	Status  int    // of HTTP
-	Code    Code   // empty when the answer was not the appliance's
-	Message string // one sentence
-	Body    []byte // as it came
+// NewSocketClient makes a Client of the appliance that listens on the Unix socket at path.
+func NewSocketClient(path string, refused Refused) *Client {
+	c := NewClient("http://localhost", "", refused)
+	c.place, c.http.Transport = path, Unix(path)
+	return c
 }
 
-func (e *Error) Error() string { return e.Message }
+// Unix makes connections to the Unix socket at path, whatever address is asked for.
+func Unix(path string) *http.Transport {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	return &http.Transport{
+		MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) },
+	}
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Bounds of what is read of an answer, in bytes.
 const (
@@ -66,8 +60,8 @@ const (
 	largestRefusal = 1 << 20
 )
 
-// Open sends a request and returns its answer when that is a success. Else the error is an *Error, or says who did not answer.
-func (c *Client) Open(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
+// ask sends a request and returns its answer.
+func (c *Client) ask(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("ask the appliance at %s: %w", c.place, err)
@@ -85,28 +79,40 @@ func (c *Client) Open(ctx context.Context, method, path, contentType string, bod
 	if err != nil {
 		return nil, fmt.Errorf("ask the appliance at %s: %w", c.place, err)
 	}
-	if resp.StatusCode == http.StatusOK {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, largestRefusal))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.place, err)
-	}
-	var said ErrorBody
-	if json.NewDecoder(bytes.NewReader(text)).Decode(&said) != nil || said.Message == "" {
-		said.Message = fmt.Sprintf("%s answered %s, which is no answer of Dinkymail", c.place, resp.Status)
-	}
-	return nil, &Error{Status: resp.StatusCode, Code: said.Code, Message: said.Message, Body: text}
+	return resp, nil
 }
 
-// Fetch is Open for an answer in JSON, which it reads into the value at into.
+// refusal reads what an answer says that is no success.
+func (c *Client) refusal(resp *http.Response) (text []byte, err error) {
+	if text, err = io.ReadAll(io.LimitReader(resp.Body, largestRefusal)); err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.place, err)
+	}
+	return text, c.refused(c.place, resp.Status, text)
+}
+
+// Open asks for path, and returns the answer when it is a success.
+func (c *Client) Open(ctx context.Context, path string) (*http.Response, error) {
+	resp, err := c.ask(ctx, http.MethodGet, path, "", nil)
+	if err != nil || resp.StatusCode == http.StatusOK {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	_, err = c.refusal(resp)
+	return nil, err
+}
+
+// Fetch sends a request and reads the JSON of the answer into the value at into, also where it is no success and there is an error.
 func (c *Client) Fetch(ctx context.Context, method, path, contentType string, body io.Reader, into any) error {
-	resp, err := c.Open(ctx, method, path, contentType, body)
+	resp, err := c.ask(ctx, method, path, contentType, body)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, err := c.refusal(resp)
+		_ = json.Unmarshal(text, into) // the error counts
+		return err
+	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, largestAnswer)).Decode(into); err != nil {
 		return fmt.Errorf("read the answer of %s: %w", c.place, err)
 	}
@@ -129,7 +135,7 @@ func (c *Client) Post(ctx context.Context, path string, v, into any) error {
 
 // Copy writes an answer that is no JSON to w.
 func (c *Client) Copy(ctx context.Context, path string, w io.Writer) error {
-	resp, err := c.Open(ctx, http.MethodGet, path, "", nil)
+	resp, err := c.Open(ctx, path)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
-// Package web serves HTTP safely, whatever is served, and has what doors and their clients say to each other: refusals with their
-// codes, and a client for TCP and Unix sockets.
+// Package web serves HTTP safely, whatever is served, and asks safely: what doors share of answering, and a client for TCP and Unix
+// sockets.
 //
 // # What it promises
 //

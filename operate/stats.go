@@ -1,13 +1,11 @@
-package httpapi
+package operate
 
 import (
 	"cmp"
 	"context"
-	"net/http"
 	"slices"
 	"time"
 
-	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -18,13 +16,13 @@ const (
 	statsTracked = 200_000 // domains counted
 )
 
-// stats is GET /api/v1/stats.
-func (s *Server) stats(w http.ResponseWriter, r *http.Request) error {
-	now := s.queue.Status()
+// Stats counts.
+func (l *Local) Stats(ctx context.Context) (Stats, error) {
+	now := l.queue.Status()
 	st := Stats{
 		Success: true, Waiting: now.Store.Waiting, Bytes: now.Store.Bytes, Records: now.Store.Records, Finished: now.Store.Finished,
 		Captured: now.Store.Captured, Removed: now.Store.Removed, Damaged: now.Store.Damaged, Oldest: given(now.Store.Oldest),
-		Started: s.started, Paused: now.Paused,
+		Started: l.started, Paused: now.Paused,
 		Since: SinceStart{Accepted: now.Submitted, Delivered: now.Delivered, Failed: now.Failed, Deferred: now.Deferred,
 			Bounces: now.Bounces},
 		Lanes: make([]LaneDetail, 0, len(now.Lanes)),
@@ -32,30 +30,30 @@ func (s *Server) stats(w http.ResponseWriter, r *http.Request) error {
 	if now.Broken != nil {
 		st.Broken = now.Broken.Error()
 	}
-	for _, l := range now.Lanes {
-		st.Lanes = append(st.Lanes, LaneDetail{Name: l.Name, Status: l.State, Kind: l.Kind, Reason: l.Reason, Since: given(l.Since),
-			NextProbe: given(l.NextProbe), InFlight: l.InFlight, Concurrency: l.Concurrency})
+	for _, at := range now.Lanes {
+		st.Lanes = append(st.Lanes, LaneDetail{Name: at.Name, Status: at.State, Kind: at.Kind, Reason: at.Reason, Since: given(at.Since),
+			NextProbe: given(at.NextProbe), InFlight: at.InFlight, Concurrency: at.Concurrency})
 	}
-	if err := s.countWaiting(r.Context(), &st); err != nil {
-		return err
+	if err := l.countWaiting(ctx, &st); err != nil {
+		return Stats{}, told(err)
 	}
-	return web.Answer(w, http.StatusOK, st)
+	return st, nil
 }
 
 // countWaiting counts what waits by status, and its recipients by domain and age.
-func (s *Server) countWaiting(ctx context.Context, st *Stats) error {
+func (l *Local) countWaiting(ctx context.Context, st *Stats) error {
 	c := waitingCount{states: map[string]int{}, domains: map[string]*DomainStats{}, now: time.Now()}
 	for after, more := queue.ID(""), true; more; more = after != "" {
 		if c.seen >= statsScan {
 			c.sampled = true
 			break
 		}
-		page, err := s.queue.Select(ctx, queue.Selection{}, after, actPage)
+		page, err := l.queue.Select(ctx, queue.Selection{}, after, actPage)
 		if err != nil {
 			return err
 		}
 		for i := range page.Messages {
-			state, _ := s.queue.State(&page.Messages[i])
+			state, _ := l.queue.State(&page.Messages[i])
 			c.states[string(state)]++
 			c.recipients(&page.Messages[i])
 		}

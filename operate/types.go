@@ -1,9 +1,8 @@
-package httpapi
+package operate
 
 import (
 	"time"
 
-	"dinkymail/internal/web"
 	"dinkymail/queue"
 )
 
@@ -113,6 +112,8 @@ type Action struct {
 	Drop   []string `json:"drop,omitempty"` // and less
 	// Last, of Restore, means what was removed last, all of one Action together.
 	Last bool `json:"last,omitempty"`
+	// UpTo bounds what filters select: nothing behind this message, in the order of acceptance, is meant. Empty: no bound.
+	UpTo queue.ID `json:"upTo,omitempty"`
 	// DryRun counts and samples without doing anything.
 	DryRun bool `json:"dryRun,omitempty"`
 }
@@ -135,7 +136,7 @@ type ActionResult struct {
 type ActionError struct {
 	ID      queue.ID `json:"id"`
 	Message string   `json:"message"`
-	Code    web.Code `json:"code,omitempty"`    // not_found, active, settled … where one fits
+	Code    Code     `json:"code,omitempty"`    // not_found, active, settled … where one fits
 	Missing bool     `json:"missing,omitempty"` // there is no such message
 }
 

@@ -1,17 +1,17 @@
-package httpapi
+package operate
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"dinkymail/internal/web"
+	"dinkymail/message"
 	"dinkymail/queue"
 )
 
@@ -24,65 +24,61 @@ const (
 	actNamed    = 500_000 // and of what was: whoever names messages wants to know of each
 )
 
-// act is POST /api/v1/queue/actions. First everything that is meant is found, then the verb is done to it.
-func (s *Server) act(w http.ResponseWriter, r *http.Request) error {
-	var a Action
-	if err := readJSON(w, r, &a); err != nil {
-		return err
-	}
-	verb, err := s.verb(&a)
+// Act finds everything that is meant, and then does the verb to it.
+func (l *Local) Act(ctx context.Context, a Action) (ActionResult, error) {
+	verb, err := l.verb(&a)
 	if err != nil {
-		return err
+		return ActionResult{}, told(err)
 	}
-	t := targets{server: s, told: actFailed, result: ActionResult{Success: true}}
+	t := targets{queue: l.queue, told: actFailed, result: ActionResult{Success: true}}
 	if a.IDs != nil {
 		t.told = actNamed
 	}
-	if err := t.find(r.Context(), &a); err != nil {
-		return err
+	if err := t.find(ctx, &a); err != nil {
+		return ActionResult{}, told(err)
 	}
 	t.late = a.Verb == Hold || a.Verb == Remove
 	if !a.DryRun {
-		if err := t.each(r.Context(), verb); err != nil {
-			return err
+		if err := t.each(ctx, verb); err != nil {
+			return ActionResult{}, told(err)
 		}
 	}
 	slices.SortFunc(t.result.Failed, func(a, b ActionError) int { return cmp.Compare(a.ID, b.ID) })
-	return web.Answer(w, http.StatusOK, t.result)
+	return t.result, nil
 }
 
 // verb is what an action does to one message.
-func (s *Server) verb(a *Action) (func(queue.ID) error, error) {
+func (l *Local) verb(a *Action) (func(queue.ID) error, error) {
 	reason := clean(a.Reason)
 	switch a.Verb {
 	case Retry:
-		return s.queue.Retry, nil
+		return l.queue.Retry, nil
 	case Hold:
-		return func(id queue.ID) error { return s.queue.Hold(id, reason) }, nil
+		return func(id queue.ID) error { return l.queue.Hold(id, reason) }, nil
 	case Release:
-		return s.queue.Release, nil
+		return l.queue.Release, nil
 	case Remove:
 		at := time.Now() // one time for all of them, so that they come back together
-		return func(id queue.ID) error { return s.queue.Remove(id, at) }, nil
+		return func(id queue.ID) error { return l.queue.Remove(id, at) }, nil
 	case Restore:
-		return s.queue.Restore, nil
+		return l.queue.Restore, nil
 	case Bounce:
-		return func(id queue.ID) error { return s.queue.Bounce(id, reason) }, nil
+		return func(id queue.ID) error { return l.queue.Bounce(id, reason) }, nil
 	case Redirect:
 		to, err := addresses("redirect", []string{a.To})
 		if err != nil {
 			return nil, err
 		}
-		return func(id queue.ID) error { return s.queue.Redirect(id, to[0]) }, nil
+		return func(id queue.ID) error { return l.queue.Redirect(id, to[0]) }, nil
 	case Edit:
-		return s.edit(a)
+		return l.edit(a)
 	default:
-		return nil, web.Malformed(fmt.Sprintf("%q is no verb; there are %s, %s, %s, %s, %s, %s, %s and %s.", clip(string(a.Verb)),
+		return nil, Malformed(fmt.Sprintf("%.200q is no verb; there are %s, %s, %s, %s, %s, %s, %s and %s.", a.Verb,
 			Retry, Hold, Release, Remove, Restore, Bounce, Redirect, Edit))
 	}
 }
 
-func (s *Server) edit(a *Action) (func(queue.ID) error, error) {
+func (l *Local) edit(a *Action) (func(queue.ID) error, error) {
 	add, err := addresses("add", a.Add)
 	if err != nil {
 		return nil, err
@@ -92,17 +88,17 @@ func (s *Server) edit(a *Action) (func(queue.ID) error, error) {
 		return nil, err
 	}
 	if len(add)+len(drop) == 0 {
-		return nil, web.Malformed("nothing to add and nothing to drop is given.")
+		return nil, Malformed("nothing to add and nothing to drop is given.")
 	}
-	return func(id queue.ID) error { return s.queue.EditRecipients(id, add, drop) }, nil
+	return func(id queue.ID) error { return l.queue.EditRecipients(id, add, drop) }, nil
 }
 
 // targets are the messages that an action means.
 type targets struct {
-	server *Server
-	ids    []queue.ID
-	told   int  // the most failures told
-	late   bool // the verb may come too late for what is being handed over, which is then counted
+	queue Queue
+	ids   []queue.ID
+	told  int  // the most failures told
+	late  bool // the verb may come too late for what is being handed over, which is then counted
 
 	mu     sync.Mutex // guards result while verbs are done
 	result ActionResult
@@ -112,7 +108,7 @@ type targets struct {
 func (t *targets) find(ctx context.Context, a *Action) error {
 	ids := a.IDs
 	if a.Last && a.Verb == Restore {
-		last, err := t.server.queue.LastRemoved(ctx)
+		last, err := t.queue.LastRemoved(ctx)
 		if err != nil {
 			return err
 		}
@@ -128,13 +124,13 @@ func (t *targets) find(ctx context.Context, a *Action) error {
 		sel.States = []queue.State{queue.StateRemoved}
 	}
 	for after := queue.ID(""); ; {
-		page, err := t.server.queue.Select(ctx, sel, after, actPage)
+		page, err := t.queue.Select(ctx, sel, after, actPage)
 		if err != nil {
 			return err
 		}
 		for i := range page.Messages {
 			// What nobody holds may be in a selection, and leave the queue before the verb gets to it.
-			if m := &page.Messages[i]; a.Verb != Release || m.Held != "" {
+			if m := &page.Messages[i]; (a.Verb != Release || m.Held != "") && (a.UpTo == "" || m.ID <= a.UpTo) {
 				t.add(m)
 			}
 		}
@@ -157,7 +153,7 @@ func (t *targets) name(ctx context.Context, ids []queue.ID) error {
 		}
 		m, err := queue.Message{}, queue.ErrNotFound
 		if id.Valid() {
-			m, err = t.server.queue.Get(id)
+			m, err = t.queue.Get(id)
 		}
 		switch {
 		case errors.Is(err, queue.ErrNotFound):
@@ -178,7 +174,7 @@ func (t *targets) add(m *queue.Message) {
 	res.Matched++
 	res.Bytes += m.Size
 	if len(res.Sample) < actSample {
-		res.Sample = append(res.Sample, t.server.entryOf(m))
+		res.Sample = append(res.Sample, EntryOf(t.queue, m))
 	}
 	if res.Oldest == nil || m.Accepted.Before(*res.Oldest) {
 		res.Oldest = &m.Accepted
@@ -209,12 +205,12 @@ func (t *targets) each(ctx context.Context, verb func(queue.ID) error) error {
 
 // one does a verb to one message. An attempt may begin just before that, or end.
 func (t *targets) one(id queue.ID, verb func(queue.ID) error) {
-	active := t.late && t.server.queue.Active(id)
+	active := t.late && t.queue.Active(id)
 	if err := verb(id); err != nil {
 		t.fail(id, err)
 		return
 	}
-	active = active || t.late && t.server.queue.Active(id)
+	active = active || t.late && t.queue.Active(id)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.result.Done++
@@ -229,9 +225,37 @@ func (t *targets) fail(id queue.ID, err error) {
 	defer t.mu.Unlock()
 	if len(t.result.Failed) < t.told {
 		failed := ActionError{ID: id, Message: err.Error(), Missing: errors.Is(err, queue.ErrNotFound)}
-		if code := translate(err).Code; code != web.CodeInternal {
+		if code := Explain(err).Code; code != CodeInternal {
 			failed.Code = code
 		}
 		t.result.Failed = append(t.result.Failed, failed)
 	}
+}
+
+// longestReason bounds an operator's words, in bytes.
+const longestReason = 1000
+
+// clean makes an operator's words fit for a log line, a record and a notice.
+func clean(reason string) string {
+	reason = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(reason, "?"), func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
+	if len(reason) > longestReason {
+		reason = strings.ToValidUTF8(reason[:longestReason], "")
+	}
+	return reason
+}
+
+// addresses parses what an operator or a program gave as recipients.
+func addresses(field string, texts []string) ([]message.Address, error) {
+	out := make([]message.Address, 0, len(texts))
+	for _, text := range texts {
+		a, err := message.ParseAddress(strings.TrimSpace(text))
+		if err == nil && a.Domain == "" {
+			err = &message.AddressError{Input: text, Reason: "it has no domain"}
+		}
+		if err != nil {
+			return nil, BadAddress(field, text, err)
+		}
+		out = append(out, a)
+	}
+	return out, nil
 }

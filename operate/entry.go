@@ -1,4 +1,4 @@
-package httpapi
+package operate
 
 import (
 	"slices"
@@ -7,8 +7,15 @@ import (
 	"dinkymail/queue"
 )
 
-// entryOf is a message as a list shows it.
-func (s *Server) entryOf(m *queue.Message) Entry {
+// States tells how messages stand.
+type States interface {
+	State(m *queue.Message) (queue.State, string)
+	Lane(m *queue.Message) string
+	Expires(m *queue.Message) time.Time
+}
+
+// EntryOf is a message as a list shows it.
+func EntryOf(s States, m *queue.Message) Entry {
 	e := Entry{
 		ID: m.ID, From: m.Envelope.From.String(), Recipients: recipientsOf(m),
 		Subject: m.Facts.Subject, MessageID: m.Facts.MessageID, Size: m.Size, Accepted: m.Accepted,
@@ -16,9 +23,9 @@ func (s *Server) entryOf(m *queue.Message) Entry {
 		Attempts: m.Tries, Held: m.Held,
 	}
 	if !m.Captured {
-		e.Lane = s.queue.Lane(m)
+		e.Lane = s.Lane(m)
 	}
-	e.State, e.Reason = s.queue.State(m)
+	e.State, e.Reason = s.State(m)
 	return e
 }
 
@@ -37,15 +44,15 @@ func recipientsOf(m *queue.Message) []Recipient {
 	return all
 }
 
-// detailOf is all that is known of a message but whether its body is there.
-func (s *Server) detailOf(m *queue.Message) Detail {
+// DetailOf is all that is known of a message but whether its body is there.
+func DetailOf(s States, m *queue.Message) Detail {
 	d := Detail{
-		Entry: s.entryOf(m), Origin: OriginDetail(m.Origin), NotBefore: given(m.NotBefore), EnvID: m.Envelope.ID,
+		Entry: EntryOf(s, m), Origin: OriginDetail(m.Origin), NotBefore: given(m.NotBefore), EnvID: m.Envelope.ID,
 		Ret: m.Envelope.Ret, UTF8: m.Envelope.UTF8, History: make([]AttemptDetail, 0, len(m.History)), Tags: m.Tags,
 		Metadata: m.Metadata,
 	}
 	if m.Finished.IsZero() && !m.Captured && m.Held == "" && m.Removed.IsZero() {
-		d.Expires = given(s.queue.Expires(m))
+		d.Expires = given(s.Expires(m))
 	}
 	room := historyRecipients
 	for _, a := range slices.Backward(m.History) {
