@@ -82,7 +82,7 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	addresses(s, log)
 	accounts := account.New(s.Account, log)
 	s.SMTP.Accounts, s.HTTP.Accounts = accounts, accounts
-	q := queue.New(store, next, s.Queue, log)
+	q := queue.New(store, queue.One(next), s.Queue, log)
 	settings := &reloads{read: reload, now: s, log: log, hangup: hangup}
 	s.HTTP.Sensor = sensor{s, next}
 	desk := operate.New(q, parts(settings, q, kept))

@@ -59,7 +59,7 @@ func appliance(t *testing.T, rules ...smtptest.Rule) *operated {
 		t.Fatal(err)
 	}
 	next := relay.New(relay.Config{Host: hop.Host(), Port: hop.Port()}, discard)
-	q := queue.New(store, next, queue.Config{Hostname: "mail.example.org", Domain: "example.org", Retry: []time.Duration{time.Hour}}, discard)
+	q := queue.New(store, queue.One(next), queue.Config{Hostname: "mail.example.org", Domain: "example.org", Retry: []time.Duration{time.Hour}}, discard)
 	path := filepath.Join(t.TempDir(), "control.sock")
 	ln, err := net.Listen("unix", path)
 	if err != nil {

@@ -19,8 +19,8 @@ func EntryOf(s States, m *queue.Message) Entry {
 	e := Entry{
 		ID: m.ID, From: m.Envelope.From.String(), Recipients: recipientsOf(m),
 		Subject: m.Facts.Subject, MessageID: m.Facts.MessageID, Size: m.Size, Accepted: m.Accepted,
-		Next: given(m.NextAttempt), Finished: given(m.Finished), Removed: given(m.Removed),
-		Attempts: m.Tries, Held: m.Held,
+		Next: given(m.NextAttempt()), Finished: given(m.Finished), Removed: given(m.Removed),
+		Attempts: m.Tries(), Held: m.Held,
 	}
 	if !m.Captured {
 		e.Lane = s.Lane(m)
@@ -59,7 +59,7 @@ func DetailOf(s States, m *queue.Message) Detail {
 		d.History = append(d.History, attemptOf(m, &a, &room))
 	}
 	slices.Reverse(d.History)
-	d.Omitted = max(m.Tries-len(m.History), 0)
+	d.Omitted = max(m.Tries()-len(m.History), 0)
 	return d
 }
 

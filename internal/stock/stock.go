@@ -96,7 +96,7 @@ func Open(t testing.TB, cfg queue.Config) *Stock {
 	})
 	cfg.Hostname, cfg.Domain = "mail.example.org", "example.org"
 	s := &Stock{t: t, next: new(hop)}
-	s.Queue = queue.New(store, s.next, cfg, log)
+	s.Queue = queue.New(store, queue.One(s.next), cfg, log)
 	s.Client = operate.New(s.Queue, operate.Parts{})
 	return s
 }
