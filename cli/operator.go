@@ -16,6 +16,7 @@ import (
 	"dinkymail/control"
 	"dinkymail/maildrop"
 	"dinkymail/operate"
+	"dinkymail/queue/boltstore"
 )
 
 // systemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says of DATA_DIR.
@@ -67,10 +68,10 @@ func (p *program) running(ctx context.Context) (*control.Client, *config.Setting
 				denied = &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may use the control socket %s; "+
 					"run this with sudo (%w)", path, fs.ErrPermission)}
 			}
-		case absent == nil || hasQueue(c.settings.DataDir):
+		case absent == nil || boltstore.Kept(c.settings.DataDir) == nil:
 			absent, of, wrong = &absentError{path, err}, c.settings, c.wrong
 		}
-		if hasQueue(c.settings.DataDir) {
+		if boltstore.Kept(c.settings.DataDir) == nil {
 			break // it is this one that was meant
 		}
 	}
@@ -115,12 +116,6 @@ func (p *program) candidates(yield func(candidate) bool) {
 			seen[dir] = true
 		}
 	}
-}
-
-// hasQueue reports whether an appliance has kept mail in dir.
-func hasQueue(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "lock"))
-	return err == nil
 }
 
 // withSudo is the error about settings that cannot be used, where opened is what opening their file gave: who may not read it may
