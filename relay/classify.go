@@ -11,17 +11,17 @@ import (
 
 // fault is something other than success: a reply that is none of 2xx and 3xx, or no reply at all.
 type fault struct {
-	stage    string
-	reply    reply // code 0: there was none, and err says why
-	err      error
-	patience time.Duration // how long was waited, when err is a timeout
-	gone     bool          // ctx ended: it is nobody's fault
-	midst    bool          // the message's end was not sent
-	renew    bool          // it is about the connection alone: the attempt goes on over a fresh one
-	unfit    bool          // the mechanism of AUTH is not known there
-	remote   string        // set where the connection is not at hand
-	secrets  *Config       // its password must not show in a Text
-	talk     string        // what was said, where the connection was never ready
+	stage     string
+	reply     reply // code 0: there was none, and err says why
+	err       error
+	patience  time.Duration // how long was waited, when err is a timeout
+	cancelled bool          // ctx ended: it is nobody's fault
+	midst     bool          // the message's end was not sent
+	renew     bool          // it is about the connection alone: the attempt goes on over a fresh one
+	unfit     bool          // the mechanism of AUTH is not known there
+	remote    string        // set where the connection is not at hand
+	secrets   *Config       // its password must not show in a Text
+	dialogue  string        // what was said, where the connection was never ready
 }
 
 // elsewhere is the fault as it concerns recipients whose transaction had not begun.
@@ -34,9 +34,9 @@ func (f *fault) elsewhere() *fault {
 	return &other
 }
 
-// hangup reports whether the next hop was merely gone: what a connection that idled for too long looks like.
+// hangup reports whether the next hop was merely cancelled: what a connection that idled for too long looks like.
 func (f *fault) hangup() bool {
-	return !f.gone && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
+	return !f.cancelled && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
 }
 
 // unanswered reports whether a next hop has nothing to say about the account: it is silent, gone,
@@ -54,18 +54,18 @@ func classify(f *fault, remote string) queue.Result {
 	}
 	res := queue.Result{Code: f.reply.code, Status: f.reply.status, Remote: remote, Stage: f.stage}
 	switch {
-	case f.gone:
+	case f.cancelled:
 		res.Text = "given up: " + f.err.Error()
 	case f.reply.code == 0:
-		res.Text = f.explain()
+		res.Text, res.Remedy = f.explain()
 		res.Pause = pauseWithout(f)
 	default:
 		res.Text = f.reply.text
 		words := strings.ToLower(f.reply.text)
 		res.Outcome, res.Pause = judge(f.stage, f.reply, words)
-		res.Text = advise(res, words)
+		res.Remedy = advise(res, words)
 	}
-	res.Text = clean(f.hide(res.Text), maxText)
+	res.Text = clean(f.secrets.hide(res.Text), maxText)
 	return res
 }
 
@@ -124,10 +124,7 @@ func own(res queue.Result) (queue.Result, bool) {
 	if res.Pause == queue.NoPause || res.Code == 0 || !transaction(res.Stage) {
 		return queue.Result{}, false
 	}
-	if advised := res.Pause == queue.PauseCredentials || res.Pause == queue.PauseQuota; advised {
-		res.Text = res.Text[:max(strings.LastIndex(res.Text, " ("), 0)] // see advise
-	}
-	res.Pause = queue.NoPause
+	res.Pause, res.Remedy = queue.NoPause, ""
 	if !passing(reply{code: res.Code, status: res.Status}) {
 		res.Outcome = queue.Failed
 	}
@@ -197,36 +194,32 @@ func containsAny(s string, words []string) bool {
 	return false
 }
 
-// advise adds to a reply that concerns the account what the operator can do.
+// advise is what the operator can do about a reply that refuses our account.
 func advise(res queue.Result, words string) string {
-	var hint string
 	switch {
-	case res.Pause == queue.PauseCredentials && strings.Contains(words, "starttls"):
-		hint = "set USE_TLS=yes"
-	case res.Pause == queue.PauseCredentials && (res.Status == "5.7.9" || res.Code == 534 || strings.Contains(words, "gmail")):
-		hint = "make an app password and put it in SMTP_RELAY_PASSWORD"
-	case res.Pause == queue.PauseCredentials && res.Code/100 == 4:
-		hint = "the login could not be checked; if it stays so, look at the account at the provider"
-	case res.Pause == queue.PauseCredentials && containsAny(words, blockedWords):
-		hint = "ask the provider about the account"
-	case res.Pause == queue.PauseCredentials && res.Stage != stageAuth:
-		hint = "the next hop wants a login: set SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD"
-	case res.Pause == queue.PauseCredentials:
-		hint = "check SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD; with Gmail, make an app password and put it in SMTP_RELAY_PASSWORD"
-	case res.Pause == queue.PauseQuota:
-		hint = "the account has sent as much as its provider allows for now"
+	case res.Pause != queue.PauseCredentials:
+		return ""
+	case strings.Contains(words, "starttls"):
+		return "set USE_TLS=yes"
+	case res.Status == "5.7.9" || res.Code == 534 || strings.Contains(words, "gmail"):
+		return "make an app password and put it in SMTP_RELAY_PASSWORD"
+	case res.Code/100 == 4:
+		return "the login could not be checked; if it stays so, look at the account at the provider"
+	case containsAny(words, blockedWords):
+		return "ask the provider about the account"
+	case res.Stage != stageAuth:
+		return "the next hop wants a login: set SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD"
 	default:
-		return res.Text
+		return "check SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD; with Gmail, make an app password and put it in SMTP_RELAY_PASSWORD"
 	}
-	return clean(res.Text, maxText-len(hint)-3) + " (" + hint + ")"
 }
 
 // hide blots out the password, plain and as AUTH sends it, should somebody quote it back to us.
-func (f *fault) hide(text string) string {
-	if f.secrets == nil || len(f.secrets.Password) == 0 {
+func (cfg *Config) hide(text string) string {
+	if cfg == nil || cfg.Password == "" {
 		return text
 	}
-	name, password := f.secrets.Username, f.secrets.Password
+	name, password := cfg.Username, cfg.Password
 	for _, secret := range []string{
 		password,
 		base64.StdEncoding.EncodeToString([]byte(password)),
