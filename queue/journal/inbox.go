@@ -15,10 +15,6 @@ type inbox[R Record] struct {
 // lazyMost records do not wait for Config.Settle any more.
 const lazyMost = 32
 
-func newInbox[R Record]() inbox[R] {
-	return inbox[R]{kick: make(chan struct{}, 1), lazy: make(chan struct{}, 1)}
-}
-
 // put adds records and rings; false when the inbox is closed.
 func (in *inbox[R]) put(urgent bool, records ...R) bool {
 	in.mu.Lock()

@@ -47,7 +47,7 @@ type Journal[R Record] struct {
 
 // New returns a journal on segments that are not written yet. It opens nothing.
 func New[R Record](segments *Segments, reserve *Reserve, fault *Fault, cfg Config[R]) *Journal[R] {
-	return &Journal[R]{Segments: segments, Reserve: reserve, Fault: fault, cfg: cfg, inbox: newInbox[R](),
+	return &Journal[R]{Segments: segments, Reserve: reserve, Fault: fault, cfg: cfg, inbox: inbox[R]{kick: make(chan struct{}, 1), lazy: make(chan struct{}, 1)},
 		quit: make(chan struct{}), done: make(chan struct{}), tail: tail{zeros: make([]byte, min(zerosAhead, cfg.SegmentBytes))}}
 }
 
