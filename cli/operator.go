@@ -19,9 +19,6 @@ import (
 	"dinkymail/queue/boltstore"
 )
 
-// systemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says of DATA_DIR.
-const systemDataDir = "/var/lib/dinkymail"
-
 // operator is the way to the queue: over the running appliance's control socket, or, while none runs, in this process. close ends
 // it, and must be called.
 func (p *program) operator(ctx context.Context) (o operate.Operator, close func(), err error) {
@@ -145,9 +142,9 @@ func (p *program) dataDirs(s *config.Settings, file string) []string {
 	case slices.ContainsFunc(s.Effective(), given):
 		return []string{s.DataDir}
 	case file == systemFile:
-		return []string{systemDataDir}
+		return []string{config.SystemDataDir}
 	default:
-		return []string{s.DataDir, systemDataDir}
+		return []string{s.DataDir, config.SystemDataDir}
 	}
 }
 

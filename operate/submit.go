@@ -10,9 +10,6 @@ import (
 	"dinkymail/queue"
 )
 
-// doorSendmail is how the queue remembers mail that a user of this machine handed in.
-const doorSendmail = "sendmail"
-
 // Mail is a mail as it is, with its envelope, from a user of this machine.
 type Mail struct {
 	// Envelope says from whom and to whom. A sender without a domain is at this machine; a recipient without one has an alias, or
@@ -48,7 +45,7 @@ func (l *Local) Submit(ctx context.Context, m Mail) (Accepted, error) {
 	sub := queue.Submission{
 		ID: m.ID, Envelope: env, Body: &crlf{r: m.Body},
 		Trace:  message.Trace{User: m.User},
-		Origin: queue.Origin{Door: doorSendmail, Client: m.Client, User: m.User},
+		Origin: queue.Origin{Door: queue.DoorSendmail, Client: m.Client, User: m.User},
 	}
 	if sub.ID == "" {
 		sub.ID = queue.NewID()
@@ -62,7 +59,7 @@ func (l *Local) Submit(ctx context.Context, m Mail) (Accepted, error) {
 		return Accepted{}, told(err)
 	}
 	kept, err := l.queue.Get(sub.ID)
-	if again && (err != nil || kept.Origin.User != m.User || kept.Origin.Door != doorSendmail) {
+	if again && (err != nil || kept.Origin.User != m.User || kept.Origin.Door != queue.DoorSendmail) {
 		return Accepted{}, Malformed("the id is another mail's.")
 	}
 	return Accepted{true, "Mail accepted", sub.ID, kept.Facts.MessageID, "queued"}, nil

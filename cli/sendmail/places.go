@@ -12,15 +12,13 @@ import (
 	"slices"
 	"time"
 
+	"dinkymail/config"
 	"dinkymail/control"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
-
-// systemDir is where the systemd unit has the appliance keep its mail.
-const systemDir = "/var/lib/dinkymail"
 
 // answerTime is how long the appliance may take to bring a mail to its disk before the mail goes into the maildrop instead.
 const answerTime = 2 * time.Minute
@@ -43,7 +41,7 @@ func (w World) places() []place {
 			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, control.Socket)})
 		}
 	}
-	dirs := []string{systemDir}
+	dirs := []string{config.SystemDataDir}
 	if binary, err := os.Executable(); err == nil {
 		if binary, err = filepath.EvalSymlinks(binary); err == nil {
 			dirs = slices.Insert(dirs, 0, filepath.Join(filepath.Dir(binary), "data"))
