@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"dinkymail/backup"
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/message"
@@ -138,7 +139,7 @@ func offline(_ context.Context, s *config.Settings) (http.Handler, func() error,
 
 // listen serves the control socket in dir until stop.
 func listen(dir string, api *httpapi.Server) (stop func() error, err error) {
-	ln, err := net.Listen("unix", filepath.Join(dir, controlSocket))
+	ln, err := net.Listen("unix", filepath.Join(dir, world.ControlSocket))
 	if err != nil {
 		return nil, err
 	}

@@ -11,13 +11,8 @@ import (
 	"time"
 
 	"dinkymail/backup"
+	"dinkymail/cli/world"
 	"dinkymail/httpapi"
-)
-
-// Exit statuses of backups alone.
-const (
-	exitData  = 65 // EX_DATAERR: the input is wrong
-	exitInput = 74 // EX_IOERR: some mail could not be read
 )
 
 type backupCommand struct {
@@ -56,7 +51,7 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 		return butFor(sum, err)
 	}
 	if _, err := os.Lstat(c.File); err == nil && !c.Force {
-		return &Exit{ExitCantCreate, fmt.Errorf("%s is there already; choose another name, or replace it with --force", c.File)}
+		return world.Failf(world.ExitCantCreate, "%s is there already; choose another name, or replace it with --force", c.File)
 	}
 	var sum backup.Summary
 	err = writeWhole(c.File, func(f *os.File) error {
@@ -70,7 +65,7 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 		return notWhole(c.File, err)
 	})
 	if file, ok := errors.AsType[*os.PathError](err); ok {
-		return &Exit{ExitCantCreate, file}
+		return &Exit{Code: world.ExitCantCreate, Err: file}
 	}
 	if err != nil {
 		return err
@@ -107,7 +102,7 @@ func notWhole(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Exit{exitData, fmt.Errorf("%s: %w", name, err)}
+	return world.Failf(world.ExitData, "%s: %w", name, err)
 }
 
 // butFor is err, or the error that says which mail a backup has not, when it is whole otherwise.
@@ -115,8 +110,8 @@ func butFor(sum backup.Summary, err error) error {
 	if err != nil || len(sum.Missing) == 0 {
 		return err
 	}
-	return &Exit{exitInput, fmt.Errorf("the backup is complete and verified but for %s, which could not be read:%s; "+
-		"look at the disk", count(len(sum.Missing), "mail"), missing(sum))}
+	return world.Failf(world.ExitInput, "the backup is complete and verified but for %s, which could not be read:%s; "+
+		"look at the disk", count(len(sum.Missing), "mail"), missing(sum))
 }
 
 // missingShown is how many messages are named that are not in a backup with their mail.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/doctor"
 )
@@ -42,7 +43,7 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 		var absent *absentError
 		switch {
 		case errors.As(err, &absent):
-			patient.Unreachable = fmt.Errorf("the appliance does not run: nobody answers at %s (%s)", absent.socket, cause(absent.err))
+			patient.Unreachable = fmt.Errorf("the appliance does not run: nobody answers at %s (%s)", absent.socket, world.Cause(absent.err))
 		case err == nil:
 			patient.Settings = found // with the directory in which it was found
 			defer client.Close()
@@ -54,9 +55,9 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	}
 	switch {
 	case problems != nil:
-		return &Exit{Code: ExitConfig}
+		return &Exit{Code: world.ExitConfig}
 	case r.Errors > 0:
-		return &Exit{Code: ExitUnavailable}
+		return &Exit{Code: world.ExitUnavailable}
 	default:
 		return nil
 	}

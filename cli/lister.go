@@ -69,7 +69,7 @@ func (l *lister) add(e httpapi.Entry) {
 			l.table.heads, l.table.right = []string{"ID", "AGE", "STATUS", "NEXT", "FROM", "TO"}, map[int]bool{1: true}
 		}
 	}
-	row := []string{string(e.ID), span(l.p.now().Sub(e.Accepted)), l.screen.paint(stateColor(e), string(e.State)),
+	row := []string{string(e.ID), span(l.p.Time().Sub(e.Accepted)), l.screen.paint(stateColor(e), string(e.State)),
 		number(e.Attempts), l.p.next(e), strings.ReplaceAll(size(e.Size), " ", ""), sender(e.From), recipients(e), why(e)}
 	if l.narrow() {
 		row = []string{row[0], row[1], row[2], row[4], row[6], row[7], row[8]}

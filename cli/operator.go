@@ -10,19 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/maildrop"
 )
-
-// controlSocket is the name of the control socket in DATA_DIR.
-const controlSocket = "control.sock"
-
-// systemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says of DATA_DIR.
-const systemDataDir = "/var/lib/dinkymail"
 
 // operator is the way to the queue: over the running appliance's control socket, or, while none runs, in this process. close ends
 // it, and must be called.
@@ -46,7 +40,7 @@ type absentError struct {
 
 func (e *absentError) Error() string {
 	return fmt.Sprintf("the appliance does not run: nobody answers at %s (%s); start it with systemctl start dinkymail, or dinkymail serve. "+
-		"If it keeps its mail elsewhere, name its settings with --env-file", e.socket, cause(e.err))
+		"If it keeps its mail elsewhere, name its settings with --env-file", e.socket, world.Cause(e.err))
 }
 
 // running is the client of the appliance that runs. Its socket is looked for before anything is made of the settings: a mistake in
@@ -56,7 +50,7 @@ func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Setting
 	var absent, denied, wrong error
 	var of *config.Settings
 	for c := range p.candidates {
-		path := filepath.Join(c.settings.DataDir, controlSocket)
+		path := filepath.Join(c.settings.DataDir, world.ControlSocket)
 		err := knock(ctx, path)
 		switch {
 		case err == nil:
@@ -67,8 +61,8 @@ func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Setting
 			return httpapi.NewSocketClient(path), c.settings, nil
 		case errors.Is(err, fs.ErrPermission):
 			if denied == nil {
-				denied = &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may use the control socket %s; "+
-					"run this with sudo (%w)", path, fs.ErrPermission)}
+				denied = world.Failf(world.ExitNoPermission, "only root and the user the appliance runs as may use the control socket %s; "+
+					"run this with sudo (%w)", path, fs.ErrPermission)
 			}
 		case absent == nil || hasQueue(c.settings.DataDir):
 			absent, of, wrong = &absentError{path, err}, c.settings, c.wrong
@@ -83,7 +77,7 @@ func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Setting
 	case wrong != nil:
 		return nil, nil, withSudo(of.File, wrong, opens(of.File))
 	default:
-		return nil, of, &Exit{ExitUnavailable, absent}
+		return nil, of, &Exit{Code: world.ExitUnavailable, Err: absent}
 	}
 }
 
@@ -97,7 +91,7 @@ type candidate struct {
 // named those, what the other files say that settings are looked for in.
 func (p *program) candidates(yield func(candidate) bool) {
 	files := []string{p.dotenv}
-	if p.given == "" && p.getenv("DINKYMAIL_ENV_FILE") == "" && p.getenv("DATA_DIR") == "" {
+	if p.given == "" && p.Getenv("DINKYMAIL_ENV_FILE") == "" && p.Getenv("DATA_DIR") == "" {
 		files = append(files, otherFiles()...)
 	}
 	seen := map[string]bool{}
@@ -107,7 +101,7 @@ func (p *program) candidates(yield func(candidate) bool) {
 		}
 		s, err := config.Load(p.Environ, file)
 		if err != nil {
-			err = &Exit{ExitConfig, err}
+			err = &Exit{Code: world.ExitConfig, Err: err}
 		}
 		for _, dir := range p.dataDirs(s, file) {
 			at := *s
@@ -132,8 +126,8 @@ func withSudo(file string, wrong, opened error) error {
 	if !errors.Is(opened, fs.ErrPermission) {
 		return wrong
 	}
-	return &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may read its settings in %s; "+
-		"run this with sudo", file)}
+	return world.Failf(world.ExitNoPermission, "only root and the user the appliance runs as may read its settings in %s; "+
+		"run this with sudo", file)
 }
 
 // opens tries whether a file can be opened.
@@ -153,9 +147,9 @@ func (p *program) dataDirs(s *config.Settings, file string) []string {
 	case slices.ContainsFunc(s.Effective(), given):
 		return []string{s.DataDir}
 	case file == systemFile:
-		return []string{systemDataDir}
+		return []string{world.SystemDataDir}
 	default:
-		return []string{s.DataDir, systemDataDir}
+		return []string{s.DataDir, world.SystemDataDir}
 	}
 }
 
@@ -172,11 +166,11 @@ func knock(ctx context.Context, path string) error {
 // offline opens the queue that no appliance has open.
 func (p *program) offline(ctx context.Context, s *config.Settings, absent *absentError) (*httpapi.Client, func(), error) {
 	if info, err := os.Stat(s.DataDir); err != nil || !info.IsDir() {
-		return nil, nil, &Exit{ExitUnavailable, fmt.Errorf("there is no queue at DATA_DIR=%s, and nobody answers at %s; "+
-			"name the appliance's settings with --env-file, or run this where it was started", s.DataDir, absent.socket)}
+		return nil, nil, world.Failf(world.ExitUnavailable, "there is no queue at DATA_DIR=%s, and nobody answers at %s; "+
+			"name the appliance's settings with --env-file, or run this where it was started", s.DataDir, absent.socket)
 	}
 	if err := becomeOwner(s.DataDir); err != nil {
-		return nil, nil, &Exit{ExitNoPermission, err}
+		return nil, nil, &Exit{Code: world.ExitNoPermission, Err: err}
 	}
 	handler, closeStore, err := p.Offline(ctx, s)
 	if err != nil {
@@ -202,9 +196,9 @@ func (p *program) offline(ctx context.Context, s *config.Settings, absent *absen
 func unavailable(err error) error {
 	var exit *Exit
 	if errors.As(err, &exit) {
-		return &Exit{exit.Code, err}
+		return &Exit{Code: exit.Code, Err: err}
 	}
-	return &Exit{ExitUnavailable, err}
+	return &Exit{Code: world.ExitUnavailable, Err: err}
 }
 
 // refused gives an error of the API the exit status it means.
@@ -212,29 +206,20 @@ func refused(err error) error {
 	var api *httpapi.Error
 	if err == nil || errors.Is(err, context.Canceled) || !errors.As(err, &api) {
 		if err != nil {
-			return &Exit{ExitUnavailable, err}
+			return &Exit{Code: world.ExitUnavailable, Err: err}
 		}
 		return nil
 	}
-	code := ExitUnavailable
+	code := world.ExitUnavailable
 	switch api.Status {
 	case http.StatusNotFound, http.StatusGone:
-		code = ExitNoInput
+		code = world.ExitNoInput
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		code = ExitUsage
+		code = world.ExitUsage
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		code = ExitTempFail
+		code = world.ExitTempFail
 	case http.StatusForbidden, http.StatusUnauthorized:
-		code = ExitNoPermission
+		code = world.ExitNoPermission
 	}
-	return &Exit{code, err}
-}
-
-// cause is the innermost part of a network error, without the path, which the message has already.
-func cause(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno.Error()
-	}
-	return err.Error()
+	return &Exit{Code: code, Err: err}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/httpapi"
 )
@@ -178,7 +179,7 @@ func (c reloadCommand) Run(ctx context.Context, p *program) error {
 		err = printReload(p.Out, p.Err, report)
 	}
 	if err == nil && len(report.Problems) > 0 {
-		err = &Exit{Code: ExitConfig}
+		err = &Exit{Code: world.ExitConfig}
 	}
 	return err
 }
@@ -263,15 +264,15 @@ Example:
 func (c checkCommand) Run(p *program) error {
 	s, err := p.settings()
 	if unwritable := s.TryDataDir(); unwritable != nil {
-		err = &Exit{ExitConfig, errors.Join(err, unwritable)}
+		err = &Exit{Code: world.ExitConfig, Err: errors.Join(err, unwritable)}
 	}
 	if err == nil && c.Strict && len(s.Warnings) > 0 {
-		err = &Exit{Code: ExitConfig}
+		err = &Exit{Code: world.ExitConfig}
 	}
 	if c.JSON {
 		p.result = resultOf(s, err)
 		if err != nil {
-			err = &Exit{Code: ExitConfig}
+			err = &Exit{Code: world.ExitConfig}
 		}
 		return err
 	}
@@ -304,7 +305,7 @@ func resultOf(s *config.Settings, wrong error) checkResult {
 	switch {
 	case wrong == nil:
 		return r
-	case said(wrong):
+	case world.Said(wrong):
 		r.Message = "there are warnings, and --strict takes them for mistakes: " + strings.Join(r.Warnings, "\n")
 		return r
 	}
@@ -338,15 +339,15 @@ func (initCommand) Run(p *program) error {
 	path := p.newSettingsFile(p.given)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return &Exit{ExitCantCreate, fmt.Errorf("%s exists and stays as it is; remove it or name another file with --env-file", path)}
+		return world.Failf(world.ExitCantCreate, "%s exists and stays as it is; remove it or name another file with --env-file", path)
 	}
 	if err != nil {
-		return &Exit{ExitCantCreate, fmt.Errorf("write settings: %w", err)}
+		return world.Failf(world.ExitCantCreate, "write settings: %w", err)
 	}
 	_, err = f.WriteString(config.Example())
 	if err = errors.Join(err, f.Close()); err != nil {
 		err = errors.Join(err, os.Remove(path)) // half a file would be taken for a whole one
-		return &Exit{ExitCantCreate, fmt.Errorf("write settings: %w", err)}
+		return world.Failf(world.ExitCantCreate, "write settings: %w", err)
 	}
 	_, err = fmt.Fprintf(p.Out, "Wrote %s. Edit it, then try: dinkymail config check\n", path)
 	return err

@@ -5,12 +5,13 @@ import (
 	"os"
 
 	"dinkymail/backup"
+	"dinkymail/cli/world"
 )
 
 func verifyFile(name string) (backup.Summary, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return backup.Summary{}, &Exit{ExitNoInput, err}
+		return backup.Summary{}, &Exit{Code: world.ExitNoInput, Err: err}
 	}
 	defer f.Close()
 	s, err := backup.Verify(f)

@@ -59,7 +59,7 @@ func (c watchCommand) Run(ctx context.Context, p *program) error {
 
 // event is one line.
 func (p *program) event(s screen, e queue.Event) string {
-	words := []string{s.paint(gray, e.At.In(p.now().Location()).Format(time.TimeOnly)),
+	words := []string{s.paint(gray, e.At.In(p.Time().Location()).Format(time.TimeOnly)),
 		s.paint(eventColor(e.Kind), fmt.Sprintf("%-10s", e.Kind))}
 	if e.ID != "" {
 		words = append(words, string(e.ID))

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"dinkymail/cli/world"
 	"dinkymail/httpapi"
 	"dinkymail/internal/stock"
 	"dinkymail/queue"
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) {
 	if socket == "" {
 		os.Exit(m.Run())
 	}
-	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Client: func(context.Context) (*httpapi.Client, func(), error) {
+	w := world.World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Open: func(context.Context) (*httpapi.Client, func(), error) {
 		client := httpapi.NewSocketClient(socket)
 		return client, client.Close, nil
 	}}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/httpapi"
 	"dinkymail/internal/stock"
 	"dinkymail/queue"
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) {
 	if socket == "" {
 		os.Exit(m.Run())
 	}
-	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Client: func(context.Context) (*httpapi.Client, func(), error) {
+	w := world.World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Open: func(context.Context) (*httpapi.Client, func(), error) {
 		client := httpapi.NewSocketClient(socket)
 		return client, client.Close, nil
 	}}
