@@ -12,7 +12,6 @@ import (
 
 	"dinkymail/backup"
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 )
 
 type backupCommand struct {
@@ -41,21 +40,28 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 	if c.File == "-" && c.JSON {
 		return usage("the backup goes to standard output, where --json has no place; name a file")
 	}
-	client, done, err := p.operator(ctx)
+	q, done, err := p.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
 	if c.File == "-" {
-		sum, err := writeVerified(ctx, client, p.Out)
-		return butFor(sum, err)
+		return butFor(writeVerified(ctx, q, p.Out))
 	}
+	sum, err := c.writeFile(ctx, q)
+	if err == nil {
+		p.tell(summary(c.File, sum), "%s: %s; verified\n", c.File, contents(sum))
+	}
+	return butFor(sum, err)
+}
+
+// writeFile writes a backup to a file, and then reads it.
+func (c backupCommand) writeFile(ctx context.Context, q world.Operator) (sum backup.Summary, err error) {
 	if _, err := os.Lstat(c.File); err == nil && !c.Force {
-		return world.Failf(world.ExitCantCreate, "%s is there already; choose another name, or replace it with --force", c.File)
+		return sum, world.Failf(world.ExitCantCreate, "%s is there already; choose another name, or replace it with --force", c.File)
 	}
-	var sum backup.Summary
 	err = writeWhole(c.File, func(f *os.File) error {
-		if err := client.Backup(ctx, f); err != nil {
+		if err := q.Backup(ctx, f); err != nil {
 			return refused(err)
 		}
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -65,21 +71,13 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 		return notWhole(c.File, err)
 	})
 	if file, ok := errors.AsType[*os.PathError](err); ok {
-		return &Exit{Code: world.ExitCantCreate, Err: file}
+		err = &Exit{Code: world.ExitCantCreate, Err: file}
 	}
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		p.result = summary(c.File, sum)
-	} else {
-		_, err = fmt.Fprintf(p.Out, "%s: %s; verified\n", c.File, contents(sum))
-	}
-	return butFor(sum, err)
+	return sum, err
 }
 
 // writeVerified writes a backup to w, and reads it while it goes there.
-func writeVerified(ctx context.Context, client *httpapi.Client, w io.Writer) (sum backup.Summary, err error) {
+func writeVerified(ctx context.Context, q world.Operator, w io.Writer) (sum backup.Summary, err error) {
 	out, in := io.Pipe()
 	var wrong error
 	ended := make(chan struct{})
@@ -88,7 +86,7 @@ func writeVerified(ctx context.Context, client *httpapi.Client, w io.Writer) (su
 		sum, wrong = backup.Verify(out)
 		_, _ = io.Copy(io.Discard, out) // what stands behind the end, or cannot be understood
 	}()
-	err = client.Backup(ctx, io.MultiWriter(w, in))
+	err = q.Backup(ctx, io.MultiWriter(w, in))
 	_ = in.CloseWithError(err)
 	<-ended
 	if err != nil {

@@ -49,7 +49,7 @@ func (c catCommand) Run(ctx context.Context, p *program) error {
 func (p *program) askAbout(ctx context.Context, id queue.ID, do func(q world.Operator) error) error {
 	return p.ask(ctx, func(q world.Operator) error {
 		if err := do(q); err != nil {
-			return about(id, exiting(err))
+			return about(id, p.exiting(err))
 		}
 		return nil
 	})

@@ -104,9 +104,7 @@ func (p *program) candidates(yield func(candidate) bool) {
 			err = &Exit{Code: world.ExitConfig, Err: err}
 		}
 		for _, dir := range p.dataDirs(s, file) {
-			at := *s
-			moveTo(&at, dir)
-			if !seen[dir] && !yield(candidate{&at, err}) {
+			if !seen[dir] && !yield(candidate{movedTo(s, dir), err}) {
 				return
 			}
 			seen[dir] = true

@@ -49,12 +49,12 @@ func (p *program) settings() (*config.Settings, error) {
 
 // ask has do use the way to the queue, whether the appliance runs or not.
 func (p *program) ask(ctx context.Context, do func(q world.Operator) error) error {
-	return exiting(p.Ask(ctx, do))
+	return p.exiting(p.Ask(ctx, do))
 }
 
 // askRunning has do use the way to the appliance that runs.
 func (p *program) askRunning(ctx context.Context, do func(q world.Operator) error) error {
-	return exiting(world.Ask(ctx, p.live, do))
+	return p.exiting(world.Ask(ctx, p.live, do))
 }
 
 // live is the way to the appliance that runs.
@@ -66,20 +66,29 @@ func (p *program) live(ctx context.Context) (world.Operator, func(), error) {
 	return q, q.Close, nil
 }
 
-// exiting gives an error that has no exit status the one that it means when the appliance answered with it.
-func exiting(err error) error {
+// exiting gives an error that has no exit status the one that it means when the appliance answered with it. What could not be
+// printed is told when the command ends.
+func (p *program) exiting(err error) error {
 	if _, ok := errors.AsType[*Exit](err); ok {
 		return err
+	}
+	if p.printed != nil {
+		return nil
 	}
 	return refused(err)
 }
 
-// printf prints to standard output. That it cannot is told when the command ends.
-func (p *program) printf(format string, args ...any) {
-	if _, err := fmt.Fprintf(p.Out, format, args...); err != nil && p.printed == nil {
+// Write prints to standard output. That it cannot is told when the command ends.
+func (p *program) Write(b []byte) (int, error) {
+	n, err := p.Out.Write(b)
+	if err != nil && p.printed == nil {
 		p.printed = err
 	}
+	return n, err
 }
+
+// printf prints to standard output.
+func (p *program) printf(format string, args ...any) { _, _ = fmt.Fprintf(p, format, args...) }
 
 // tell prints what a command has to tell: result with --json, or else the words.
 func (p *program) tell(result any, format string, args ...any) {

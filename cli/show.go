@@ -77,7 +77,7 @@ func about(id queue.ID, err error) error {
 
 // printJSON prints one object.
 func (p *program) printJSON(v any) error {
-	e := json.NewEncoder(p.Out)
+	e := json.NewEncoder(p)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
