@@ -166,16 +166,11 @@ func (o *options) setFlush(value string) error {
 
 // setNotification takes the parameters of RFC 3461 in.
 func (o *options) setNotification(option byte, value string) error {
-	words := map[string]message.Notify{"never": message.NotifyNever, "success": message.NotifySuccess,
-		"failure": message.NotifyFailure, "delay": message.NotifyDelay}
 	switch option {
 	case 'N':
-		o.notify = 0
-		for word := range strings.SplitSeq(strings.ToLower(value), ",") {
-			n, known := words[strings.TrimSpace(word)]
-			if o.notify |= n; !known || o.notify&message.NotifyNever != 0 && o.notify != message.NotifyNever {
-				return world.Failf(world.ExitUsage, "-N %s: never is wanted, or some of success, failure and delay with commas between", value)
-			}
+		var ok bool
+		if o.notify, ok = message.ParseNotify(value); !ok || o.notify == 0 {
+			return world.Failf(world.ExitUsage, "-N %s: never is wanted, or some of success, failure and delay with commas between", value)
 		}
 	case 'R':
 		if o.ret = strings.ToUpper(value); o.ret != "FULL" && o.ret != "HDRS" {
