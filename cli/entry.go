@@ -15,10 +15,10 @@ func (p *program) next(e operate.Entry) string {
 	if e.Next == nil || e.Reason != "" || e.State != queue.StateQueued && e.State != queue.StateDeferred {
 		return "-"
 	}
-	if !e.Next.After(p.now()) {
+	if !e.Next.After(p.Time()) {
 		return "now"
 	}
-	return span(e.Next.Sub(p.now()))
+	return span(e.Next.Sub(p.Time()))
 }
 
 func sender(from string) string {

@@ -208,10 +208,7 @@ func (s *server) log(w http.ResponseWriter, r *http.Request) error {
 	if id := query.Get("id"); id != "" {
 		return out.end(s.operator.Log(r.Context(), id, out))
 	}
-	n, err := strconv.Atoi(query.Get("lines"))
-	if err != nil {
-		n = 0
-	}
+	n, _ := strconv.Atoi(query.Get("lines")) // what is no number is none
 	return out.end(s.operator.NewestLog(r.Context(), n, out))
 }
 
