@@ -84,8 +84,8 @@ type demotion struct {
 	times int       // in a row
 }
 
-// demote remembers that an address did not work, where there are others: each time in a row for twice
-// as long, until mail goes over it. The first time is logged.
+// demote remembers that an address did not work, where there are others: each time in a row for
+// twice as long, until mail goes over it. The first time is logged.
 func (p *pool) demote(at netip.AddrPort, why *fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,10 +111,4 @@ func (p *pool) hasOthers() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.choice
-}
-
-// dialer is how addresses are connected to.
-func (p *pool) dialer() func(context.Context, string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: p.cfg.ConnectTimeout}
-	return func(ctx context.Context, at string) (net.Conn, error) { return d.DialContext(ctx, "tcp", at) }
 }

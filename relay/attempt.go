@@ -21,7 +21,7 @@ type attempt struct {
 	current transact
 
 	renewed  bool     // a connection was given up for a fresh one, which is done once
-	observed observed // what that one teaches, if the fresh one does better
+	observed observed // of that one, if the fresh one does better
 
 	// The message as this next hop takes it.
 	body     io.ReadSeeker
@@ -40,8 +40,9 @@ func newAttempt(p *pool, d queue.Delivery) *attempt {
 	return a
 }
 
-// over makes the attempt on this connection. It returns a fault when the connection is of no more use; recipients without a
-// result are then the caller's. Without a fault those in todo wait for another connection.
+// over makes the attempt on this connection. It returns a fault when the connection is of no more
+// use; recipients without a result are then the caller's. Without a fault those in todo wait for
+// another connection.
 func (a *attempt) over(ctx context.Context, c *conn) *fault {
 	c.transcript.begin()
 	if !a.prepare(c) {
@@ -121,8 +122,9 @@ func (a *attempt) unsettle(recipients []int) {
 	}
 }
 
-// prepare fits the message to what the next hop is able to do, and settles the recipients for whom that cannot be. It reports
-// whether any are left. SMTPUTF8 is asked for when an address needs it, or the client did and the header has use for it.
+// prepare fits the message to what the next hop is able to do, and settles the recipients for whom
+// that cannot be. It reports whether any are left. SMTPUTF8 is asked for when an address needs it,
+// or the client did and the header has use for it.
 func (a *attempt) prepare(c *conn) bool {
 	if a.Envelope.From.NeedsUTF8() && !c.ext.utf8 {
 		a.refuse(c, "5.6.7", noUTF8)
@@ -177,8 +179,8 @@ func (a *attempt) fill(res queue.Result) {
 	}
 }
 
-// fit makes the message one that the next hop takes, or fails it with the reason why that cannot be. Long lines stay where the
-// message would become too large without them.
+// fit makes the message one that the next hop takes, or fails it with the reason why that cannot
+// be. Long lines stay where the message would become too large without them.
 func (a *attempt) fit(c *conn) bool {
 	hop := message.Hop{EightBit: c.ext.eightBit, UTF8: a.utf8, LongLines: c.cfg.LongLines}
 	m, err := message.Fit(a.Body, a.Size, a.Facts, hop)

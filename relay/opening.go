@@ -96,8 +96,8 @@ func (o *opening) start(ctx context.Context) {
 	}()
 }
 
-// overdue looks after the newest candidate: one that takes too long gets another beside it, or gives
-// it its place.
+// overdue looks after the newest candidate: one that takes too long gets another beside it, or
+// gives it its place.
 func (o *opening) overdue(ctx context.Context) {
 	k := o.running[len(o.running)-1]
 	age, untried := time.Since(k.begun), o.tried < len(o.at)
@@ -124,15 +124,11 @@ func (o *opening) room(ctx context.Context) bool {
 		return false
 	}
 	o.extra++
-	c := o.pool.take()
-	if c != nil && !o.fresh {
+	if c := o.pool.take(o.fresh); c != nil {
 		k := &candidate{c: c, drop: func() {}}
 		o.running = append(o.running, k)
 		o.ended <- k
 		return true
-	}
-	if c != nil {
-		c.close()
 	}
 	o.start(ctx)
 	return true
@@ -151,8 +147,12 @@ func (o *opening) clear() {
 		k.drop()
 	}
 	for range o.running {
-		if k := <-o.ended; k.c != nil {
-			o.pool.abandon(k.c)
+		switch k := <-o.ended; {
+		case k.c == nil:
+		case k.c.kept:
+			o.pool.keep(k.c)
+		default:
+			k.c.close()
 		}
 	}
 	o.running = o.running[:0]

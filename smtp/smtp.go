@@ -34,6 +34,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -174,10 +175,5 @@ func (s *Server) Use(cfg Config) {
 
 // trusts reports whether a peer may send without AUTH.
 func (s *Server) trusts(peer netip.Addr) bool {
-	for _, network := range s.cfg.Trusted {
-		if network.Contains(peer) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.cfg.Trusted, func(n netip.Prefix) bool { return n.Contains(peer) })
 }
