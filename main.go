@@ -80,7 +80,7 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 	s.HTTP.Version, s.HTTP.Listening = cli.Version(version), whereabouts(doors.http)
 	next := relay.New(s.Relay, log)
 	addresses(s, log)
-	q := queue.New(store, next, s.Queue, log)
+	q := queue.New(store, queue.One(next), s.Queue, log)
 	settings := &reloads{read: reload, now: s, log: log, hangup: hangup}
 	s.HTTP.Settings = settings
 	operations(s, q, next, kept)

@@ -36,7 +36,7 @@ func offline(s *config.Settings, log *slog.Logger) (http.Handler, func() error, 
 	}
 	_, kept := openLog(io.Discard, s, new(slog.LevelVar))
 	next := relay.New(s.Relay, log)
-	q := queue.New(store, next, s.Queue, log)
+	q := queue.New(store, queue.One(next), s.Queue, log)
 	end := func() error { return errors.Join(next.Close(), store.Close(), kept.Close()) }
 	operations(s, q, next, kept)
 	return httpapi.New(q, s.HTTP, log).Control(), end, nil

@@ -35,7 +35,7 @@ import (
 
 // format is the version of the archive's layout. A reader refuses what is newer. The first had neither a maildrop nor messages
 // without their mail, and is read as well.
-const format = 2
+const format = 3
 
 // Names of the members.
 const (
@@ -55,9 +55,16 @@ type head struct {
 	Version string    `json:"version,omitempty"` // of Dinkymail
 }
 
+// record is a message, with what the formats before the third had in place of its legs.
+type record struct {
+	queue.Message
+	NextAttempt time.Time `json:",omitzero"`
+	Tries       int       `json:",omitempty"`
+}
+
 // member is a message's record.
 type member struct {
-	Message queue.Message `json:"message"`
+	Message record `json:"message"`
 	// From and Recipients are the addresses of Message.Envelope, which has none itself. They are written in parts: what was an
 	// address when it was accepted is read, whatever a later version takes for one.
 	From       address     `json:"from"`

@@ -46,7 +46,7 @@ func put(t testing.TB, s queue.Store, body string, change func(*queue.Message)) 
 	t.Helper()
 	id := queue.NewID()
 	_, err := s.Put(strings.NewReader(body), func(int64) (queue.Message, error) {
-		m := queue.Message{ID: id, Accepted: time.Now(), NextAttempt: time.Now(), Results: make([]queue.Result, 1),
+		m := queue.Message{ID: id, Accepted: time.Now(), Legs: []queue.Leg{{Lane: queue.Upstream, Next: time.Now()}}, Results: make([]queue.Result, 1),
 			Envelope: message.Envelope{From: message.Address{Local: "ada", Domain: "example.org"},
 				To: []message.Recipient{{Address: message.Address{Local: "bob", Domain: "example.net"}, Notify: message.NotifyDelay,
 					Original: "rfc822;x@y"}}}}
@@ -112,14 +112,14 @@ func mail(t *testing.T, s *boltstore.Store, id queue.ID) string {
 func filled(t testing.TB) *boltstore.Store {
 	s := open(t)
 	put(t, s, "waiting\r\n", nil)
-	put(t, s, strings.Repeat("large\r\n", 300_000), func(m *queue.Message) { m.Tries = 3 })
+	put(t, s, strings.Repeat("large\r\n", 300_000), func(m *queue.Message) { m.Legs[0].Tries = 3 })
 	put(t, s, "", nil)
 	put(t, s, "held\r\n", func(m *queue.Message) { m.Held = "by me" })
-	put(t, s, "captured\r\n", func(m *queue.Message) { m.Captured, m.NextAttempt = true, time.Time{} })
+	put(t, s, "captured\r\n", func(m *queue.Message) { m.Captured, m.Legs = true, nil })
 	put(t, s, "removed\r\n", func(m *queue.Message) { m.Removed = time.Now() })
 	put(t, s, "finished\r\n", func(m *queue.Message) {
 		m.Results[0] = queue.Result{Outcome: queue.Delivered, Code: 250, Text: "ok"}
-		m.Finished, m.NextAttempt = time.Now(), time.Time{}
+		m.Finished, m.Legs[0].Next = time.Now(), time.Time{}
 		m.History = []queue.Attempt{{At: time.Now(), Took: time.Second, Answers: []queue.Answer{{Result: m.Results[0], To: []int{0}}}}}
 	})
 	return s
@@ -147,7 +147,7 @@ func TestRestoredMailIsHeld(t *testing.T) {
 	if _, err := Restore(t.Context(), bytes.NewReader(backedUp(t, s)), to, Options{Hold: true}); err != nil {
 		t.Fatal(err)
 	}
-	if due, err := to.Claim(100, time.Minute); err != nil || len(due) > 0 {
+	if due, err := to.Claim(queue.Upstream, 100); err != nil || len(due) > 0 {
 		t.Errorf("%d messages are due, %v", len(due), err)
 	}
 	list, err := to.List(queue.Filter{Waiting: true}, "", 100)
@@ -166,7 +166,7 @@ func TestClockWasAhead(t *testing.T) {
 	s := open(t)
 	put(t, s, "usual\r\n", nil)
 	_, err := s.Put(strings.NewReader("ahead\r\n"), func(int64) (queue.Message, error) {
-		return queue.Message{ID: "vvvvvvvvvvvvvvvv", Accepted: time.Now().AddDate(20, 0, 0), NextAttempt: time.Now()}, nil
+		return queue.Message{ID: "vvvvvvvvvvvvvvvv", Accepted: time.Now().AddDate(20, 0, 0), Legs: []queue.Leg{{Lane: queue.Upstream, Next: time.Now()}}}, nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -190,12 +190,12 @@ func TestBackupUnderLoad(t *testing.T) {
 		load.Go(func() { // mail comes and is delivered
 			for n := 0; n < most && ctx.Err() == nil; n++ {
 				put(t, s, "meanwhile\r\n", nil)
-				due, err := s.Claim(2, time.Minute)
+				due, err := s.Claim(queue.Upstream, 2)
 				if err != nil {
 					t.Error(err)
 				}
-				for _, m := range due {
-					if _, err := s.Update(m.ID, func(m *queue.Message) { m.Finished, m.NextAttempt = time.Now(), time.Time{} }); err != nil {
+				for _, c := range due {
+					if _, err := s.Settle(c, func(m *queue.Message) { m.Finished, m.Legs[0].Next = time.Now(), time.Time{} }); err != nil {
 						t.Error(err)
 					}
 				}

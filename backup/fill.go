@@ -110,7 +110,7 @@ func (f *filler) wait() error {
 }
 
 func (f *filler) put(m member, mail io.Reader) error {
-	record := m.Message
+	record := m.Message.Message
 	if record.Finished.IsZero() && !record.Captured {
 		switch {
 		case m.Damaged != "":
@@ -126,7 +126,7 @@ func (f *filler) put(m member, mail io.Reader) error {
 			return record, nil
 		}
 		bare := record // it loses its mail with an Update that follows, which is when it becomes what it was
-		bare.Finished, bare.NextAttempt, bare.Captured, bare.Removed = time.Time{}, time.Time{}, false, time.Time{}
+		bare.Finished, bare.Legs, bare.Captured, bare.Removed = time.Time{}, nil, false, time.Time{}
 		return bare, nil
 	})
 	if err == nil && m.Damaged != "" { // nothing but the end of a message takes its mail away

@@ -163,8 +163,11 @@ func (b *reader) record(h *tar.Header, id queue.ID) error {
 	})
 }
 
-// addressed gives the message's envelope its addresses.
+// addressed gives the message's envelope its addresses, and a message of an earlier format its leg.
 func (m *member) addressed() {
+	if r := &m.Message; r.Legs == nil && !r.Captured {
+		r.Legs = []queue.Leg{{Lane: queue.Upstream, Next: r.NextAttempt, Tries: r.Tries}}
+	}
 	e := &m.Message.Envelope
 	if m.From != (address{}) {
 		e.From = message.Address{Local: m.From.Local, Domain: m.From.Domain}

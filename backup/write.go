@@ -74,11 +74,11 @@ func (b *writer) message(ctx context.Context, m queue.Message) error {
 	}
 	switch {
 	case err == nil:
-		return b.record(member{Message: m, Mail: hex.EncodeToString(sum.Sum(nil))}, body, size)
+		return b.record(member{Message: record{Message: m}, Mail: hex.EncodeToString(sum.Sum(nil))}, body, size)
 	case over(ctx, err):
 		return err
 	}
-	return b.record(member{Message: m, Damaged: err.Error()}, nil, 0)
+	return b.record(member{Message: record{Message: m}, Damaged: err.Error()}, nil, 0)
 }
 
 // bare writes a message whose mail is not in the queue: it was finished meanwhile, or is gone, or has lost it.
@@ -97,7 +97,7 @@ func (b *writer) bare(ctx context.Context, m queue.Message) error {
 	if now.Finished.IsZero() || now.Captured {
 		why = "it is not in the queue"
 	}
-	return b.record(member{Message: now, Damaged: why}, nil, 0)
+	return b.record(member{Message: record{Message: now}, Damaged: why}, nil, 0)
 }
 
 // over reports whether nothing more can be read after this error.

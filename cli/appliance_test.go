@@ -39,7 +39,7 @@ func box(s string) message.Address {
 
 // letter is a message for the stock, whose recipients are not settled.
 func letter(id queue.ID, accepted time.Time, from, subject string, to ...string) queue.Message {
-	m := queue.Message{ID: id, Accepted: accepted, NextAttempt: accepted, Origin: queue.Origin{Door: "smtp", Client: "10.0.0.7:51234", User: "ada"},
+	m := queue.Message{ID: id, Accepted: accepted, Legs: []queue.Leg{{Lane: queue.Upstream, Next: accepted}}, Origin: queue.Origin{Door: "smtp", Client: "10.0.0.7:51234", User: "ada"},
 		Facts: message.Facts{Subject: subject, MessageID: "<" + string(id) + "@example.com>"}}
 	if from != "" {
 		m.Envelope.From = box(from)
@@ -61,7 +61,7 @@ var (
 // a bounce, failed, and one in the trash.
 func stock() []queue.Message {
 	deferred := letter("0cagh3h68onkmkg0", ago(2*time.Hour), "ada@example.com", "Invoice \x1b[31m42", "bob@example.net", "eve@example.net")
-	deferred.Tries, deferred.NextAttempt = 2, night.Add(12*time.Minute)
+	deferred.Legs[0].Tries, deferred.Legs[0].Next = 2, night.Add(12*time.Minute)
 	deferred.Results = []queue.Result{later, taken}
 	deferred.History = []queue.Attempt{
 		{At: ago(2 * time.Hour), Took: 1500 * time.Millisecond, Answers: []queue.Answer{{Result: later, To: []int{0}}, {Result: taken, To: []int{1}}}},
@@ -73,9 +73,9 @@ func stock() []queue.Message {
 	held.Held = "ask Ada first"
 	fresh := letter("0cagh3h68onkmkg2", ago(4*time.Second), "grace@example.com", "Hello", "joe@sub.example.org")
 	bounce := letter("0cagh3h68onkmkg3", ago(50*time.Minute), "", "Undelivered", "someone.with.a.rather.long.name@a.rather.long.domain.example.net")
-	bounce.Tries, bounce.NextAttempt, bounce.Results = 1, night.Add(90*time.Second), []queue.Result{{Text: "connection refused", Remote: "mx.example.net:25", Stage: "connect"}}
+	bounce.Legs[0].Tries, bounce.Legs[0].Next, bounce.Results = 1, night.Add(90*time.Second), []queue.Result{{Text: "connection refused", Remote: "mx.example.net:25", Stage: "connect"}}
 	failed := letter("0cagh3h68onkmkg4", ago(3*24*time.Hour), "ada@example.com", "Old", "gone@example.net")
-	failed.Tries, failed.Results, failed.Finished, failed.NextAttempt = 1, []queue.Result{unknown}, ago(3*24*time.Hour), time.Time{}
+	failed.Legs[0].Tries, failed.Results, failed.Finished, failed.Legs[0].Next = 1, []queue.Result{unknown}, ago(3*24*time.Hour), time.Time{}
 	removed := letter("0cagh3h68onkmkg5", ago(time.Hour), "shop@example.com", "Spam", "list@example.org")
 	removed.Removed = ago(10 * time.Minute)
 	return []queue.Message{deferred, held, fresh, bounce, failed, removed}
@@ -111,7 +111,7 @@ func control(dir string, next queue.Deliverer) (*queue.Queue, *httpapi.Server, f
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	q := queue.New(store, next, queue.Config{Hostname: "mail.example.com", Domain: "example.com", Self: box("noreply@example.com"), Notices: box("noreply@example.com")}, log)
+	q := queue.New(store, queue.One(next), queue.Config{Hostname: "mail.example.com", Domain: "example.com", Self: box("noreply@example.com"), Notices: box("noreply@example.com")}, log)
 	api := httpapi.New(q, httpapi.Config{Domain: "example.com", DefaultFrom: message.Mailbox{Address: box("noreply@example.com")},
 		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Version: "1.2.3",
 		Backup: func(ctx context.Context, w io.Writer) error {

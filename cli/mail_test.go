@@ -62,7 +62,7 @@ func (p *played) Get(queue.ID) (queue.Message, error) {
 	case queue.StateFailed:
 		m.Results[0] = queue.Result{Outcome: queue.Failed, Code: 550, Text: "5.1.1 no such user", Remote: "mx.example.net:587"}
 	case queue.StateDeferred:
-		m.Tries, m.NextAttempt = 1, time.Now().Add(time.Minute)
+		m.Legs = []queue.Leg{{Lane: queue.Upstream, Tries: 1, Next: time.Now().Add(time.Minute)}}
 		m.Results[0] = queue.Result{Code: 451, Text: "4.3.0 later", Remote: "mx.example.net:587"}
 	}
 	return m, nil

@@ -149,7 +149,7 @@ func runs(t *testing.T, s *config.Settings) *httpapi.Client {
 		t.Fatal(err)
 	}
 	next := relay.New(s.Relay, log)
-	q := queue.New(store, next, queue.Config{Hostname: "mail.example.com", Domain: "example.com"}, log)
+	q := queue.New(store, queue.One(next), queue.Config{Hostname: "mail.example.com", Domain: "example.com"}, log)
 	h := httpapi.New(q, httpapi.Config{Domain: "example.com", Version: "1.2.3", TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, log)
 	client := httpapi.NewLocalClient(h.Control())
 	t.Cleanup(func() {

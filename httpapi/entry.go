@@ -12,8 +12,8 @@ func (s *Server) entryOf(m *queue.Message) Entry {
 	e := Entry{
 		ID: m.ID, From: m.Envelope.From.String(), Recipients: recipientsOf(m),
 		Subject: m.Facts.Subject, MessageID: m.Facts.MessageID, Size: m.Size, Accepted: m.Accepted,
-		Next: given(m.NextAttempt), Finished: given(m.Finished), Removed: given(m.Removed),
-		Attempts: m.Tries, Held: m.Held,
+		Next: given(m.NextAttempt()), Finished: given(m.Finished), Removed: given(m.Removed),
+		Attempts: m.Tries(), Held: m.Held,
 	}
 	if !m.Captured {
 		e.Lane = s.queue.Lane(m)
@@ -52,7 +52,7 @@ func (s *Server) detailOf(m *queue.Message) Detail {
 		d.History = append(d.History, attemptOf(m, &a, &room))
 	}
 	slices.Reverse(d.History)
-	d.Omitted = max(m.Tries-len(m.History), 0)
+	d.Omitted = max(m.Tries()-len(m.History), 0)
 	return d
 }
 

@@ -64,8 +64,8 @@ func TestSpellings(t *testing.T) {
 	}
 	for _, name := range []string{"send_at", "sendAt", "send-at", "SendAt"} {
 		sendOK(t, base, `{"to":"a@b.example","subject":"s","body":"b","`+name+`":"`+time.Now().Add(time.Hour).Format(time.RFC3339)+`"}`, 0)
-		if m, _ := q.last(t); m.NextAttempt.IsZero() {
-			t.Errorf("%s: %v", name, m.NextAttempt)
+		if m, _ := q.last(t); m.NotBefore.IsZero() {
+			t.Errorf("%s: %v", name, m.NotBefore)
 		}
 	}
 	for _, json := range []string{

@@ -20,7 +20,7 @@ func offline(t *testing.T) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := queue.New(store, new(hop), queue.Config{Hostname: "mail.example.org", Domain: "example.org"}, discard)
+	q := queue.New(store, queue.One(new(hop)), queue.Config{Hostname: "mail.example.org", Domain: "example.org"}, discard)
 	c := NewLocalClient(New(q, config(t), discard).Control())
 	t.Cleanup(func() {
 		c.Close()

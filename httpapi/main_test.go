@@ -59,7 +59,7 @@ func (q *memory) Submit(_ context.Context, s queue.Submission) (queue.ID, error)
 	}
 	q.bodies[s.ID] = body
 	q.mail = append(q.mail, queue.Message{
-		ID: s.ID, Envelope: s.Envelope, Origin: s.Origin, Accepted: time.Now(), NextAttempt: s.NotBefore,
+		ID: s.ID, Envelope: s.Envelope, Origin: s.Origin, Accepted: time.Now(), NotBefore: s.NotBefore,
 		Size:    int64(len(body)),
 		Results: make([]queue.Result, len(s.Envelope.To)), Tags: s.Tags, Metadata: s.Metadata, Captured: true,
 		Facts: in.Facts(),

@@ -44,7 +44,7 @@ func operate(t *testing.T, rules ...smtptest.Rule) *operated {
 		t.Fatal(err)
 	}
 	next := relay.New(relay.Config{Host: hop.Host(), Port: hop.Port()}, discard)
-	q := queue.New(store, next, queue.Config{Hostname: "mail.example.org", Domain: "example.org", Retry: []time.Duration{time.Hour}}, discard)
+	q := queue.New(store, queue.One(next), queue.Config{Hostname: "mail.example.org", Domain: "example.org", Retry: []time.Duration{time.Hour}}, discard)
 	cfg := config(t)
 	cfg.Machine = "web1"
 	o := &operated{t: t, queue: q, hop: hop, server: New(q, cfg, discard)}

@@ -233,11 +233,11 @@ func TestSendFields(t *testing.T) {
 			}},
 		{"send_at", `"to":"a@example.net","body":"b","send_at":"` + at.Format(time.RFC3339) + `"`,
 			func(m queue.Message, _ mail.Header, _ string) bool {
-				return m.NextAttempt.Equal(at)
+				return m.NotBefore.Equal(at)
 			}},
 		{"send_at in the past", `"to":"a@example.net","body":"b","send_at":"2020-01-01T00:00:00+02:00"`,
 			func(m queue.Message, _ mail.Header, _ string) bool {
-				return m.NextAttempt.IsZero()
+				return m.NotBefore.IsZero()
 			}},
 		{"tags and metadata", `"to":"a@example.net","body":"b","tags":["x"],"metadata":{"order":"7"}`,
 			func(m queue.Message, _ mail.Header, _ string) bool {

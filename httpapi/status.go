@@ -79,7 +79,7 @@ func (s *Server) statusOf(m *queue.Message) MessageStatus {
 		Success: true, ID: m.ID, MessageID: m.Facts.MessageID, Timestamp: changed(m),
 		Details:    StatusDetails{To: joined(m.Envelope.To), From: m.Envelope.From.String(), Subject: m.Facts.Subject},
 		Recipients: recipientsOf(m),
-		Attempts:   AttemptStatus{Count: m.Tries, Next: given(m.NextAttempt)},
+		Attempts:   AttemptStatus{Count: m.Tries(), Next: given(m.NextAttempt())},
 		Size:       m.Size, Accepted: m.Accepted, Finished: given(m.Finished),
 		Tags: m.Tags, Metadata: m.Metadata,
 	}

@@ -18,12 +18,11 @@ func statusQueue(t *testing.T) (*memory, queue.ID) {
 		to = append(to, message.Recipient{Address: mailbox(t, a).Address})
 	}
 	return &memory{mail: []queue.Message{{
-		ID: id, Envelope: message.Envelope{From: mailbox(t, "me@example.org").Address, To: to}, Tries: 2, Accepted: at,
+		ID: id, Envelope: message.Envelope{From: mailbox(t, "me@example.org").Address, To: to}, Legs: []queue.Leg{{Lane: queue.Upstream, Tries: 2, Next: at.Add(time.Hour)}}, Accepted: at,
 		Results: []queue.Result{{Outcome: queue.Delivered, Code: 250, Text: "ok", Remote: "mx.example.net:25"},
 			{Outcome: queue.Failed, Code: 550, Text: "no such user"}, {}},
-		Facts:       message.Facts{Subject: "Grüße", MessageID: "<" + string(id) + "@example.org>"},
-		NextAttempt: at.Add(time.Hour),
-		History:     []queue.Attempt{{At: at.Add(time.Minute)}, {At: at.Add(time.Hour / 2)}}, Tags: []string{"t"},
+		Facts:   message.Facts{Subject: "Grüße", MessageID: "<" + string(id) + "@example.org>"},
+		History: []queue.Attempt{{At: at.Add(time.Minute)}, {At: at.Add(time.Hour / 2)}}, Tags: []string{"t"},
 	}}}, id
 }
 

@@ -39,7 +39,7 @@ func whole(t *testing.T, next queue.Deliverer, cfg Config, qcfg queue.Config) st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	q := queue.New(store, next, qcfg, discard)
+	q := queue.New(store, queue.One(next), qcfg, discard)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- q.Run(ctx) }()

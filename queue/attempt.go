@@ -8,20 +8,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"dinkymail/queue/lane"
 )
 
 // attempt is one try to hand a message on, and what came of it.
 type attempt struct {
-	m       Message        // as it was claimed
+	m       Message        // as it was when the attempt began
+	claim   Claim          // on the leg, or on all of them
 	tried   []int          // the recipients tried, as indexes into m.Envelope.To
 	results []Result       // one per tried
 	own     map[int]Result // what those of results are, by index, that are in doubt, if they are about this message alone
 	at      time.Time
 	took    time.Duration
-	local   bool   // the next hop was not asked, so this tells nothing of the lane
-	swept   bool   // it was not tried: its lifetime ended on a lane that waits, or an operator gave it up
-	edits   uint64 // Queue.edits when it began
+	local   bool // the next hop was not asked, so this tells nothing of the lane
+	swept   bool // it was not tried: its lifetime ended on a lane that waits, or an operator gave it up
 
 	dialogue string
 
@@ -30,22 +33,23 @@ type attempt struct {
 	late  bool      // set by record: it was removed meanwhile, after the next hop had taken it
 }
 
-func newAttempt(m Message) *attempt {
-	a := &attempt{m: m, at: time.Now(), tried: make([]int, 0, len(m.Results))}
-	for i := range m.Results {
-		if m.Results[i].Outcome == Deferred {
-			a.tried = append(a.tried, i)
-		}
+// newAttempt is of the recipients that are not settled, of the leg that was claimed.
+func newAttempt(m Message, c Claim) *attempt {
+	a := &attempt{m: m, claim: c, at: time.Now()}
+	if c.Leg == AllLegs {
+		a.tried = m.open()
+	} else {
+		a.tried = m.openOf(c.Leg)
 	}
 	return a
 }
 
-// attempt makes one attempt of m; nil when the message is gone.
-func (q *Queue) attempt(ctx context.Context, m Message) *attempt {
-	a := newAttempt(m)
+// attempt hands a message on to next; nil when it is gone.
+func (q *Queue) attempt(ctx context.Context, next Deliverer, a *attempt, handing *atomic.Int64) *attempt {
+	m := &a.m
 	body, err := q.store.Body(m.ID)
 	if err != nil {
-		if _, gone := q.store.Get(m.ID); errors.Is(err, ErrNotFound) && errors.Is(gone, ErrNotFound) {
+		if errors.Is(err, ErrNotFound) && q.gone(m.ID, ErrLost) {
 			q.log.Info("message was removed before its attempt", "id", m.ID)
 			return nil
 		}
@@ -54,9 +58,9 @@ func (q *Queue) attempt(ctx context.Context, m Message) *attempt {
 		return a
 	}
 	defer body.Close()
-	q.count.handing.Add(1)
-	defer q.count.handing.Add(-1)
-	q.deliver(ctx, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body,
+	handing.Add(1)
+	defer handing.Add(-1)
+	q.deliver(ctx, next, a, Delivery{ID: m.ID, Envelope: m.Envelope, Facts: m.Facts, Size: m.Size, Body: body,
 		Dialogue: a.said, Own: a.mayBeOwn})
 	a.took = time.Since(a.at)
 	if ctx.Err() != nil {
@@ -67,7 +71,7 @@ func (q *Queue) attempt(ctx context.Context, m Message) *attempt {
 }
 
 // deliver asks the Deliverer. A panic in it concerns this message alone.
-func (q *Queue) deliver(ctx context.Context, a *attempt, d Delivery) {
+func (q *Queue) deliver(ctx context.Context, next Deliverer, a *attempt, d Delivery) {
 	defer func() {
 		if r := recover(); r != nil {
 			q.log.Error("attempt panicked", "id", a.m.ID, "err", fmt.Sprint(r), "stack", string(debug.Stack()))
@@ -81,7 +85,7 @@ func (q *Queue) deliver(ctx context.Context, a *attempt, d Delivery) {
 		}
 	}
 	if len(a.tried) > 0 {
-		a.results = q.next.Deliver(ctx, d)
+		a.results = next.Deliver(ctx, d)
 	}
 	for len(a.results) < len(a.tried) { // a Deliverer that forgets a recipient delays it
 		a.results = append(a.results, Result{Text: "no result"})
@@ -156,24 +160,25 @@ func (a *attempt) mayBeOwn(i int, r Result) {
 	}
 }
 
-// hear fills in what the attempt says of its lane.
-func (a *attempt) hear(h *hearing) {
+// report is what the attempt says of its lane, besides what is known of it already.
+func (a *attempt) report(l lane.Report) lane.Report {
 	for i := range a.results {
 		r := &a.results[i]
 		switch {
 		case r.Pause == NoPause:
-			h.passed = true
-			h.good = h.good || r.Outcome != Deferred
-			h.taken = h.taken || r.Outcome == Delivered
-		case h.pause == NoPause:
-			h.pause, h.text, h.remedy = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": "), r.Remedy
+			l.Passed = true
+			l.Good = l.Good || r.Outcome != Deferred
+			l.Taken = l.Taken || r.Outcome == Delivered
+		case l.Kind == NoPause:
+			l.Kind, l.Text, l.Remedy = r.Pause, strings.TrimPrefix(r.Remote+": "+r.reply(), ": "), r.Remedy
 		}
 		// What is said to RCPT is most likely a recipient's.
 		about := r.Pause != NoPause && r.Pause != PauseCredentials && (len(a.own) == 0 || r.Stage != stageRcpt)
-		h.busy = h.busy || r.Pause == PauseBusy || r.Code == 421 || about && r.Code/100 == 4
+		l.Busy = l.Busy || r.Pause == PauseBusy || r.Code == 421 || about && r.Code/100 == 4
 	}
-	h.took = a.took
-	h.light = a.m.Size <= lightBytes && len(a.tried) <= lightRecipients
+	l.Took = a.took
+	l.Light = a.m.Size <= lane.LightBytes && len(a.tried) <= lane.LightRecipients
+	return l
 }
 
 // counts reports whether the attempt is one of those the retry table counts: not when all it left open is so because of the lane.
@@ -198,19 +203,14 @@ func (a *attempt) record(m *Message) {
 		}
 	}
 	m.History = append(m.History, Attempt{At: a.at, Took: a.took, Answers: a.answers(), Dialogue: a.dialogue})
-	counts := a.counts()
-	if counts {
-		m.Tries++
+	if a.counts() {
+		m.Legs[a.claim.Leg].Tries++
+		m.Legs[a.claim.Leg].Next = a.next
 	}
-	for i := range m.Results {
-		if m.Results[i].Outcome == Deferred {
-			if counts {
-				m.NextAttempt = a.next
-			}
-			return
-		}
+	if !m.restLegs() {
+		return
 	}
-	m.NextAttempt, m.Finished, m.Held = time.Time{}, a.ended, ""
+	m.Finished, m.Held = a.ended, ""
 	if a.late = !m.Removed.IsZero() && m.delivered(); a.late {
 		m.Removed = time.Time{}
 	}

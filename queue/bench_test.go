@@ -182,10 +182,16 @@ func settings() queue.Config {
 }
 
 // run starts a queue; it is stopped when the test ends.
-func run(t testing.TB, s queue.Store, h *hop, cfg queue.Config) *rig {
+func run(t testing.TB, s queue.Store, h queue.Deliverer, cfg queue.Config) *rig {
+	t.Helper()
+	return runLanes(t, s, queue.One(h), cfg)
+}
+
+// runLanes is run with the lanes of a test's own.
+func runLanes(t testing.TB, s queue.Store, lanes func(string) (queue.Deliverer, error), cfg queue.Config) *rig {
 	t.Helper()
 	g := &rig{t: t, store: s, log: &book{}}
-	g.Queue = queue.New(s, h, cfg, slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	g.Queue = queue.New(s, lanes, cfg, slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx) }()
@@ -314,14 +320,14 @@ func (s *sick) Put(r io.Reader, describe func(int64) (queue.Message, error)) (qu
 	return m, err
 }
 
-func (s *sick) Update(id queue.ID, change func(*queue.Message)) (queue.Message, error) {
+func (s *sick) Settle(c queue.Claim, change func(*queue.Message)) (queue.Message, error) {
 	s.mu.Lock()
 	err := s.update
 	s.mu.Unlock()
 	if err != nil {
 		return queue.Message{}, err
 	}
-	m, err := s.Store.Update(id, change)
+	m, err := s.Store.Settle(c, change)
 	s.note("update", m.Envelope.From.String(), err)
 	return m, err
 }

@@ -197,8 +197,8 @@ func cut(s string, most int) string {
 	return s[:end] + sign
 }
 
-// recordSize is about what the record of new mail takes, in bytes.
-func (m *Message) recordSize() int64 {
+// RecordSize is about what the record of new mail takes, in bytes.
+func (m *Message) RecordSize() int64 {
 	const fixed, each = 256, 32
 	n := fixed + len(m.Facts.Subject) + len(m.Facts.MessageID) + len(m.Envelope.ID) + len(m.Origin.User)
 	for i := range m.Envelope.To {

@@ -24,8 +24,8 @@ func TestClockStepsBack(t *testing.T) {
 	bubbleIn(t, dir, h, settings(), func(t *testing.T, g *rig) { // which begins a month earlier
 		fresh := g.send(letter(t, "eve@example.net"))
 		g.wantState(fresh, queue.StateDelivered, "")
-		if m := g.record(old); m.State() != queue.StateDeferred || !m.NextAttempt.After(time.Now().Add(month)) {
-			t.Errorf("%s, next attempt %v", m.State(), m.NextAttempt)
+		if m := g.record(old); m.State() != queue.StateDeferred || !m.NextAttempt().After(time.Now().Add(month)) {
+			t.Errorf("%s, next attempt %v", m.State(), m.NextAttempt())
 		}
 		pass(month + time.Hour)
 		g.wantState(old, queue.StateDelivered, "")

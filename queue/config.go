@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"dinkymail/message"
@@ -38,6 +39,12 @@ type Config struct {
 	Author message.Mailbox
 	// Notices is who is told when a sender cannot be. The zero value: nobody but the log.
 	Notices message.Address
+
+	// Lanes are the ways out that are always there, the default one first. Default: Upstream alone.
+	Lanes []string
+	// Router says which recipients take which lane; nil: all take the first of Lanes. A leg keeps its lane when the Router is
+	// another later, unless the lane is gone or an operator changes the recipients.
+	Router Router
 
 	// Rewriter changes whom mail is from and to before it is kept; nil: nobody.
 	Rewriter Rewriter
@@ -77,6 +84,9 @@ func (c Config) withDefaults() Config {
 	orElse(&c.Workers, 10)
 	c.Workers = min(c.Workers, MaxWorkers)
 	orElse(&c.MaxCaptured, 1000)
+	if len(c.Lanes) == 0 {
+		c.Lanes = []string{Upstream}
+	}
 	if c.Hostname == "" {
 		c.Hostname = "localhost"
 	}
@@ -88,6 +98,9 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// always reports whether a lane is there whether or not something is due on it.
+func (c *Config) always(lane string) bool { return slices.Contains(c.Lanes, lane) }
 
 // orElse replaces a setting that makes no sense.
 func orElse[T int | int64 | time.Duration](v *T, otherwise T) {

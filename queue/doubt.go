@@ -1,41 +1,47 @@
 package queue
 
 import (
-	"context"
 	"slices"
 	"time"
 )
 
-// doubt takes in an attempt whose replies may be about its message alone, and weighs them unless they are for the pace to mind. It
-// reports whether the message waits for a verdict; if not it is simply tried again.
+// doubt takes in an attempt whose replies may be about its message alone, and weighs them unless they are for the concurrency to
+// mind. It reports whether the message waits for a verdict; if not it is simply tried again.
 func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
-	s := &suspect{a: e.suspect, seq: d.seq, heard: now, pause: e.heard.pause}
-	s.text, s.remedy = e.heard.text+s.whose(), e.heard.remedy
-	current := e.heard.era == d.lane.era
+	s := &suspect{a: e.suspect, seq: d.seq, heard: now, said: e.heard}
+	s.said.Text += s.whose()
+	id := e.claim.ID
+	current := e.heard.Generation == d.lane.Generation()
 	recent := now.Sub(d.doubts.good) <= freshFor
 	if !weigh { // but one message must not be told for ever that the next hop is busy
-		n := d.doubts.strikes[e.id] + 1
-		d.doubts.strike(e.id, n)
-		return n >= busyMost && recent && d.convict(s, now)
+		n := d.doubts.strikes[id] + 1
+		d.doubts.strike(id, n)
+		if n < busyMost || !recent {
+			return false
+		}
+		d.convict(s, now)
+		return true
 	}
 	d.due = true
 	beside := s.lenient() && !d.doubts.good.Before(s.a.at) // another was taken while it was refused
-	if (beside || s.before() || d.doubts.strikes[e.id] >= busyMost && recent) && d.convict(s, now) {
+	if beside || s.before() || d.doubts.strikes[id] >= busyMost && recent {
+		d.convict(s, now)
 		return true
 	}
 	if len(d.doubts.list) >= maxDoubted {
 		d.tryAgain(d.doubts.list[0])
 	}
 	known := d.doubts.alike(s, now)
+	d.q.store.Rest(e.claim)
 	d.doubts.list = append(d.doubts.list, s)
-	d.q.log.Info("reply in doubt", "id", e.id, "kind", e.heard.pause.String(), "text", e.heard.text)
+	d.q.log.Info("reply in doubt", "id", id, "kind", e.heard.Kind.String(), "text", e.heard.Text)
 	switch {
 	case !current:
-	case d.lane.waits():
+	case d.lane.Waits():
 		d.doubts.same |= d.doubts.probe
-		d.doubts.shared = d.doubts.shared || d.lane.doubt == NoPause && d.doubts.several()
-		if d.lane.doubt == NoPause {
-			d.lane.pause(s.pause, s.text, s.remedy, now)
+		d.doubts.shared = d.doubts.shared || !d.lane.InDoubt() && d.doubts.several()
+		if !d.lane.InDoubt() {
+			d.lane.Pause(s.said, now)
 		}
 	case known && len(d.doubts.list) <= maxAtLarge:
 	default:
@@ -44,16 +50,10 @@ func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 	return true
 }
 
-// suspect makes the next attempt a probe. What stands ready for the workers goes back.
+// suspect makes the next attempt a probe. What stands ready goes back.
 func (d *dispatcher) suspect(s *suspect, now time.Time) {
-	d.spoil(int64(d.lane.era))
-	d.lane.suspect(s.pause, s.text, s.remedy, now)
+	d.lane.Doubt(s.said, now)
 	d.due = true
-}
-
-// unanswered reports whether a lane that flows has messages in doubt and nothing else to do that could show whose the replies were.
-func (d *dispatcher) unanswered() bool {
-	return len(d.doubts.list) > 0 && !d.lane.waits() && d.begun == 0 && !d.due && !d.q.lanePaused()
 }
 
 // whose says whose reply it was, to stand behind it.
@@ -72,55 +72,58 @@ func (s *suspect) whose() string {
 // taken takes in that a message was delivered: what was said of others before is about them alone.
 func (d *dispatcher) taken(e event, now time.Time) {
 	d.doubts.good = now
-	delete(d.doubts.strikes, e.id)
+	delete(d.doubts.strikes, e.claim.ID)
 	if len(d.doubts.list) == 0 {
 		return
 	}
-	m, err := d.q.store.Get(e.id)
+	m, err := d.q.store.Get(e.claim.ID)
 	if err != nil {
 		return // another one will do
 	}
 	how := d.doubts.differs(&m)
 	for _, s := range slices.Clone(d.doubts.list) {
-		switch after := e.heard.seq > s.seq; {
+		switch after := e.seq > s.seq; {
 		case !after && !s.lenient():
 		case how&^d.doubts.same == 0: // others were told the same, so it was the lane
 			d.tryAgain(s)
 		case now.Sub(s.heard) > freshFor, d.doubts.shared && !s.lenient(): // a limit may have ended meanwhile
 			d.tryAgain(s)
 			d.doubts.strike(s.a.m.ID, busyMost)
-		case !d.convict(s, now):
-			d.tryAgain(s)
+		default:
+			d.convict(s, now)
 		}
 	}
-	if len(d.doubts.list) == 0 && d.lane.doubt != NoPause && !d.lane.probing {
-		d.lane.open(now)
+	if len(d.doubts.list) == 0 && d.lane.InDoubt() && !d.lane.Probing() {
+		d.lane.Open(now)
 	}
 	d.due = true
 }
 
-// convict has what was said of a message written as a result of its own, unless too much waits to be written.
-func (d *dispatcher) convict(s *suspect, now time.Time) bool {
-	if len(d.verdicts) == cap(d.verdicts) {
-		return false
-	}
+// convict has what was said of a message written as a result of its own.
+func (d *dispatcher) convict(s *suspect, now time.Time) {
 	d.doubts.note(s, now)
-	d.doubts.drop(s.a.m.ID)
+	d.doubts.drop(s.a.claim)
 	delete(d.doubts.strikes, s.a.m.ID)
 	for i, r := range s.a.own {
 		s.a.results[i] = r
 	}
 	d.q.log.Info("reply is the message's own", "id", s.a.m.ID)
-	d.inflight[s.a.m.ID] = false
-	d.verdicts <- s.a
-	return true
+	go d.carryOut(s)
 }
 
 // tryAgain lets a message out of doubt as if nothing had been said of it.
 func (d *dispatcher) tryAgain(s *suspect) {
-	d.doubts.drop(s.a.m.ID)
-	d.q.store.Release(s.a.m.ID)
+	d.doubts.drop(s.a.claim)
+	delete(d.claims, s.a.claim)
+	d.q.store.Release(s.a.claim)
 	d.due = true
+}
+
+// regained lets a leg out of doubt that was claimed anew: an operator gave it back, or the claim was over.
+func (d *dispatcher) regained(c Claim) {
+	if old := d.doubts.drop(c); old != nil {
+		delete(d.claims, old.a.claim)
+	}
 }
 
 // acquit lets all messages out of doubt.
@@ -136,36 +139,7 @@ func (d *dispatcher) forgive(now time.Time) {
 	looked := d.doubts.looked
 	d.doubts = newDoubts()
 	d.doubts.looked = looked
-	if d.lane.doubt != NoPause {
-		d.lane.open(now)
+	if d.lane.InDoubt() {
+		d.lane.Open(now)
 	}
-}
-
-// carryOut has verdicts written. Messages that an operator changed meanwhile are tried again.
-func (c *crew) carryOut(attempts context.Context) {
-	for a := range c.verdicts {
-		if c.q.unchanged(a) {
-			c.hand(attempts, a)
-		} else {
-			c.events <- event{id: a.m.ID, settled: true, release: true}
-		}
-	}
-}
-
-// unchanged takes a message in hand if it is as it was when it was tried.
-func (q *Queue) unchanged(a *attempt) bool {
-	if !q.hands.tryTake(a.m.ID) {
-		return false
-	}
-	edits := q.edits.Load()
-	if edits == a.edits {
-		return true
-	}
-	m, err := q.store.Get(a.m.ID)
-	if err != nil || m.waits() != nil || m.Held != "" || !slices.Equal(m.Results, a.m.Results) {
-		q.hands.let(a.m.ID)
-		return false
-	}
-	a.edits = edits
-	return true
 }

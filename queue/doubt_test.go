@@ -95,9 +95,9 @@ func TestReplyIsTheMailsOwn(t *testing.T) {
 				if r.Code/100 == 5 {
 					want = queue.StateFailed
 				}
-				if m.State() != want || m.Tries != 1 || len(h.of(id)) != 1 || m.Results[0].Text != own(r).Text ||
+				if m.State() != want || m.Tries() != 1 || len(h.of(id)) != 1 || m.Results[0].Text != own(r).Text ||
 					m.Results[0].Code != r.Code || m.Results[0].Pause != queue.NoPause {
-					t.Errorf("%s after %d tries and %d deliveries: %+v", m.State(), m.Tries, len(h.of(id)), m.Results[0])
+					t.Errorf("%s after %d tries and %d deliveries: %+v", m.State(), m.Tries(), len(h.of(id)), m.Results[0])
 				}
 				g.wantLog(0, "lane waits")
 				g.wantLog(1, "reply is the message's own", string(id))
@@ -116,8 +116,8 @@ func TestReplyIsItsOwnAgain(t *testing.T) {
 		pass(10 * time.Second)
 		stops := len(g.log.lines("lane waits"))
 		pass(2 * time.Hour)
-		if m := g.record(id); m.Tries < 6 || len(g.log.lines("lane waits")) != stops {
-			t.Errorf("%d tries, the lane was stopped %d times more", m.Tries, len(g.log.lines("lane waits"))-stops)
+		if m := g.record(id); m.Tries() < 6 || len(g.log.lines("lane waits")) != stops {
+			t.Errorf("%d tries, the lane was stopped %d times more", m.Tries(), len(g.log.lines("lane waits"))-stops)
 		}
 	})
 }
@@ -179,7 +179,7 @@ func TestReplyIsTheLanes(t *testing.T) {
 					pass(500 * time.Millisecond)
 					for _, id := range ids {
 						g.wantState(id, queue.StateQueued, "said of message ")
-						if m := g.record(id); m.Tries != 0 || len(m.History) != 0 {
+						if m := g.record(id); m.Tries() != 0 || len(m.History) != 0 {
 							t.Errorf("record %+v", m)
 						}
 					}
@@ -196,8 +196,8 @@ func TestReplyIsTheLanes(t *testing.T) {
 					pass(15 * time.Minute)
 					for _, id := range ids {
 						g.wantState(id, queue.StateDelivered, "")
-						if m := g.record(id); m.Tries != 1 {
-							t.Errorf("%d tries", m.Tries)
+						if m := g.record(id); m.Tries() != 1 {
+							t.Errorf("%d tries", m.Tries())
 						}
 					}
 				})
@@ -362,7 +362,7 @@ func TestHundredBadOnesAmongGood(t *testing.T) {
 				}
 				settled := 0
 				for _, id := range foul {
-					if m := g.record(id); m.Tries > 0 {
+					if m := g.record(id); m.Tries() > 0 {
 						settled++
 					}
 				}
@@ -412,8 +412,8 @@ func TestRecipientsShowItOfEachOther(t *testing.T) {
 					t.Errorf("%v: got %+v, want %v", c.results, m.Results[i], want)
 				}
 			}
-			if m.Tries != 1 {
-				t.Errorf("%d tries", m.Tries)
+			if m.Tries() != 1 {
+				t.Errorf("%d tries", m.Tries())
 			}
 			g.wantLog(0, "lane waits")
 		})
@@ -505,8 +505,8 @@ func TestOneBadAmongVeryMany(t *testing.T) {
 		h.set(func(h *hop) { h.down = nil })
 		g.Wake()
 		pass(50 * time.Second)
-		if m := g.record(id); m.Tries != 1 || g.Status().Delivered != 1000 {
-			t.Errorf("%d tries, %d delivered", m.Tries, g.Status().Delivered)
+		if m := g.record(id); m.Tries() != 1 || g.Status().Delivered != 1000 {
+			t.Errorf("%d tries, %d delivered", m.Tries(), g.Status().Delivered)
 		}
 		g.wantLog(0, "lane waits", "quota")
 	})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dinkymail/message"
+	"dinkymail/queue/lane"
 )
 
 // How replies are dealt with that speak of our account, login or limit and may be about one message alone.
@@ -46,12 +47,10 @@ type doubts struct {
 
 // suspect is an attempt whose replies may be about the lane, or about its message alone.
 type suspect struct {
-	a      *attempt
-	seq    uint64 // the latest job that was given out when it was heard
-	heard  time.Time
-	pause  Pause
-	text   string // what was said, and of whom
-	remedy string // as it came with the reply
+	a     *attempt
+	seq   uint64 // the latest attempt that was begun when it was heard
+	heard time.Time
+	said  lane.Report // with of whom it was said
 }
 
 func newDoubts() doubts { return doubts{strikes: map[ID]int{}, known: map[string]time.Time{}} }
@@ -152,9 +151,15 @@ func (d *doubts) note(s *suspect, now time.Time) {
 	d.known[s.from()], d.known["@"+strings.ToLower(s.domain())] = now, now
 }
 
-// drop takes a message out, if it is in.
-func (d *doubts) drop(id ID) {
-	d.list = slices.DeleteFunc(d.list, func(s *suspect) bool { return s.a.m.ID == id })
+// drop takes a leg out, and returns it if it was in.
+func (d *doubts) drop(c Claim) *suspect {
+	i := slices.IndexFunc(d.list, func(s *suspect) bool { return s.a.claim.ID == c.ID && s.a.claim.Leg == c.Leg })
+	if i < 0 {
+		return nil
+	}
+	old := d.list[i]
+	d.list = slices.Delete(d.list, i, i+1)
+	return old
 }
 
 // open reports whether there may be a message of which nothing like it was told the same.

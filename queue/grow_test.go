@@ -38,8 +38,8 @@ func TestDeferredMassMailStaysSmall(t *testing.T) {
 		pass(4 * 24 * time.Hour)
 		m := g.record(id)
 		first, newest := m.History[0], m.History[len(m.History)-1]
-		if m.Tries < 90 || len(m.History) < 8 || newest.At.Sub(first.At) < 3*24*time.Hour || newest.Dialogue == "" {
-			t.Errorf("%d attempts, %d of them in the history, from %v to %v", m.Tries, len(m.History), first.At, newest.At)
+		if m.Tries() < 90 || len(m.History) < 8 || newest.At.Sub(first.At) < 3*24*time.Hour || newest.Dialogue == "" {
+			t.Errorf("%d attempts, %d of them in the history, from %v to %v", m.Tries(), len(m.History), first.At, newest.At)
 		}
 		if st := g.Status().Store; st.Records < recipients*500 || st.Records > 2<<20 {
 			t.Errorf("records of %d bytes", st.Records)
@@ -73,7 +73,7 @@ func TestRecordsFillTheQueue(t *testing.T) {
 	cfg := settings()
 	cfg.MaxBytes, cfg.MaxMessageBytes = 200<<10, 10<<10
 	s, _ := openStore(t, t.TempDir())
-	q := queue.New(s, &hop{}, cfg, quiet())
+	q := queue.New(s, queue.One(&hop{}), cfg, quiet())
 	var to []string
 	for i := range 1000 {
 		to = append(to, fmt.Sprintf("recipient%d@example.net", i))
@@ -96,7 +96,7 @@ func TestTooLargeARecordIsRefused(t *testing.T) {
 	cfg := settings()
 	cfg.MaxRecipients = 100_000
 	s, _ := openStore(t, t.TempDir())
-	q := queue.New(s, &hop{}, cfg, quiet())
+	q := queue.New(s, queue.One(&hop{}), cfg, quiet())
 	in := letter(t)
 	for i := range 20_000 {
 		in.Envelope.To = append(in.Envelope.To, message.Recipient{Address: address(t, fmt.Sprintf("r%d@example.net", i)),

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -12,11 +13,11 @@ const (
 )
 
 // keepOrder is the janitor: it does now and then what no attempt brings about.
-func (c *crew) keepOrder(ctx, attempts context.Context) {
+func (q *Queue) keepOrder(ctx context.Context) {
 	sweep, forget := time.NewTicker(sweepEvery), time.NewTicker(forgetEvery)
 	defer sweep.Stop()
 	defer forget.Stop()
-	c.q.forget(ctx)
+	q.forget(ctx)
 	losses := time.NewTimer(time.Hour)
 	defer losses.Stop()
 	for {
@@ -24,13 +25,13 @@ func (c *crew) keepOrder(ctx, attempts context.Context) {
 		case <-ctx.Done():
 			return
 		case <-sweep.C:
-			c.sweep(ctx, attempts)
+			q.sweep(ctx)
 		case <-forget.C:
-			c.q.forget(ctx)
-		case <-c.q.losses.news:
-			losses.Reset(c.q.losses.due())
+			q.forget(ctx)
+		case <-q.losses.news:
+			losses.Reset(q.losses.due())
 		case <-losses.C:
-			if !c.q.tellLosses(ctx) {
+			if !q.tellLosses(ctx) {
 				losses.Reset(sweepEvery)
 			}
 		}
@@ -59,63 +60,78 @@ func (q *Queue) forget(ctx context.Context) {
 
 // sweep fails the mail that outlived its lifetime while its lane waited: no attempt would do it. In development mode nothing
 // expires, for nobody could be told, and on a lane that an operator paused nothing does either, nor does held mail.
-func (c *crew) sweep(ctx, attempts context.Context) {
-	if c.q.lane.Load().State == LaneFlowing || c.q.cfg().Capture || c.q.sick.on.Load() || c.q.lanePaused() {
+func (q *Queue) sweep(ctx context.Context) {
+	waiting := make(map[string]string) // why, by lane
+	for _, l := range q.laneStatuses() {
+		if l.State == LaneWaiting {
+			waiting[l.Name] = l.Reason
+		}
+	}
+	if len(waiting) == 0 || q.cfg().Capture || q.fault.on.Load() {
 		return
 	}
+	var writing sync.WaitGroup
+	defer writing.Wait()
 	now := time.Now()
 	for after := ID(""); ctx.Err() == nil; {
-		list, err := c.q.store.List(Filter{Waiting: true}, after, page)
+		list, err := q.store.List(Filter{Waiting: true}, after, page)
 		if err != nil {
-			c.q.log.Warn("waiting mail not looked through for what is too old", "err", err)
+			q.log.Warn("waiting mail not looked through for what is too old", "err", err)
 			return
 		}
-		var old []Message
 		for i := range list {
-			if list[i].Held == "" && !now.Before(c.q.cfg().deadline(&list[i])) {
-				old = append(old, list[i])
+			if m := &list[i]; m.Held == "" && !now.Before(q.cfg().deadline(m)) && m.waitsOn(waiting) {
+				q.unwritten <- struct{}{}
+				writing.Go(func() {
+					q.giveUpOn(ctx, m.ID, waiting)
+					<-q.unwritten
+				})
 			}
 		}
-		if len(old) > 0 {
-			c.expireHeld(ctx, attempts, old)
-		}
 		// The list is in the order of acceptance: behind the first young page all are young.
-		if len(list) < page || list[page-1].Accepted.Add(c.q.cfg().Lifetime).After(now) {
+		if len(list) < page || list[page-1].Accepted.Add(q.cfg().Lifetime).After(now) {
 			return
 		}
 		after = list[page-1].ID
 	}
 }
 
-// expireHeld fails those of m that nobody is trying.
-func (c *crew) expireHeld(ctx, attempts context.Context, m []Message) {
-	question := ask{m: m, granted: make(chan []Message, 1)}
-	select {
-	case c.asks <- question:
-	case <-ctx.Done():
+// giveUpOn fails the recipients of a message on lanes that wait, unless somebody is at work on it.
+func (q *Queue) giveUpOn(ctx context.Context, id ID, waiting map[string]string) {
+	c, err := q.store.ClaimOne(id)
+	if err != nil {
 		return
 	}
-	for _, old := range <-question.granted {
-		if !c.q.hands.tryTake(old.ID) { // an operator is at work on it
-			c.events <- event{id: old.ID, settled: true}
-			continue
-		}
-		edits := c.q.edits.Load()
-		now, err := c.q.store.Get(old.ID) // what was listed may have changed before it was granted
-		if err != nil || now.waits() != nil || now.Held != "" {
-			c.q.hands.let(old.ID)
-			c.events <- event{id: old.ID, settled: true}
-			continue
-		}
-		a := newAttempt(now)
-		a.swept, a.local, a.edits = true, true, edits
-		for _, i := range a.tried {
-			last := now.Results[i]
-			if last.reply() == "" {
-				last.Text = c.q.lane.Load().Reason
-			}
-			a.results = append(a.results, c.q.expired(last))
-		}
-		c.hand(attempts, a)
+	defer q.store.Release(c)
+	m, err := q.store.Begin(c)
+	if err != nil || m.waits() != nil || m.Held != "" {
+		return
 	}
+	a := newAttempt(m, c)
+	a.swept, a.local, a.tried = true, true, nil
+	for leg := range m.Legs {
+		reason, ok := waiting[m.Legs[leg].Lane]
+		if !ok {
+			continue
+		}
+		for _, i := range m.openOf(leg) {
+			last := m.Results[i]
+			if last.reply() == "" {
+				last.Text = reason
+			}
+			a.tried = append(a.tried, i)
+			a.results = append(a.results, q.expired(last))
+		}
+	}
+	q.settle(ctx, a)
+}
+
+// waitsOn reports whether a recipient is not settled whose lane is one of some.
+func (m *Message) waitsOn(lanes map[string]string) bool {
+	for leg := range m.Legs {
+		if _, ok := lanes[m.Legs[leg].Lane]; ok && len(m.openOf(leg)) > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -52,8 +52,8 @@ func TestUnreachableUpstreamIsProbed(t *testing.T) {
 		}
 		for _, id := range ids {
 			g.wantState(id, queue.StateDelivered, "")
-			if m := g.record(id); m.Tries != 1 || len(m.History) != 1 {
-				t.Errorf("%d tries, history %+v", m.Tries, m.History)
+			if m := g.record(id); m.Tries() != 1 || len(m.History) != 1 {
+				t.Errorf("%d tries, history %+v", m.Tries(), m.History)
 			}
 		}
 		if l := g.Status().Lanes[0]; l.State != queue.LaneFlowing || l.Reason != "" {
@@ -195,7 +195,7 @@ func TestPauseAmidRecipients(t *testing.T) {
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
 		id := g.send(letter(t, "a@example.net", "b@example.net"))
 		g.wantState(id, queue.StateQueued, "quota")
-		if m := g.record(id); m.Tries != 0 || m.Results[0].Outcome != queue.Delivered || m.Results[1] != (queue.Result{}) {
+		if m := g.record(id); m.Tries() != 0 || m.Results[0].Outcome != queue.Delivered || m.Results[1] != (queue.Result{}) {
 			t.Errorf("record %+v", m)
 		}
 		pass(time.Minute)
@@ -217,7 +217,7 @@ func TestLifetimeEndsOnWaitingLane(t *testing.T) {
 		young := g.send(letter(t, "bob@example.net"))
 		pass(time.Hour + 2*time.Minute)
 		g.wantState(old, queue.StateFailed, "")
-		if m := g.record(old); m.Results[0].Status != "4.4.7" || m.Tries != 0 {
+		if m := g.record(old); m.Results[0].Status != "4.4.7" || m.Tries() != 0 {
 			t.Errorf("record: %+v", m)
 		}
 		g.wantState(young, queue.StateQueued, "no route")

@@ -128,18 +128,15 @@ func (q *Queue) tellLosses(ctx context.Context) bool {
 		q.log.Error("the mail about lost notices cannot be written", "err", err)
 		return true
 	}
-	m, err := q.put(Submission{ID: id, Envelope: env, Origin: Origin{Door: doorBounce}, Body: body}, math.MaxInt64)
+	_, err = q.put(ctx, Submission{ID: id, Envelope: env, Origin: Origin{Door: doorBounce}, Body: body}, math.MaxInt64)
 	if err != nil {
 		q.log.Error("the mail about lost notices cannot be stored; it is tried again", "err", err)
 		return false
 	}
-	q.logQueued(ctx, "queued", &m)
-	q.tell(EventQueued, &m, "")
 	q.log.Info("operator told of lost notices", "n", l.n, "rcpt", q.cfg().Notices.String(), "notice", id)
 	l.list, l.n, l.old = nil, 0, false
 	l.kept.Open, l.kept.Told = false, time.Now().UTC()
 	q.noteLosses(l.kept)
-	poke(q.nudge)
 	return true
 }
 

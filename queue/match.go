@@ -42,7 +42,7 @@ func (q *Queue) matcher(sel Selection, now time.Time) (func(*Message) bool, erro
 			return m.concerns(func(i int) bool { return is(m.Envelope.To[i].Domain) })
 		})
 	}
-	wrong = append(wrong, sel.checkRest())
+	wrong = append(wrong, q.checkRest(&sel))
 	tests = append(tests, q.timesAndStates(sel, now)...)
 	return func(m *Message) bool {
 		return !slices.ContainsFunc(tests, func(test func(*Message) bool) bool { return !test(m) })
@@ -58,7 +58,7 @@ func (q *Queue) timesAndStates(sel Selection, now time.Time) (tests []func(*Mess
 		tests = append(tests, func(m *Message) bool { return now.Sub(m.Accepted) <= sel.Younger })
 	}
 	if sel.Lane != "" {
-		tests = append(tests, func(m *Message) bool { return q.Lane(m) == sel.Lane })
+		tests = append(tests, func(m *Message) bool { return m.takes(sel.Lane) })
 	}
 	if len(sel.States) > 0 {
 		tests = append(tests, func(m *Message) bool {
@@ -70,7 +70,7 @@ func (q *Queue) timesAndStates(sel Selection, now time.Time) (tests []func(*Mess
 }
 
 // checkRest says what is wrong with the filters that are no text.
-func (s *Selection) checkRest() error {
+func (q *Queue) checkRest(s *Selection) error {
 	var wrong []error
 	for _, d := range []struct {
 		name string
@@ -80,8 +80,8 @@ func (s *Selection) checkRest() error {
 			wrong = append(wrong, fmt.Errorf("%w: %s: %s is negative", ErrSelection, d.name, d.of))
 		}
 	}
-	if s.Lane != "" && s.Lane != laneName {
-		wrong = append(wrong, unknownLane(s.Lane))
+	if s.Lane != "" && !slices.Contains(q.laneNames(), s.Lane) {
+		wrong = append(wrong, q.unknownLane(s.Lane))
 	}
 	for _, state := range s.States {
 		if !slices.Contains(allStates, state) {

@@ -1,9 +1,12 @@
 package queue
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"dinkymail/message"
+	"dinkymail/queue/lane"
 )
 
 // Message is the record of one accepted mail: its envelope, what became of each recipient, and what was tried. Its body is
@@ -16,12 +19,11 @@ type Message struct {
 	Facts    message.Facts
 	Size     int64 // bytes of the body, as it will be sent
 
-	Accepted    time.Time
-	NotBefore   time.Time // not to be delivered earlier; zero: at once
-	NextAttempt time.Time // zero when nothing will be tried: finished or captured
-	Tries       int       // attempts that counted; attempts on a paused lane do not
-	History     []Attempt // oldest first, at most MaxHistory; see Bound
-	Finished    time.Time // zero while a recipient is deferred
+	Accepted  time.Time
+	NotBefore time.Time // not to be delivered earlier; zero: at once
+	Legs      []Leg     // the ways its recipients take; none of captured mail
+	History   []Attempt // oldest first, at most MaxHistory; see Bound
+	Finished  time.Time // zero while a recipient is deferred
 
 	// Captured mail was accepted in development mode. It is kept with its body to be looked at, and never leaves the machine,
 	// whatever the settings say later.
@@ -35,6 +37,26 @@ type Message struct {
 
 	Tags     []string          // the submitter's own words, given back by the API
 	Metadata map[string]string // likewise
+}
+
+// Clone is a copy that shares nothing with m.
+func (m Message) Clone() Message {
+	m.Envelope.To = slices.Clone(m.Envelope.To)
+	m.Results = slices.Clone(m.Results)
+	m.Legs = slices.Clone(m.Legs)
+	for i := range m.Legs {
+		m.Legs[i].To = slices.Clone(m.Legs[i].To)
+	}
+	m.History = slices.Clone(m.History)
+	for i := range m.History {
+		m.History[i].Answers = slices.Clone(m.History[i].Answers)
+		for j := range m.History[i].Answers {
+			m.History[i].Answers[j].To = slices.Clone(m.History[i].Answers[j].To)
+		}
+	}
+	m.Tags = slices.Clone(m.Tags)
+	m.Metadata = maps.Clone(m.Metadata)
+	return m
 }
 
 // MaxHistory bounds Message.History, in attempts. Its bytes are bounded, too; see Message.Bound for what makes room.
@@ -81,38 +103,22 @@ type Result struct {
 	Remote  string // the next hop, host:port; empty when nothing was reached
 	Stage   string // the command that was answered: connect, greeting, ehlo, starttls, auth, mail, rcpt, data, body
 	Pause   Pause  // set when this says something of the lane and nothing of the message
-	Remedy  string // what the operator can do, when Pause is set; empty: the queue has a general one
+	Remedy  string // what the operator can do, with a Pause; empty: the lane has general advice
 	NoDSN   bool   // delivered to a next hop without the DSN extension, so nobody further on will report (RFC 3461, 5.2.2)
 }
 
 // Pause says why a whole lane should wait. A Result with one does not count as an attempt of its message.
-type Pause uint8
+type Pause = lane.Kind
 
 // NoPause is about the message. The others are about the lane: nobody answers there, our credentials are refused, a sending
-// quota is used up, or the next hop wants fewer connections at a time, which makes the lane narrower before it stops it.
+// quota is used up, or the next hop wants fewer connections at a time, which lowers the concurrency before it stops the lane.
 const (
-	NoPause Pause = iota
-	PauseUnreachable
-	PauseCredentials
-	PauseQuota
-	PauseBusy
+	NoPause          = lane.None
+	PauseUnreachable = lane.Unreachable
+	PauseCredentials = lane.Credentials
+	PauseQuota       = lane.Quota
+	PauseBusy        = lane.Busy
 )
-
-// String is the word used in the log and the API.
-func (p Pause) String() string {
-	switch p {
-	case PauseUnreachable:
-		return "unreachable"
-	case PauseCredentials:
-		return "credentials"
-	case PauseQuota:
-		return "quota"
-	case PauseBusy:
-		return "busy"
-	default:
-		return ""
-	}
-}
 
 // Attempt is one try to hand a message to the next hop: what each of the recipients tried was answered. Recipients that
 // were answered alike share an Answer.
@@ -186,7 +192,7 @@ func (m *Message) waiting() State {
 	switch {
 	case m.Held != "":
 		return StateHeld
-	case m.Tries == 0:
+	case m.Tries() == 0:
 		return StateQueued
 	default:
 		return StateDeferred

@@ -61,15 +61,12 @@ func (q *Queue) report(ctx context.Context, a *attempt, about []int, action stri
 		q.log.Error("notice cannot be written; the sender is not told", "id", a.m.ID, "rcpt", to.String(), "err", err)
 		return nil
 	}
-	m, err := q.put(Submission{ID: id, Envelope: env, Origin: Origin{Door: doorBounce}, Body: body}, math.MaxInt64)
+	_, err = q.put(ctx, Submission{ID: id, Envelope: env, Origin: Origin{Door: doorBounce}, Body: body}, math.MaxInt64)
 	if err != nil {
 		return err
 	}
 	q.count.bounces.Add(1)
-	q.logQueued(ctx, "queued", &m)
-	q.tell(EventQueued, &m, "")
 	q.log.Info("sender told", "id", a.m.ID, "action", action, "rcpt", to.String(), "rcpts", len(about), "notice", id)
-	poke(q.nudge)
 	return nil
 }
 

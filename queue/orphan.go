@@ -90,14 +90,11 @@ func (q *Queue) sendAgain(ctx context.Context, a *attempt, about []int) error {
 			return message.Mailbox{Name: mailerName, Address: q.cfg().Self}.String(), true
 		}
 	}
-	copied, err := q.put(s, math.MaxInt64)
+	copied, err := q.put(ctx, s, math.MaxInt64)
 	if err != nil {
 		return err
 	}
-	q.logQueued(ctx, "queued", &copied)
-	q.tell(EventQueued, &copied, "")
 	q.log.Info("null sender refused: sent again from DEFAULT_FROM", "id", m.ID, "from", q.cfg().Self.String(),
 		"rcpts", len(about), "text", a.results[about[0]].reply(), "again", copied.ID)
-	poke(q.nudge)
 	return nil
 }

@@ -87,7 +87,7 @@ func pump(t *testing.T, u *upstream, n, connections int, test func(t *testing.T,
 		s, _ := openStore(t, dir)
 		cfg := settings()
 		cfg.Workers = connections
-		g := &rig{Queue: queue.New(s, u, cfg, quiet()), t: t, store: s}
+		g := &rig{Queue: queue.New(s, queue.One(u), cfg, quiet()), t: t, store: s}
 		var clients sync.WaitGroup
 		for i := range 200 {
 			clients.Go(func() {
@@ -287,7 +287,7 @@ func TestBusyEvenForOne(t *testing.T) {
 			t.Fatal(len(all), err)
 		}
 		for _, m := range all {
-			if m.State() != queue.StateDelivered || m.Tries != 1 {
+			if m.State() != queue.StateDelivered || m.Tries() != 1 {
 				t.Errorf("%+v", m)
 			}
 		}

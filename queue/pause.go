@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"dinkymail/queue/lane"
 )
 
 // pauses is what an operator paused. It is kept in the store's notes.
@@ -55,7 +57,7 @@ func (p *pauses) set(what string, s *PauseStatus) {
 // lane nothing is tried, not even a probe, and nothing expires; attempts that go on come to their end. Pausing again changes the
 // reason, and by, which is who does it. The error of an unknown name wraps ErrSelection.
 func (q *Queue) Pause(what, reason, by string) error {
-	names, err := pausable(what)
+	names, err := q.pausable(what)
 	for _, name := range names {
 		s := PauseStatus{What: name, Reason: reason, By: by, Since: time.Now().UTC()}
 		if old := q.pauses.get(name); old != nil {
@@ -77,7 +79,7 @@ func (q *Queue) Pause(what, reason, by string) error {
 
 // Resume ends what Pause began. What is not paused stays as it is.
 func (q *Queue) Resume(what string) error {
-	names, err := pausable(what)
+	names, err := q.pausable(what)
 	for _, name := range names {
 		if q.pauses.get(name) == nil {
 			continue
@@ -86,8 +88,8 @@ func (q *Queue) Resume(what string) error {
 			return fmt.Errorf("resume %s: %w", name, err)
 		}
 		q.pauses.set(name, nil)
-		if name == laneName {
-			poke(q.wake)
+		if d := q.lanes.get(name); d != nil {
+			poke(d.wake)
 		}
 		q.log.Info("resumed", "lane", name)
 		q.tellLane(EventResumed, name, "")
@@ -96,19 +98,20 @@ func (q *Queue) Resume(what string) error {
 }
 
 // pausable is the names that what stands for.
-func pausable(what string) ([]string, error) {
-	switch what {
-	case Everything:
-		return []string{Intake, laneName}, nil
-	case Intake, laneName:
+func (q *Queue) pausable(what string) ([]string, error) {
+	lanes := q.laneNames()
+	switch {
+	case what == Everything:
+		return append(lanes, Intake), nil
+	case what == Intake, slices.Contains(lanes, what), q.pauses.get(what) != nil:
 		return []string{what}, nil
 	default:
-		return nil, unknownLane(what)
+		return nil, q.unknownLane(what)
 	}
 }
 
-func unknownLane(name string) error {
-	return fmt.Errorf("%w: there is no lane %q; the lanes are: %s", ErrSelection, name, laneName)
+func (q *Queue) unknownLane(name string) error {
+	return fmt.Errorf("%w: there is no lane %q; the lanes are: %s", ErrSelection, name, strings.Join(q.laneNames(), ", "))
 }
 
 // recallPauses reads what was paused before the start.
@@ -138,10 +141,15 @@ func (q *Queue) warnOfPauses() {
 // reasonPaused is why a lane is paused when the operator does not say.
 const reasonPaused = "paused by the operator"
 
-// laneNow is the state of the lane as an operator should see it.
-func (q *Queue) laneNow() LaneStatus {
-	l := *q.lane.Load()
-	if p := q.pauses.get(l.Name); p != nil {
+// now is the state of the lane as an operator should see it.
+func (d *dispatcher) now() LaneStatus {
+	s := d.status.Load()
+	l := LaneStatus{Name: d.name, State: LaneFlowing, Kind: s.Kind.String(), Reason: s.Reason, Since: s.Since, NextProbe: s.NextProbe,
+		InFlight: int(d.handing.Load()), Concurrency: int(d.concurrency.Load())}
+	if s.Kind != lane.None {
+		l.State = LaneWaiting
+	}
+	if p := d.q.pauses.get(d.name); p != nil {
 		l.State, l.Kind, l.Reason, l.Since, l.NextProbe = LanePaused, "", reasonPaused, p.Since, time.Time{}
 		if p.Reason != "" {
 			l.Reason += ": " + p.Reason
@@ -161,6 +169,3 @@ func (l LaneStatus) waitsFor() string {
 		return "waits for the " + l.Name + ": " + l.Reason
 	}
 }
-
-// lanePaused reports whether an operator paused the lane.
-func (q *Queue) lanePaused() bool { return q.pauses.get(laneName) != nil }

@@ -65,11 +65,13 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -82,25 +84,19 @@ const MaxUnwritten = 64
 // Queue is the appliance's one queue. It is made by New.
 type Queue struct {
 	store Store
-	next  Deliverer
+	next  func(lane string) (Deliverer, error)
 	now   atomic.Pointer[Config] // replaced as a whole by Use
 	log   *slog.Logger
 
-	nudge     chan struct{} // holds one: there may be something to claim
-	wake      chan struct{} // holds one: settings changed
-	probe     chan struct{} // holds one: an operator wants a waiting lane probed
+	nudge     chan struct{} // holds one: a lane that is not in use may have something due
 	unwritten chan struct{} // a place per result that is not written yet
-	lane      atomic.Pointer[LaneStatus]
-	width     atomic.Pointer[width]
-	sick      sickness
+	lanes     lanes
+	fault     fault
 	fill      filling
-	brake     brake
 	trimming  sync.Mutex // held while surplus captured messages are removed
 	count     counters
 	meter     meter
 
-	hands  hands
-	edits  atomic.Uint64 // grows after each change that an operator made to a message
 	pauses pauses
 	losses losses
 	hub    events.Hub[Event]
@@ -108,32 +104,46 @@ type Queue struct {
 
 type counters struct {
 	submitted, delivered, failed, deferred, bounces atomic.Uint64
-	handing                                         atomic.Int64 // messages being handed over now
 }
 
-// New makes a queue on s that delivers with next. It starts nothing, and reads nothing but the notes of s. With cfg.Capture next is never used
-// and may be nil.
-func New(s Store, next Deliverer, cfg Config, log *slog.Logger) *Queue {
+// New makes a queue on s. Lanes gives the Deliverer of a lane by its name, or an error that says why there is no such lane; it is
+// asked again when settings change, and from any goroutine. New starts nothing, and reads nothing but the notes of s. Lanes
+// may be nil with cfg.Capture, and for a queue that never runs.
+func New(s Store, lanes func(name string) (Deliverer, error), cfg Config, log *slog.Logger) *Queue {
 	q := &Queue{
 		store:     s,
-		next:      next,
+		next:      lanes,
 		log:       log,
 		nudge:     make(chan struct{}, 1),
-		wake:      make(chan struct{}, 1),
-		probe:     make(chan struct{}, 1),
 		unwritten: make(chan struct{}, MaxUnwritten),
-		hands:     hands{of: make(map[ID]hand)},
 	}
+	q.lanes.of = make(map[string]*dispatcher)
 	cfg = cfg.withDefaults()
 	q.now.Store(&cfg)
-	q.lane.Store(&LaneStatus{Name: laneName, State: LaneFlowing})
-	q.width.Store(newWidth(cfg.Workers))
-	if cfg.Capture {
-		q.lane.Store(&LaneStatus{Name: laneName, State: LaneWaiting, Kind: kindDevelopment, Reason: reasonDevelopment})
+	for _, name := range cfg.Lanes {
+		if _, err := q.open(name); err != nil {
+			log.Error("lane cannot be used", "lane", name, "err", err)
+		}
 	}
 	q.recallPauses()
 	q.recallLosses()
 	return q
+}
+
+// Upstream is the name of the lane that a queue has without Config.Lanes.
+const Upstream = "upstream"
+
+// One is a function for New when all lanes are one Deliverer.
+func One(next Deliverer) func(string) (Deliverer, error) {
+	return func(string) (Deliverer, error) { return next, nil }
+}
+
+// deliverer is who delivers on a lane.
+func (q *Queue) deliverer(lane string) (Deliverer, error) {
+	if q.cfg().Capture || q.next == nil {
+		return nil, nil //nolint:nilnil // nothing is delivered
+	}
+	return q.next(lane)
 }
 
 // cfg is the settings in force.
@@ -149,7 +159,7 @@ func (q *Queue) Use(cfg Config) {
 }
 
 // Window is the greatest number of messages that a crash can cause to be delivered a second time.
-func (q *Queue) Window() int { return q.cfg().Workers + MaxUnwritten }
+func (q *Queue) Window() int { return q.cfg().Workers*len(q.cfg().Lanes) + MaxUnwritten }
 
 // Get returns the record of a message, or ErrNotFound.
 func (q *Queue) Get(id ID) (Message, error) { return q.store.Get(id) }
@@ -178,33 +188,74 @@ func (q *Queue) State(m *Message) (State, string) {
 	if s == StateHeld {
 		return s, m.Held
 	}
-	if err := q.sick.err(); err != nil {
+	if err := q.fault.err(); err != nil {
 		return s, "waits for the disk: " + err.Error()
 	}
-	return s, q.laneNow().waitsFor()
+	for leg := range m.Legs {
+		if d := q.lanes.get(m.Legs[leg].Lane); d != nil && len(m.openOf(leg)) > 0 {
+			if why := d.now().waitsFor(); why != "" {
+				return s, why
+			}
+		}
+	}
+	return s, ""
 }
 
 // Active reports whether a message is being handed over now, or was, and the result is not written yet.
-func (q *Queue) Active(id ID) bool { return q.hands.attempted(id) }
+func (q *Queue) Active(id ID) bool { return q.store.Begun(id) }
 
-// Lane is the name of the lane that the message takes, or took; captured mail has none.
+// Lane is the name of the lane that the message takes, or took, or of those where there are several, with commas. Captured mail has
+// none.
 func (q *Queue) Lane(m *Message) string {
-	if m.Captured {
-		return ""
+	if len(m.Legs) == 1 {
+		return m.Legs[0].Lane
 	}
-	return laneName
+	var names []string
+	for i := range m.Legs {
+		if name := m.Legs[i].Lane; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// takes reports whether a leg of the message takes a lane.
+func (m *Message) takes(lane string) bool {
+	return slices.ContainsFunc(m.Legs, func(l Leg) bool { return l.Lane == lane })
+}
+
+// laneStatuses is the state of all lanes in use: those of the settings first, then the others by name.
+func (q *Queue) laneStatuses() []LaneStatus {
+	var all []LaneStatus
+	for _, d := range q.lanes.all() {
+		all = append(all, d.now())
+	}
+	rank := func(l LaneStatus) int {
+		if i := slices.Index(q.cfg().Lanes, l.Name); i >= 0 {
+			return i
+		}
+		return len(q.cfg().Lanes)
+	}
+	slices.SortFunc(all, func(a, b LaneStatus) int { return cmp.Or(rank(a)-rank(b), strings.Compare(a.Name, b.Name)) })
+	return all
+}
+
+// laneNames is the names of all lanes in use.
+func (q *Queue) laneNames() []string {
+	var names []string
+	for _, l := range q.laneStatuses() {
+		names = append(names, l.Name)
+	}
+	return names
 }
 
 // Status is the queue's health now. It reads no disk.
 func (q *Queue) Status() Status {
-	l := q.laneNow()
-	l.InFlight = int(q.count.handing.Load())
-	l.Concurrency = q.width.Load().limit
 	lost, latest := q.losses.told()
 	return Status{
 		Store:     q.store.Stats(),
-		Lanes:     []LaneStatus{l},
-		Broken:    q.sick.err(),
+		Lanes:     q.laneStatuses(),
+		Broken:    q.fault.err(),
 		Submitted: q.count.submitted.Load(),
 		Delivered: q.count.delivered.Load(),
 		Failed:    q.count.failed.Load(),
@@ -219,7 +270,7 @@ func (q *Queue) Status() Status {
 // Check says why mail cannot be taken or delivered for the sake of the disk, or nil. It writes to the store to find out. A waiting
 // lane is no reason: mail is safe then.
 func (q *Queue) Check() error {
-	if err := q.sick.err(); err != nil {
+	if err := q.fault.err(); err != nil {
 		return err
 	}
 	if err := q.store.Check(); err != nil {
@@ -228,8 +279,13 @@ func (q *Queue) Check() error {
 	return nil
 }
 
-// Wake tells the queue that settings of the next hop changed: a waiting lane is probed at once and its waits begin anew.
-func (q *Queue) Wake() { poke(q.wake) }
+// Wake tells the queue that settings of the next hops changed: waiting lanes are probed at once and their waits begin anew.
+func (q *Queue) Wake() {
+	for _, d := range q.lanes.all() {
+		poke(d.wake)
+	}
+	poke(q.nudge)
+}
 
 // poke leaves a token in c, which holds one, without waiting.
 func poke(c chan struct{}) {

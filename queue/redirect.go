@@ -75,23 +75,20 @@ func (q *Queue) EditRecipients(id ID, add, drop []message.Address) error {
 
 // readdress changes the recipients of a message that nobody is trying, or leaves it as it was and returns why.
 func (q *Queue) readdress(id ID, what, reason string, edit func(*Message) error) error {
-	return q.alone(id, func() error {
-		may := func(m *Message) error {
-			if err := m.waits(); err != nil {
-				return err
-			}
-			return edit(m.copyRecipients())
+	return q.alone(id, func(c Claim, m Message) error {
+		if err := edit(m.copyRecipients()); err != nil {
+			return err
 		}
-		m, err := q.change(id, may, func(m *Message) {
+		m, err := q.store.Settle(c, func(m *Message) {
 			if edit(m) == nil {
-				m.NextAttempt = time.Now()
+				q.cfg().routeAgain(m, time.Now())
 			}
 		})
 		if err != nil {
 			return err
 		}
 		q.did(what, EventEdited, &m, reason, slog.Int("rcpts", len(m.open())))
-		poke(q.nudge)
+		q.nudgeLanes(&m)
 		return nil
 	})
 }

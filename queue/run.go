@@ -3,173 +3,146 @@ package queue
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"dinkymail/queue/lane"
 )
 
-// lease is how long the store keeps a claimed message from being claimed again. An attempt may outlast it: the dispatcher knows
-// what is in flight.
-const lease = time.Hour
+// lanes are the ways out that are in use, by name. Those of Config.Lanes are always there; others are
+// made when something is due on them, and dropped when they were idle for idleTime.
+type lanes struct {
+	mu sync.RWMutex // guards of
+	of map[string]*dispatcher
+}
+
+// idleTime is how long a lane that is not of Config.Lanes is remembered, with what was learned about
+// it, while nothing is to be done on it.
+const idleTime = time.Hour
+
+// get is the lane of a name, or nil.
+func (l *lanes) get(name string) *dispatcher {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.of[name]
+}
+
+// all is every lane in use.
+func (l *lanes) all() []*dispatcher {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	all := make([]*dispatcher, 0, len(l.of))
+	for _, d := range l.of {
+		all = append(all, d)
+	}
+	return all
+}
+
+// open is the lane of a name, made if need be. The error is that of the function that New was given.
+func (q *Queue) open(name string) (*dispatcher, error) {
+	if d := q.lanes.get(name); d != nil {
+		return d, nil
+	}
+	next, err := q.deliverer(name)
+	if err != nil {
+		return nil, err
+	}
+	d := newDispatcher(q, name, next)
+	q.lanes.mu.Lock()
+	defer q.lanes.mu.Unlock()
+	q.lanes.of[name] = d
+	return d, nil
+}
 
 // Run delivers mail until ctx ends. Then it begins no further attempt, gives those in flight Config.Grace to finish, writes
 // their results, and returns nil with nothing left running. What an attempt cut off by then had not settled stays deferred as
 // if it had not been tried. Run is called once.
 func (q *Queue) Run(ctx context.Context) error {
 	q.warnOfPauses()
-	// Attempts outlive ctx: a delivery cut off after DATA would be repeated.
-	attempts, abandon := context.WithCancel(context.WithoutCancel(ctx))
-	defer abandon()
-	c := newCrew(q)
-	var hands sync.WaitGroup
-	c.hire = func(n int) { hands.Go(func() { c.work(ctx, attempts, n) }) }
-	hands.Go(func() { c.keepOrder(ctx, attempts) })
-	hands.Go(func() { c.carryOut(attempts) })
-	d := newDispatcher(c)
-	d.run(ctx)
-	d.windUp(abandon)
-	hands.Wait()
-	c.settlers.Wait()
+	var running sync.WaitGroup
+	start := func(d *dispatcher) { running.Go(func() { d.run(ctx) }) }
+	for _, d := range q.lanes.all() {
+		start(d)
+	}
+	running.Go(func() { q.keepOrder(ctx) })
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		timer.Reset(q.openDue(ctx, start))
+		select {
+		case <-ctx.Done():
+		case <-q.nudge:
+		case <-timer.C:
+		}
+	}
+	running.Wait()
 	return nil
 }
 
-// crew is what the goroutines of one Run share.
-type crew struct {
-	q        *Queue
-	jobs     chan job      // dispatcher to workers; never full
-	verdicts chan *attempt // dispatcher to carryOut
-	events   chan event    // workers and settlers to dispatcher
-	asks     chan ask      // janitor to dispatcher
-	settlers sync.WaitGroup
-	hire     func(n int) // adds worker n
-	hired    int         // how many there are; the dispatcher's
-	// spoiled is the latest era of the lane in which an attempt heard that the lane should pause. Jobs of that era that nobody
-	// has begun yet go back.
-	spoiled atomic.Int64
-}
-
-// job is one message for a worker.
-type job struct {
-	m     *Message
-	era   int
-	seq   uint64 // how many were given out before
-	probe bool
-	edits uint64 // Queue.edits when it was claimed
-}
-
-// event tells the dispatcher what became of a message in flight.
-type event struct {
-	id      ID
-	ended   bool // the worker is free again
-	settled bool // nothing more of it will be written
-	release bool // its record was left as it was
-	heard   hearing
-	suspect *attempt // what was said may be about this message alone; nothing of it is written yet
-}
-
-// ask is the janitor's wish to settle messages that are in nobody's hands. The answer is those it may have; they are in flight
-// from then on.
-type ask struct {
-	m       []Message
-	granted chan []Message
-}
-
-func newCrew(q *Queue) *crew {
-	return &crew{
-		q:        q,
-		jobs:     make(chan job, 2*MaxWorkers),
-		events:   make(chan event, MaxWorkers+2*MaxUnwritten),
-		verdicts: make(chan *attempt, 2*maxDoubted),
-		asks:     make(chan ask),
-	}
-}
-
-// work makes attempts, one after the other, while the pace has room for worker n.
-func (c *crew) work(ctx, attempts context.Context, n int) {
-	for {
-		w, jobs := c.q.width.Load(), c.jobs
-		if n >= w.limit {
-			jobs = nil
+// openDue opens the lanes on which something is due and that are not in use, and returns when to look
+// again. What is due on a lane that is gone gets another, or is held.
+func (q *Queue) openDue(ctx context.Context, start func(*dispatcher)) time.Duration {
+	now := time.Now()
+	wait := time.Hour
+	for _, name := range q.store.Lanes() {
+		if q.cfg().Capture || q.lanes.get(name) != nil {
+			continue
 		}
-		select {
-		case j, open := <-jobs:
-			if !open {
-				return
+		due, ok := q.store.NextDue(name)
+		switch {
+		case !ok:
+		case due.After(now):
+			wait = min(wait, due.Sub(now))
+		default:
+			d, err := q.open(name)
+			if err == nil {
+				start(d)
+			} else if !q.reroute(ctx, name, err) {
+				wait = min(wait, claimPause)
 			}
-			c.try(ctx, attempts, j)
-		case <-w.changed:
+		}
+	}
+	return max(wait, time.Millisecond)
+}
+
+// quit drops a lane that has been idle, unless it is one of the settings.
+func (q *Queue) quit(d *dispatcher) {
+	q.lanes.mu.Lock()
+	delete(q.lanes.of, d.name)
+	q.lanes.mu.Unlock()
+	poke(q.nudge) // something may have become due meanwhile
+}
+
+// nudgeLanes has the lanes of a message looked at, since something is due.
+func (q *Queue) nudgeLanes(m *Message) {
+	for i := range m.Legs {
+		if d := q.lanes.get(m.Legs[i].Lane); d != nil {
+			poke(d.nudge)
+		} else {
+			poke(q.nudge)
 		}
 	}
 }
 
-// try makes one attempt, or gives it back when the time for it is over.
-func (c *crew) try(ctx, attempts context.Context, j job) {
-	e := event{id: j.m.ID, ended: true, heard: hearing{era: j.era, seq: j.seq, probe: j.probe, cuts: c.q.width.Load().cuts}}
-	stale := !j.probe && int64(j.era) <= c.spoiled.Load()
-	if stale || ctx.Err() != nil || c.q.sick.on.Load() || c.q.lanePaused() {
-		e.settled, e.release = true, true
-		c.events <- e
-		return
+// newDispatcher makes a lane that flows, or in development one that waits.
+func newDispatcher(q *Queue, name string, next Deliverer) *dispatcher {
+	d := &dispatcher{
+		q: q, name: name, next: next,
+		nudge: make(chan struct{}, 1), wake: make(chan struct{}, 1), probe: make(chan struct{}, 1),
+		events: make(chan event, MaxWorkers),
+		claims: make(map[Claim]context.CancelFunc), due: true, doubts: newDoubts(),
+		slots: lane.NewConcurrency(q.cfg().Workers),
 	}
-	c.q.hands.take(j.m.ID, true, nil)
-	edits, ok := c.q.refresh(&j)
-	if !ok {
-		c.q.hands.let(j.m.ID)
-		e.settled, e.release = true, true
-		c.events <- e
-		return
-	}
-	a := c.q.attempt(attempts, *j.m)
-	switch {
-	case a == nil:
-		e.settled = true
-	case a.fruitless():
-		e.settled, e.release = true, true
-		if a.edits = edits; len(a.own) > 0 && attempts.Err() == nil {
-			e.suspect = a
+	d.lane = lane.New(name, q.log, func(s lane.Status) { d.status.Store(&s) }, func(flows bool, reason string) {
+		kind := EventLaneWaits
+		if flows {
+			kind = EventLaneFlows
 		}
-	}
-	if a != nil && !a.local && attempts.Err() == nil {
-		a.hear(&e.heard)
-	}
-	if e.heard.pause != NoPause && e.heard.pause != PauseBusy && e.suspect == nil {
-		c.spoil(int64(j.era))
-	}
-	if e.settled {
-		c.q.hands.let(j.m.ID)
-	} else {
-		a.edits = edits
-		c.hand(attempts, a)
-	}
-	c.events <- e
-}
-
-// refresh looks again at a message that an operator may have changed since it was claimed, and reports whether it is still to be
-// tried. It returns up to which change it looked.
-func (q *Queue) refresh(j *job) (edits uint64, ok bool) {
-	edits = q.edits.Load()
-	if edits == j.edits {
-		return edits, true
-	}
-	m, err := q.store.Get(j.m.ID)
-	if err != nil || m.waits() != nil || m.Held != "" || m.NextAttempt.After(time.Now()) {
-		return edits, false // what cannot be read now can when it is claimed again, or that says why
-	}
-	j.m = &m
-	return edits, true
-}
-
-func (c *crew) spoil(era int64) {
-	for old := c.spoiled.Load(); old < era && !c.spoiled.CompareAndSwap(old, era); old = c.spoiled.Load() {
-	}
-}
-
-// hand has an attempt's result written without waiting for it, unless MaxUnwritten are waiting already. The message is let go then.
-func (c *crew) hand(ctx context.Context, a *attempt) {
-	c.q.unwritten <- struct{}{}
-	c.settlers.Go(func() {
-		c.q.settle(ctx, a)
-		c.q.hands.let(a.m.ID)
-		<-c.q.unwritten
-		c.events <- event{id: a.m.ID, settled: true}
+		q.tellLane(kind, name, reason)
 	})
+	d.status.Store(&lane.Status{})
+	d.concurrency.Store(int64(d.slots.Limit()))
+	if q.cfg().Capture {
+		d.lane.Stop(lane.Development, "development mode: nothing leaves the machine", time.Now())
+	}
+	return d
 }

@@ -127,7 +127,7 @@ func TestShutdown(t *testing.T) {
 		}
 		g.wantState(quick, queue.StateDelivered, "")
 		for _, id := range []queue.ID{slow, rest} {
-			if m := g.record(id); m.Tries != 0 || len(m.History) != 0 || !m.Finished.IsZero() {
+			if m := g.record(id); m.Tries() != 0 || len(m.History) != 0 || !m.Finished.IsZero() {
 				t.Errorf("record: %+v", m)
 			}
 		}
@@ -230,11 +230,11 @@ type deaf struct {
 	fails atomic.Bool
 }
 
-func (s *deaf) Claim(limit int, lease time.Duration) ([]queue.Message, error) {
+func (s *deaf) Claim(lane string, n int) ([]queue.Claim, error) {
 	if s.fails.Load() {
 		return nil, errors.New("input/output error")
 	}
-	return s.Store.Claim(limit, lease)
+	return s.Store.Claim(lane, n)
 }
 
 // With many submitters and workers at once every message is handed over exactly once, and Run leaves nothing behind.
@@ -336,9 +336,9 @@ type slow struct {
 	open chan struct{}
 }
 
-func (s *slow) Update(id queue.ID, change func(*queue.Message)) (queue.Message, error) {
+func (s *slow) Settle(c queue.Claim, change func(*queue.Message)) (queue.Message, error) {
 	<-s.open
-	return s.Store.Update(id, change)
+	return s.Store.Settle(c, change)
 }
 
 // Whatever the next hop does, every recipient ends delivered or failed, exactly as the next hop said last, is never handed over
@@ -433,7 +433,7 @@ func BenchmarkDrain(b *testing.B) {
 	var left sync.WaitGroup
 	left.Add(b.N)
 	cfg := settings()
-	q := queue.New(s, &counting{left: &left}, cfg, quiet())
+	q := queue.New(s, queue.One(&counting{left: &left}), cfg, quiet())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- q.Run(ctx) }()

@@ -40,8 +40,8 @@ func TestRetryTableAndLifetime(t *testing.T) {
 		if got := r.Results[0]; got.Status != "4.4.7" || !strings.Contains(got.Text, "451 4.3.0 try later") {
 			t.Errorf("final result %+v", got)
 		}
-		if len(r.History) != queue.MaxHistory || !r.History[0].At.Equal(begin) || r.Tries != len(tries) {
-			t.Errorf("%d attempts in the history, the first at %v, %d tries", len(r.History), r.History[0].At, r.Tries)
+		if len(r.History) != queue.MaxHistory || !r.History[0].At.Equal(begin) || r.Tries() != len(tries) {
+			t.Errorf("%d attempts in the history, the first at %v, %d tries", len(r.History), r.History[0].At, r.Tries())
 		}
 		n := h.notices()
 		if len(n) != 1 || n[0].to[0] != "ada@example.com" || !strings.Contains(n[0].body, "try later") ||

@@ -48,9 +48,9 @@ func some(t testing.TB, s queue.Store) map[string]queue.ID {
 		{"fresh", queue.Message{Envelope: message.Envelope{From: from("ada@example.com"), To: to("bob@example.net")},
 			Facts: message.Facts{Subject: "Invoice 17"}}},
 		{"deferred", queue.Message{Envelope: message.Envelope{From: from("shop@example.org"), To: to("ann@mail.example.net", "cyd@Example.net")},
-			Results: []queue.Result{delivered, later}, Tries: 1, Facts: message.Facts{Subject: "Grüße"}}},
+			Results: []queue.Result{delivered, later}, Legs: []queue.Leg{{Lane: queue.Upstream, Tries: 1}}, Facts: message.Facts{Subject: "Grüße"}}},
 		{"held", queue.Message{Envelope: message.Envelope{From: from("ADA@example.com"), To: to("bob@[127.0.0.1]")}, Held: "why"}},
-		{"bounce", queue.Message{Envelope: message.Envelope{To: to("ada@example.com")}, Results: []queue.Result{silent}, Tries: 1}},
+		{"bounce", queue.Message{Envelope: message.Envelope{To: to("ada@example.com")}, Results: []queue.Result{silent}, Legs: []queue.Leg{{Lane: queue.Upstream, Tries: 1}}}},
 		{"captured", queue.Message{Envelope: message.Envelope{From: from("ada@example.com"), To: to("bob@example.net")}, Captured: true}},
 		{"done", queue.Message{Envelope: message.Envelope{From: from("ada@example.com"), To: to("bob@example.net")},
 			Results: []queue.Result{delivered}, Finished: now}},
@@ -59,7 +59,12 @@ func some(t testing.TB, s queue.Store) map[string]queue.ID {
 		{"gone", queue.Message{Envelope: message.Envelope{From: from("ada@example.com"), To: to("bob@example.net")}, Removed: now}},
 	} {
 		m.Accepted = now.Add(time.Duration(i-10) * time.Hour)
-		m.NextAttempt = now.Add(time.Hour)
+		if len(m.Legs) == 0 && !m.Captured {
+			m.Legs = []queue.Leg{{Lane: queue.Upstream}}
+		}
+		if !m.Captured {
+			m.Legs[0].Next = now.Add(time.Hour)
+		}
 		ids[m.name] = keep(t, s, m.Message)
 	}
 	return ids
@@ -178,7 +183,7 @@ func TestSelectRefuses(t *testing.T) {
 func TestSelectIsBounded(t *testing.T) {
 	s, _ := openStore(t, t.TempDir())
 	list := &counted{Store: s}
-	q := queue.New(list, &hop{}, settings(), quiet())
+	q := queue.New(list, queue.One(&hop{}), settings(), quiet())
 	const n = 6000
 	fillStore(t, s, n)
 	p, err := q.Select(t.Context(), queue.Selection{Subject: "none"}, "", 10)
@@ -215,7 +220,7 @@ func fillStore(t testing.TB, s queue.Store, n int) {
 	for k := range at {
 		go func() {
 			for i := k; i < n; i += at {
-				keep(t, s, queue.Message{Accepted: time.Now(), NextAttempt: time.Now().Add(time.Hour), Facts: message.Facts{Subject: fmt.Sprint("mail ", i)},
+				keep(t, s, queue.Message{Accepted: time.Now(), Legs: []queue.Leg{{Lane: queue.Upstream, Next: time.Now().Add(time.Hour)}}, Facts: message.Facts{Subject: fmt.Sprint("mail ", i)},
 					Envelope: message.Envelope{From: message.Address{Local: "ada", Domain: "example.com"},
 						To: []message.Recipient{{Address: message.Address{Local: fmt.Sprint("u", i), Domain: "example.net"}}}}})
 			}
@@ -230,7 +235,7 @@ func fillStore(t testing.TB, s queue.Store, n int) {
 // BenchmarkSelect measures the first page of all, and a whole search that finds little, in a queue of 100,000.
 func BenchmarkSelect(b *testing.B) {
 	s, _ := openStore(b, b.TempDir())
-	q := queue.New(s, &hop{}, settings(), quiet())
+	q := queue.New(s, queue.One(&hop{}), settings(), quiet())
 	fillStore(b, s, 100_000)
 	b.Run("first page", func(b *testing.B) {
 		for b.Loop() {
@@ -254,7 +259,7 @@ func FuzzSelect(f *testing.F) {
 	f.Add("/a(/", "a(")
 	f.Add("a?c**", "ABC")
 	s, _ := openStore(f, f.TempDir())
-	q := queue.New(s, &hop{}, settings(), quiet())
+	q := queue.New(s, queue.One(&hop{}), settings(), quiet())
 	id := keep(f, s, queue.Message{Envelope: message.Envelope{To: []message.Recipient{{}}}})
 	f.Fuzz(func(t *testing.T, pattern, subject string) {
 		if _, err := s.Update(id, func(m *queue.Message) { m.Facts.Subject = subject }); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -19,12 +20,14 @@ const statusExpired = "4.4.7"
 // settle writes an attempt's result: notices first, then the record. It goes on until that has succeeded or ctx ends.
 func (q *Queue) settle(ctx context.Context, a *attempt) {
 	a.ended = time.Now()
-	a.next = q.cfg().retryAt(&a.m, a.m.Tries+1, a.ended)
-	switch held, removed := q.withdrawn(a); {
-	case removed:
-		a.spare()
-	case !held:
-		q.expire(a)
+	a.next = q.cfg().retryAt(&a.m, a.tries()+1, a.ended)
+	if expires := !a.ended.Before(q.cfg().deadline(&a.m)); expires || a.fails() {
+		switch m, err := q.store.Get(a.m.ID); {
+		case err == nil && !m.Removed.IsZero():
+			a.spare()
+		case expires && (err != nil || m.Held == ""):
+			q.expire(a)
+		}
 	}
 	q.notify(ctx, a)
 	m, ok := q.write(ctx, a)
@@ -50,13 +53,17 @@ func (q *Queue) settle(ctx context.Context, a *attempt) {
 	}
 }
 
-// withdrawn reports whether an operator held or removed the message while it was tried.
-func (q *Queue) withdrawn(a *attempt) (held, removed bool) {
-	if a.edits == q.edits.Load() {
-		return false, false
+// tries is how many attempts of the leg counted before.
+func (a *attempt) tries() int {
+	if a.claim.Leg == AllLegs {
+		return a.m.Tries()
 	}
-	m, err := q.store.Get(a.m.ID)
-	return err == nil && m.Held != "", err == nil && !m.Removed.IsZero()
+	return a.m.Legs[a.claim.Leg].Tries
+}
+
+// fails reports whether a recipient failed.
+func (a *attempt) fails() bool {
+	return slices.ContainsFunc(a.results, func(r Result) bool { return r.Outcome == Failed })
 }
 
 // spare leaves open what failed: nobody is to hear of a message that was removed, and one that is restored is tried again.
@@ -70,9 +77,6 @@ func (a *attempt) spare() {
 
 // expire fails what the attempt left deferred beyond the message's lifetime.
 func (q *Queue) expire(a *attempt) {
-	if a.ended.Before(q.cfg().deadline(&a.m)) {
-		return
-	}
 	for i := range a.results {
 		if r := &a.results[i]; r.Outcome == Deferred && r.Pause == NoPause {
 			*r = q.expired(*r)
@@ -99,21 +103,24 @@ func (q *Queue) expired(last Result) Result {
 func (q *Queue) write(ctx context.Context, a *attempt) (Message, bool) {
 	stuck := false
 	defer func() {
-		if stuck && q.sick.unstick() {
+		if stuck && q.fault.end() {
 			q.log.Info("results can be written again: delivery goes on")
 		}
 	}()
 	for wait := rewriteFirst; ; wait = min(2*wait, rewriteMost) {
-		m, err := q.store.Update(a.m.ID, a.record)
+		m, err := q.store.Settle(a.claim, a.record)
 		switch {
 		case err == nil:
 			return m, true
-		case errors.Is(err, ErrNotFound):
+		case q.gone(a.m.ID, err):
 			q.log.Info("message was removed during its attempt", "id", a.m.ID)
+			return m, false
+		case errors.Is(err, ErrLost):
+			q.log.Error("claim lost before the result was written: another process may have tried the message again", "id", a.m.ID)
 			return m, false
 		case !stuck:
 			stuck = true
-			if q.sick.stick(err) {
+			if q.fault.begin(err) {
 				q.log.Error("result cannot be written: delivery stops until it can, or mail would be sent again and again",
 					"id", a.m.ID, "err", err, "remedy", "make room on the disk of DATA_DIR and see that it is writable; "+
 						"if that does not help, restart")
@@ -130,6 +137,14 @@ func (q *Queue) write(ctx context.Context, a *attempt) (Message, bool) {
 	}
 }
 
+// n is the number of the attempt as the log counts them: those of its leg that counted.
+func (a *attempt) n(m *Message) int {
+	if a.claim.Leg == AllLegs {
+		return m.Tries()
+	}
+	return m.Legs[a.claim.Leg].Tries
+}
+
 // logAttempt writes a line for each answer of an attempt.
 func (q *Queue) logAttempt(ctx context.Context, a *attempt, m *Message) {
 	if !q.log.Enabled(ctx, slog.LevelInfo) {
@@ -139,7 +154,7 @@ func (q *Queue) logAttempt(ctx context.Context, a *attempt, m *Message) {
 		attrs := make([]slog.Attr, 0, 10)
 		attrs = append(attrs,
 			slog.String("id", string(m.ID)),
-			slog.Int("n", m.Tries),
+			slog.Int("n", a.n(m)),
 			slog.String("outcome", r.Outcome.String()))
 		if len(to) == 1 {
 			attrs = append(attrs, slog.String("rcpt", m.Envelope.To[to[0]].String()))

@@ -36,32 +36,22 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 		s.ID = NewID()
 	}
 	s.Body = &bounded{r: s.Body, left: q.cfg().MaxMessageBytes}
-	m, err := q.put(s, q.cfg().MaxBytes-q.fill.bytes.Load())
+	m, err := q.put(ctx, s, q.cfg().MaxBytes-q.fill.bytes.Load())
 	if err != nil {
 		return "", err
 	}
-	q.fill.add(m.Size + m.recordSize())
+	q.fill.add(m.Size + m.RecordSize())
 	q.count.submitted.Add(1)
-	what := "queued"
-	if m.Captured {
-		what = "captured"
-	}
-	q.logQueued(ctx, what, &m)
-	q.tell(EventQueued, &m, "")
 	if m.Captured {
 		q.trimCaptured()
-		return m.ID, nil
+	} else if d := q.lanes.get(m.Legs[0].Lane); d != nil {
+		d.inflow.hold(ctx)
 	}
-	if !m.NotBefore.After(m.Accepted) {
-		q.brake.accepted()
-	}
-	poke(q.nudge)
-	q.brake.hold(ctx)
 	return m.ID, nil
 }
 
-// put stores a submission, which has an ID, if it is not larger than room.
-func (q *Queue) put(s Submission, room int64) (Message, error) {
+// put stores a submission, which has an ID, if it is not larger than room, and has it tried when it is due.
+func (q *Queue) put(ctx context.Context, s Submission, room int64) (Message, error) {
 	now := time.Now()
 	s.Trace.ID, s.Trace.By, s.Trace.Domain, s.Trace.Time = string(s.ID), q.cfg().Hostname, q.cfg().Domain, now
 	in := message.Accept(s.Body, s.Trace)
@@ -83,24 +73,37 @@ func (q *Queue) put(s Submission, room int64) (Message, error) {
 			Metadata:  s.Metadata,
 		}
 		if !m.Captured {
-			m.NextAttempt = m.begins()
+			m.Legs = q.cfg().route(&m)
+			m.dueAt(m.begins())
 		}
-		if n := m.recordSize(); n > MaxNewRecord {
+		if n := m.RecordSize(); n > MaxNewRecord {
 			return Message{}, fmt.Errorf("%w: its recipients and what is noted of it come to %d bytes, and %d are the most", ErrTooLarge, n,
 				MaxNewRecord)
 		}
 		return m, nil
 	})
 	if errors.Is(err, ErrBroken) {
-		q.sick.forGood(err)
+		q.fault.forGood(err)
 	}
 	if err != nil {
 		return Message{}, fmt.Errorf("store message: %w", err)
 	}
+	q.logQueued(ctx, &m)
+	q.tell(EventQueued, &m, "")
+	if !m.Captured && !m.NotBefore.After(now) {
+		if d := q.lanes.get(m.Legs[0].Lane); d != nil {
+			d.inflow.accepted()
+		}
+	}
+	q.nudgeLanes(&m)
 	return m, nil
 }
 
-func (q *Queue) logQueued(ctx context.Context, what string, m *Message) {
+func (q *Queue) logQueued(ctx context.Context, m *Message) {
+	what := "queued"
+	if m.Captured {
+		what = "captured"
+	}
 	if !q.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}

@@ -17,7 +17,7 @@ import (
 // What is accepted is on disk under its ID, with the trace field and the facts, before Submit returns; Run is not needed.
 func TestSubmitStores(t *testing.T) {
 	s, _ := openStore(t, t.TempDir())
-	q := queue.New(s, &hop{}, settings(), quiet())
+	q := queue.New(s, queue.One(&hop{}), settings(), quiet())
 	in := letter(t, "bob@example.net")
 	in.ID, in.Tags, in.Metadata = queue.NewID(), []string{"x"}, map[string]string{"k": "v"}
 	id, err := q.Submit(context.Background(), in)
@@ -29,7 +29,7 @@ func TestSubmitStores(t *testing.T) {
 		t.Fatal(err)
 	}
 	if st, why := q.State(&m); st != queue.StateQueued || why != "" || m.Facts.Subject != "hello" || m.Tags[0] != "x" ||
-		m.Metadata["k"] != "v" || m.Origin.Client != "127.0.0.1:4242" || m.NextAttempt.IsZero() {
+		m.Metadata["k"] != "v" || m.Origin.Client != "127.0.0.1:4242" || m.NextAttempt().IsZero() {
 		t.Errorf("%s %q %+v", st, why, m)
 	}
 	body, err := q.Body(id)
@@ -94,7 +94,7 @@ func TestLimits(t *testing.T) {
 				c.cfg(&cfg)
 			}
 			s, _ := openStore(t, t.TempDir())
-			q := queue.New(s, &hop{}, cfg, quiet())
+			q := queue.New(s, queue.One(&hop{}), cfg, quiet())
 			for range c.before {
 				if _, err := q.Submit(context.Background(), letter(t, "bob@example.net")); err != nil {
 					t.Fatal(err)
@@ -143,7 +143,7 @@ func TestCapturedNeverLeaves(t *testing.T) {
 		pass(10 * 24 * time.Hour)
 		g.wantState(waiting, queue.StateDeferred, "development mode")
 		g.wantState(captured, queue.StateCaptured, "")
-		if m := g.record(captured); !m.Captured || !m.NextAttempt.IsZero() || !m.Finished.IsZero() {
+		if m := g.record(captured); !m.Captured || !m.NextAttempt().IsZero() || !m.Finished.IsZero() {
 			t.Errorf("record: %+v", m)
 		}
 		if b, err := g.Body(captured); err != nil {

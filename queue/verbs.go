@@ -57,7 +57,7 @@ func (q *Queue) Release(id ID) error {
 		return err
 	}
 	q.did("released", EventReleased, &m, "")
-	poke(q.nudge)
+	q.nudgeLanes(&m)
 	return nil
 }
 
@@ -85,13 +85,17 @@ func (q *Queue) Retry(id ID) error {
 		}
 		return nil
 	}
-	m, err := q.change(id, may, func(m *Message) { m.NextAttempt = time.Now() })
+	m, err := q.change(id, may, func(m *Message) { m.dueAt(time.Now()) })
 	if err != nil {
 		return err
 	}
 	q.did("retried", EventRetried, &m, "")
-	poke(q.nudge)
-	poke(q.probe)
+	q.nudgeLanes(&m)
+	for i := range m.Legs {
+		if d := q.lanes.get(m.Legs[i].Lane); d != nil {
+			poke(d.probe)
+		}
+	}
 	return nil
 }
 
@@ -125,7 +129,7 @@ func (q *Queue) Restore(id ID) error {
 		return err
 	}
 	q.did("restored", EventRestored, &m, "")
-	poke(q.nudge)
+	q.nudgeLanes(&m)
 	return nil
 }
 
@@ -133,24 +137,16 @@ func (q *Queue) Restore(id ID) error {
 // as of any failure, before the message is finished. An attempt that goes on is waited for, for some seconds; then it is
 // ErrActive. When the notice cannot be stored nothing changes.
 func (q *Queue) Bounce(id ID, reason string) error {
-	return q.alone(id, func() error {
-		m, err := q.store.Get(id)
-		if err == nil {
-			err = m.waits()
-		}
-		if err != nil {
-			return err
-		}
-		a := q.giveUp(m, reason)
+	return q.alone(id, func(c Claim, m Message) error {
+		a := q.giveUp(m, c, reason)
 		q.notify(context.Background(), a)
 		if slices.ContainsFunc(a.results, func(r Result) bool { return r.Outcome == Deferred }) {
 			return errors.New("the notice to the sender cannot be stored, so the message stays; see the log")
 		}
-		m, err = q.store.Update(id, a.record)
+		m, err := q.store.Settle(c, a.record)
 		if err != nil {
 			return fmt.Errorf("bounce: %w", err)
 		}
-		q.edits.Add(1)
 		q.count.failed.Add(uint64(len(a.results)))
 		q.did("bounced", EventFailed, &m, a.results[0].Text)
 		return nil
@@ -158,12 +154,12 @@ func (q *Queue) Bounce(id ID, reason string) error {
 }
 
 // giveUp is an attempt that was never made, which fails what m has left.
-func (q *Queue) giveUp(m Message, reason string) *attempt {
+func (q *Queue) giveUp(m Message, c Claim, reason string) *attempt {
 	text := "given up by the operator"
 	if reason != "" {
 		text += ": " + reason
 	}
-	a := newAttempt(m)
+	a := newAttempt(m, c)
 	a.local, a.swept, a.ended = true, true, a.at
 	for _, i := range a.tried {
 		r := m.Results[i]
@@ -211,14 +207,18 @@ func (q *Queue) change(id ID, may func(*Message) error, change func(*Message)) (
 			change(m)
 		}
 	})
-	// Whoever has claimed the message before that must look again. Who claims it after this number was read does not need to.
-	q.edits.Add(1)
 	return m, errors.Join(failed, err)
 }
 
-// alone does something to a message that waits, while no attempt of it goes on and none begins. What is refused as the message
-// is now need not wait for that.
-func (q *Queue) alone(id ID, do func() error) error {
+// How long an operator's change waits for an attempt that goes on, and how often it looks.
+const (
+	patience  = 5 * time.Second
+	lookAgain = 5 * time.Millisecond
+)
+
+// alone does something to a message that waits, under a claim on all of it: no attempt of it goes on meanwhile and none begins.
+// What is refused as the message is now need not wait for that.
+func (q *Queue) alone(id ID, do func(c Claim, m Message) error) error {
 	m, err := q.store.Get(id)
 	if err == nil {
 		err = m.waits()
@@ -226,13 +226,32 @@ func (q *Queue) alone(id ID, do func() error) error {
 	if err != nil {
 		return err
 	}
-	enough := time.NewTimer(patience)
-	defer enough.Stop()
-	if !q.hands.take(id, false, enough.C) {
-		return ErrActive
+	end := time.Now().Add(patience)
+	for c := (Claim{}); ; <-time.After(lookAgain) {
+		if c.Token == 0 {
+			if c, err = q.store.ClaimOne(id); err == nil {
+				defer q.store.Release(c)
+			}
+		}
+		if err == nil {
+			m, err = q.store.Begin(c)
+		}
+		if err == nil {
+			err = m.waits()
+		}
+		switch {
+		case err == nil:
+			return do(c, m)
+		case errors.Is(err, ErrLost): // to another operator
+			c = Claim{}
+		case !errors.Is(err, ErrActive):
+			return err
+		}
+		if !time.Now().Before(end) {
+			return ErrActive
+		}
+		err = nil
 	}
-	defer q.hands.let(id)
-	return do()
 }
 
 // did logs and tells what an operator did to a message.

@@ -48,7 +48,7 @@ func inState(g *rig, h *hop, state queue.State) queue.ID {
 	case queue.StateRemoved:
 		err = g.Remove(id, time.Now())
 	case queue.StateCaptured: // as if accepted in development mode
-		_, err = g.store.Update(id, func(m *queue.Message) { m.Captured, m.NextAttempt = true, time.Time{} })
+		_, err = g.store.Update(id, func(m *queue.Message) { m.Captured, m.Legs = true, nil })
 	}
 	if err != nil {
 		g.t.Fatal(err)
@@ -216,9 +216,9 @@ func TestRemovedTooLate(t *testing.T) {
 		}
 		pass(2 * time.Hour)
 		m := g.record(id)
-		if m.State() != queue.StateDelivered || m.Tries != 1 || len(m.History) != 1 || m.History[0].Took != time.Hour ||
+		if m.State() != queue.StateDelivered || m.Tries() != 1 || len(m.History) != 1 || m.History[0].Took != time.Hour ||
 			len(m.History[0].Answers) != 1 || m.History[0].Answers[0].Outcome != queue.Delivered {
-			t.Errorf("%s after %d attempts, history %+v", m.State(), m.Tries, m.History)
+			t.Errorf("%s after %d attempts, history %+v", m.State(), m.Tries(), m.History)
 		}
 		g.wantLog(1, "removed too late", string(id))
 	})
@@ -381,8 +381,8 @@ func TestBounceTellsTheSender(t *testing.T) {
 			!strings.Contains(n[0].body, "bob@example.net") || strings.Contains(n[0].body, "ann@example.net") {
 			t.Errorf("notices: %+v", n)
 		}
-		if m := g.record(id); m.Tries != 1 || len(m.History) != 2 || !slices.Equal(m.History[1].Answers[0].To, []int{1}) {
-			t.Errorf("%d tries, history %+v", m.Tries, m.History)
+		if m := g.record(id); m.Tries() != 1 || len(m.History) != 2 || !slices.Equal(m.History[1].Answers[0].To, []int{1}) {
+			t.Errorf("%d tries, history %+v", m.Tries(), m.History)
 		}
 		g.wantLog(1, "msg=bounced", string(id), "the shop is closed")
 	})

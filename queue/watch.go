@@ -59,7 +59,7 @@ func (q *Queue) tellAttempt(a *attempt, m *Message) {
 		e := q.event(kind.event, m, text)
 		e.To = toSome(m, to)
 		if kind.outcome == Deferred {
-			e.Next = m.NextAttempt
+			e.Next = a.next
 		}
 		q.hub.Publish(e)
 	}

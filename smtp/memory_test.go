@@ -134,7 +134,7 @@ func shelf(t *testing.T) (addr string, w *watched) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w = &watched{Submitter: queue.New(store, nowhere{}, queue.Config{}, log), seen: make(chan struct{})}
+	w = &watched{Submitter: queue.New(store, queue.One(nowhere{}), queue.Config{}, log), seen: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	ln, done := listen(t), make(chan error)
 	cfg := Config{Hostname: "mail.example.org", Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},

@@ -26,7 +26,7 @@ func TestQueuedMeansOnDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := queue.New(store, nowhere{}, queue.Config{Hostname: "mail.example.org", Domain: "example.org", MaxMessages: 1}, log)
+	q := queue.New(store, queue.One(nowhere{}), queue.Config{Hostname: "mail.example.org", Domain: "example.org", MaxMessages: 1}, log)
 	ctx, cancel := context.WithCancel(t.Context())
 	ln, done := listen(t), make(chan error)
 	cfg := Config{Hostname: "mail.example.org", Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}

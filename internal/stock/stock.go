@@ -97,7 +97,7 @@ func Open(t testing.TB, cfg queue.Config) *Stock {
 	})
 	cfg.Hostname, cfg.Domain = "mail.example.org", "example.org"
 	s := &Stock{t: t, next: new(hop)}
-	s.Queue = queue.New(store, s.next, cfg, log)
+	s.Queue = queue.New(store, queue.One(s.next), cfg, log)
 	s.Server = httpapi.New(s.Queue, httpapi.Config{Domain: "example.org", Hostname: "mail.example.org", Version: "1.2.3"}, log)
 	s.Client = httpapi.NewLocalClient(s.Server.Control())
 	t.Cleanup(s.Client.Close)

@@ -17,7 +17,7 @@ import (
 
 func benchMessage() queue.Message {
 	m := queuetest.Message("bob")
-	m.Results, m.History, m.Tags, m.Metadata, m.Tries = make([]queue.Result, 1), nil, nil, nil, 0
+	m.Results, m.History, m.Tags, m.Metadata, m.Legs[0].Tries = make([]queue.Result, 1), nil, nil, nil, 0
 	return m
 }
 
@@ -93,20 +93,25 @@ func cycle(b *testing.B, s *Store) {
 	for range 50 {
 		workers.Go(func() {
 			for range wake {
-				ms, err := s.Claim(1, time.Minute)
-				if err != nil || len(ms) != 1 {
-					b.Error(len(ms), err)
+				claims, err := s.Claim(firstLane, 1)
+				if err != nil || len(claims) != 1 {
+					b.Error(len(claims), err)
 					return
 				}
-				body, err := s.Body(ms[0].ID)
+				m, err := s.Begin(claims[0])
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				body, err := s.Body(m.ID)
 				if err != nil {
 					b.Error(err)
 					return
 				}
 				body.Close()
-				if _, err := s.Update(ms[0].ID, func(m *queue.Message) {
+				if _, err := s.Settle(claims[0], func(m *queue.Message) {
 					m.Results[0] = queue.Result{Outcome: queue.Delivered, Code: 250, Text: "2.0.0 queued as 4711", Remote: "127.0.0.1:25"}
-					m.NextAttempt, m.Finished = time.Time{}, time.Now()
+					m.Legs[0].Next, m.Finished = time.Time{}, time.Now()
 				}); err != nil {
 					b.Error(err)
 				}
@@ -135,7 +140,7 @@ func BenchmarkFull(b *testing.B) {
 		all.Go(func() {
 			for range n / 100 {
 				m := benchMessage()
-				m.NextAttempt = m.NextAttempt.Add(time.Hour)
+				m.Legs[0].Next = m.Legs[0].Next.Add(time.Hour)
 				if _, err := s.Put(bytes.NewReader(benchText), func(int64) (queue.Message, error) { return m, nil }); err != nil {
 					b.Error(err)
 				}

@@ -34,7 +34,7 @@ func TestClockStepsBack(t *testing.T) {
 		if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "remedy=") {
 			t.Errorf("log: %s", log.String())
 		}
-		m.NextAttempt = time.Now()
+		m.Legs[0].Next = time.Now()
 		if _, err := s.Put(strings.NewReader("new"), func(int64) (queue.Message, error) { return m, nil }); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestClockStepsBack(t *testing.T) {
 			if list, err := s.List(queue.Filter{}, "", 10); err != nil || len(list) != 3 || list[0].ID != m.ID || list[2].ID != before {
 				t.Errorf("List: %+v, %v", list, err)
 			}
-			if claimed, err := s.Claim(10, time.Second); err != nil || len(claimed) != 1 || claimed[0].ID != m.ID {
+			if claimed, err := s.Claim(firstLane, 10); err != nil || len(claimed) != 1 || claimed[0].ID != m.ID {
 				t.Errorf("Claim: %+v, %v", claimed, err)
 			}
 			if n, err := s.Expire(time.Now(), time.Now(), 10); err != nil || n != 0 {
@@ -54,7 +54,7 @@ func TestClockStepsBack(t *testing.T) {
 	})
 	s, log := logged(t, dir)
 	defer shut(t, s)
-	if claimed, err := s.Claim(10, time.Minute); err != nil || len(claimed) != 2 || log != "" {
+	if claimed, err := s.Claim(firstLane, 10); err != nil || len(claimed) != 2 || log != "" {
 		t.Errorf("Claim when the clock is right: %+v, %v, log %s", claimed, err, log)
 	}
 	mustRead(t, s, m.ID, "new")

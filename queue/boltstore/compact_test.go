@@ -87,18 +87,25 @@ func TestCrashAfterMove(t *testing.T) {
 	}
 	shut(t, s)
 	s = open(t, dir, cfg)
-	if ms, err := s.Claim(1, time.Hour); err != nil || len(ms) != 1 || ms[0].ID != a {
-		t.Fatal(ms, err)
+	claims, err := s.Claim(firstLane, 3)
+	if err != nil || len(claims) != 3 || claims[0].ID != a || claims[1].ID != b {
+		t.Fatal(claims, err)
+	}
+	if _, err := s.Begin(claims[0]); err != nil {
+		t.Fatal(err)
 	}
 	for n := range uint32(3) {
 		if err := s.compact(n + 1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Update(a, done); err != nil {
+	if _, err := s.Settle(claims[0], done); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Update(b, func(m *queue.Message) { m.Tries = 9 }); err != nil {
+	if _, err := s.Begin(claims[1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Settle(claims[1], func(m *queue.Message) { m.Legs[0].Tries = 9 }); err != nil {
 		t.Fatal(err)
 	}
 	crash(t, s)
@@ -107,7 +114,7 @@ func TestCrashAfterMove(t *testing.T) {
 		t.Helper()
 		mustRead(t, s, b, text)
 		mustRead(t, s, c, text)
-		if m, err := s.Get(b); err != nil || m.Tries != 9 {
+		if m, err := s.Get(b); err != nil || m.Tries() != 9 {
 			t.Fatalf("%+v %v", m, err)
 		}
 		if st := s.Stats(); st.Waiting != 6 || st.Finished != 1 || st.Bytes != int64(6*len(text)) {

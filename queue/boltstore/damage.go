@@ -47,13 +47,14 @@ func (s *Store) unreadable(id queue.ID, at place, raw []byte, reason error) {
 		s.log.Error("damaged record not set aside", "id", id, "path", path, "err", err)
 		return
 	}
-	if l := s.claims.leases[id]; at.key == 0 && l != nil {
-		at.key = l.state.now.key
+	if at.idle() {
+		rows := s.claims.rows(id)
+		at.key, at.more = rows.key, rows.more
 	}
 	s.fresh[id] = &state{base: at}
 	s.count.add(at, -1)
 	s.use(at.body, -1)
-	s.claims.changed(id, place{})
+	s.claims.changed(id, at, place{}, nil, 0)
 	s.oldest.changed(id, at, place{})
 	s.damaged++
 	signal(s.dirty)

@@ -211,9 +211,19 @@ func TestDamagedRecord(t *testing.T) {
 		"place":  func([]byte) []byte { return []byte("rubbish") },
 	} {
 		for how, meet := range map[string]func(t *testing.T, s *Store, id queue.ID){
-			"claim": func(t *testing.T, s *Store, _ queue.ID) {
-				if ms, err := s.Claim(10, time.Minute); err != nil || len(ms) != 2 {
-					t.Fatalf("Claim: %d messages, %v", len(ms), err)
+			"claim": func(t *testing.T, s *Store, bad queue.ID) {
+				claims, err := s.Claim(firstLane, 10)
+				if err != nil || len(claims) != 3 {
+					t.Fatalf("Claim: %d messages, %v", len(claims), err)
+				}
+				for _, c := range claims {
+					if _, err := s.Begin(c); errors.Is(err, queue.ErrNotFound) != (c.ID == bad) {
+						t.Errorf("Begin: %v", err)
+					}
+				}
+				s.Release(claims...)
+				if claims, err = s.Claim(firstLane, 10); err != nil || len(claims) != 2 {
+					t.Errorf("Claim again: %d messages, %v", len(claims), err)
 				}
 			},
 			"list": func(t *testing.T, s *Store, _ queue.ID) {

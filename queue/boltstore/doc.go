@@ -31,15 +31,21 @@
 // # What is kept
 //
 // A message is waiting, finished, captured or removed, and has a bucket of the index for each. A held one is a waiting one that is
-// in no order of time. Removed mail keeps its body, which compaction carries along, until Expire takes it. Notes are records of the
+// in no order of time, as is a leg of which nothing will be tried. Removed mail keeps its body, which compaction carries along, until Expire takes it. Notes are records of the
 // journal as messages are. What an earlier version kept is brought to a checkpoint by the first Open, before it returns.
 //
 // # Who is next
 //
-// What is due stands in a line per sender (queue.Message.Sender), and the senders take turns. A sender's first few messages go
-// ahead of those who already sent more and have not come to the end of it, three of them for one. Claiming costs the same
-// however much waits. In the index the sender stands behind the time at which a message is due; of messages that an earlier
-// version kept it is not known before their first attempt, and until then they are all of one sender.
+// The legs that wait are in memory, in the order in which package turns hands them out. The index has a row for each: the time at
+// which it is due, the ID and the number of the leg, and behind these the sender and the lane. What an earlier version kept is one
+// leg on the lane "upstream". Its sender may not be known before its first attempt; until then all of it is of one sender.
+//
+// # Claims
+//
+// Claims are in memory and cost the disk nothing; a crash gives all of them back. To claim reads no record, so it gives all or
+// nothing. To begin reads it, and it stays known until the claim ends, so that settling reads nothing. A claim lapses when somebody
+// looks at the clock after its time; its holder may go on until somebody else gets the leg. It does not lapse while its result
+// is being written.
 //
 // # What it promises
 //
@@ -67,7 +73,7 @@
 // A Put takes at most Config.LargeBytes of memory for its body; longer ones stream into a file of their own. Of the bodies of the
 // last second up to warmMost bytes stay in memory for their first reading. The index may lag
 // behind by at most twice Config.FlushRecords messages; then changes wait. The order of what waits takes about 70 bytes of memory
-// for each message, and some 150 for each sender of whom something is due. A segment that is mostly dead has its living bodies
+// for each leg, and some 150 for each sender of whom something is due; a claim takes some 200 and the record, until it ends. A segment that is mostly dead has its living bodies
 // copied to the end of the journal, so that a single deferred message does not keep a segment. A checkpoint takes what the records
 // take, some 0.3 to 1 KB for each message kept, finished ones included; dead segments wait for the next one until they are as large
 // as the last one, or as one segment. So checkpoints cost at most twice the size of all records, three times while one is written,

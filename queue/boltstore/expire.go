@@ -75,7 +75,7 @@ func (s *Store) expired(t *terms, limit int) ([]queue.ID, error) {
 		for _, k := range []kept{finished, removed} { // captured mail is in the order of finished mail
 			c := tx.Bucket(orderOf[k]).Cursor()
 			for v, _ := c.First(); v != nil && len(ids) < limit; v, _ = c.Next() {
-				key, id, ok := splitKey(v)
+				key, id, _, ok := splitKey(v)
 				if !ok || key >= t[k] {
 					break
 				}
@@ -93,7 +93,7 @@ func (s *Store) expired(t *terms, limit int) ([]queue.ID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range gone {
-		s.forgetKey(g.kept, g.key, g.id)
+		s.forgetRows(g.id, place{kept: g.kept, key: g.key})
 	}
 	return ids, err
 }

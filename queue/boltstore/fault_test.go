@@ -131,7 +131,7 @@ func mustRead(t testing.TB, s *Store, id queue.ID, want string) {
 
 func done(m *queue.Message) {
 	m.Results[0] = queue.Result{Outcome: queue.Delivered}
-	m.NextAttempt, m.Finished = time.Time{}, time.Now()
+	m.Legs[0].Next, m.Finished = time.Time{}, time.Now()
 }
 
 // With the disk full at any write, Put says so and keeps nothing; results can still be recorded from the reserve; once there is

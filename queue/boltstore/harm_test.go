@@ -86,7 +86,7 @@ func TestDamagedBodyIsCounted(t *testing.T) {
 			if err := drain(s, bad); !errors.Is(err, ErrDamaged) || s.Stats().Damaged != 1 {
 				t.Errorf("damaged again: %v, %d damaged", err, s.Stats().Damaged)
 			}
-			if _, err := s.Update(bad, func(m *queue.Message) { m.Finished, m.NextAttempt = time.Now(), time.Time{} }); err != nil {
+			if _, err := s.Update(bad, func(m *queue.Message) { m.Finished, m.Legs[0].Next = time.Now(), time.Time{} }); err != nil {
 				t.Fatal(err)
 			}
 			left, err := filepath.Glob(filepath.Join(dir, "damaged", "*"))

@@ -20,12 +20,12 @@ import (
 	"dinkymail/queue"
 )
 
-// The index is one bbolt file with a bucket per state (ID → place and record), the order in which things are due (time and
-// ID → nothing, or for what waits the sender), what is needed of each segment, and one value that says how far all of it goes.
+// The index is one bbolt file with a bucket per state (ID → place and record), the order in which things are due (time, ID
+// and number of the leg → nothing, or for what waits the sender and the lane), what is needed of each segment, and one value that says how far all of it goes.
 //
 // Schema is raised with every field that the records gain: a version that does not know the field would drop it, and so refuses
 // a store with a greater one.
-const schema = 3
+const schema = 4
 
 // bucketOf names the bucket of each state; orderOf the one with its order in time, and captured shares that of finished
 // mail, since both only wait to be forgotten.
@@ -168,6 +168,9 @@ func (x *index) get(id queue.ID) (state, error) {
 		if err == nil && msg.ID != id {
 			err = errRecord
 		}
+		if err == nil && at.kept == waiting {
+			at.sender = msg.Sender()
+		}
 		st = state{base: at, now: at, msg: msg}
 		return err
 	})
@@ -297,48 +300,80 @@ func (b *buckets) move(id queue.ID, st *state) error {
 			return err
 		}
 	}
-	if (was.kept != now.kept || was.key != now.key) && was.kept != none && was.key != 0 {
-		if err := b.order[was.kept].Delete(orderKey(was.key, id)); err != nil {
+	for leg := range 1 + max(len(was.more), len(now.more)) {
+		if err := b.reorder(id, st, leg); err != nil {
 			return err
 		}
 	}
 	if now.kept == none {
 		return nil
 	}
-	if now.key != 0 && (now.sender != 0 || was.kept != now.kept || was.key != now.key) {
-		if err := b.order[now.kept].Put(orderKey(now.key, id), now.senderValue()); err != nil {
-			return err
-		}
-	}
 	return b.records[now.kept].Put(key, now.value(record))
 }
 
-// orderKey sorts by time, then by ID.
-func orderKey(t int64, id queue.ID) []byte {
-	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 24), uint64(t)^1<<63), id...)
-}
-
-// senderValue is what stands behind an orderKey. A store from before senders took turns has nothing there.
-func (p place) senderValue() []byte {
-	if p.sender == 0 {
+// reorder brings one leg, or what is no waiting message, to where it stands in the order of time.
+func (b *buckets) reorder(id queue.ID, st *state, leg int) error {
+	was, now := st.base.at(leg), st.now.at(leg)
+	stays := st.base.kept == st.now.kept && was == now
+	if was != 0 && !stays {
+		if err := b.order[st.base.kept].Delete(orderKey(was, id, leg)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case now == 0:
+		return nil
+	case st.now.kept == waiting && st.msg != nil: // its sender or lane may be new
+		return b.order[waiting].Put(orderKey(now, id, leg), rowValue(st.now.sender, st.msg.Legs[leg].Lane))
+	case stays:
 		return nil
 	}
-	return binary.BigEndian.AppendUint32(nil, p.sender)
+	return b.order[st.now.kept].Put(orderKey(now, id, leg), nil)
 }
 
-func senderOf(value []byte) uint32 {
-	if len(value) != 4 {
-		return 0
-	}
-	return binary.BigEndian.Uint32(value)
+// orderKey sorts by time, then by ID. The number of the first leg is left out.
+func orderKey(t int64, id queue.ID, leg int) []byte {
+	return appendOrderKey(make([]byte, 0, 26), t, []byte(id), leg)
 }
 
-func splitKey(key []byte) (t int64, id queue.ID, ok bool) {
-	if len(key) != 24 {
-		return 0, "", false
+func appendOrderKey(key []byte, t int64, id []byte, leg int) []byte {
+	key = append(binary.BigEndian.AppendUint64(key, uint64(t)^1<<63), id...)
+	if leg > 0 {
+		key = binary.BigEndian.AppendUint16(key, uint16(leg))
 	}
-	id = queue.ID(key[8:])
-	return int64(binary.BigEndian.Uint64(key) ^ 1<<63), id, id.Valid()
+	return key
+}
+
+func splitKey(key []byte) (t int64, id queue.ID, leg int, ok bool) {
+	switch len(key) {
+	case 24:
+	case 26:
+		leg = int(binary.BigEndian.Uint16(key[24:]))
+	default:
+		return 0, "", 0, false
+	}
+	id = queue.ID(key[8:24])
+	return int64(binary.BigEndian.Uint64(key) ^ 1<<63), id, leg, id.Valid()
+}
+
+// rowValue is what stands behind the orderKey of a leg: the sender of the message, and the lane if it is not the first one. A
+// store from before senders took turns has nothing there.
+func rowValue(sender uint32, lane string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, sender)
+	if lane != firstLane {
+		b = append(b, lane...)
+	}
+	return b
+}
+
+func senderAndLane(row []byte) (sender uint32, lane string) {
+	if len(row) >= 4 {
+		sender = binary.BigEndian.Uint32(row)
+	}
+	if len(row) > 4 {
+		return sender, string(row[4:])
+	}
+	return sender, firstLane
 }
 
 func (s *Store) indexPath() string { return filepath.Join(s.dir, "queue.db") }

@@ -23,6 +23,8 @@ type change struct {
 	body []byte
 	crc  uint32
 	done chan error // capacity 1
+
+	claim uint64 // token of the claim under which a record is changed; 0: none
 }
 
 func (c *change) head(batch int64) entryHead {

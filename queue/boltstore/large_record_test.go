@@ -58,7 +58,7 @@ func TestHugeRecordOfEarlierVersion(t *testing.T) {
 	if n := s.Stats().Records; n != int64(len(meta)) || n < 16<<20 {
 		t.Errorf("records of %d bytes, want %d", n, len(meta))
 	}
-	if _, err := s.Update(id, func(m *queue.Message) { m.NextAttempt = time.Now() }); err != nil {
+	if _, err := s.Update(id, func(m *queue.Message) { m.Legs[0].Next = time.Now() }); err != nil {
 		t.Fatal(err)
 	}
 	now, err := s.Get(id)

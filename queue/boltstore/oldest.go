@@ -6,11 +6,12 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"dinkymail/queue"
+	"dinkymail/queue/turns"
 )
 
 // oldest finds the waiting message that was accepted first without looking at all of them. It is guarded by Store.mu.
 type oldest struct {
-	fresh schedule // waiting messages that the index need not have yet, by when they were accepted
+	fresh turns.Schedule // waiting messages that the index need not have yet, by when they were accepted
 	// The first in the index that still waits; IDs sort by time. Everything before it waits no more.
 	id    queue.ID
 	at    int64
@@ -19,13 +20,13 @@ type oldest struct {
 
 func (o *oldest) changed(id queue.ID, was, now place) {
 	if was.kept == waiting && now.kept != waiting {
-		o.fresh.remove(id)
+		o.fresh.Remove(turns.KeyOf(string(id), 0))
 		if id == o.id {
 			o.known = false
 		}
 	}
 	if was.kept != waiting && now.kept == waiting {
-		o.fresh.add(now.accepted, id)
+		o.fresh.Add(turns.Slot{Due: now.accepted, Key: turns.KeyOf(string(id), 0)})
 	}
 }
 
@@ -33,7 +34,7 @@ func (o *oldest) changed(id queue.ID, was, now place) {
 func (o *oldest) flushed(states, newer map[queue.ID]*state) {
 	for id := range states {
 		if newer[id] == nil {
-			o.fresh.remove(id)
+			o.fresh.Remove(turns.KeyOf(string(id), 0))
 		}
 	}
 	o.id, o.known = "", false
@@ -62,8 +63,8 @@ func (s *Store) oldestWaiting() time.Time {
 		}) == nil
 	}
 	at := o.at
-	if key, _, ok := o.fresh.first(); ok && (at == 0 || key < at) {
-		at = key
+	if first, ok := o.fresh.First(); ok && (at == 0 || first.Due < at) {
+		at = first.Due
 	}
 	return moment(at)
 }

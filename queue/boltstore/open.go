@@ -42,8 +42,7 @@ func (s *Store) forget() {
 	s.live, s.index.live = make(map[uint32]int64), make(map[uint32]int64)
 	s.count, s.pos, s.notes, s.maxID, s.damaged = counters{}, position{}, nil, "", 0
 	s.harm = make(map[queue.ID]bool)
-	s.claims = claims{due: newTurns(0), leases: make(map[queue.ID]*lease)}
-	s.oldest = oldest{fresh: schedule{at: make(map[packed]spot)}}
+	s.claims, s.oldest = newClaims(), oldest{}
 }
 
 // open does everything but start goroutines.

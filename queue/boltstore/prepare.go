@@ -14,6 +14,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"dinkymail/queue"
+	"dinkymail/queue/turns"
 )
 
 // openIndex opens the bbolt file and reads what must be known of it at all times.
@@ -133,16 +134,19 @@ func makeBuckets(tx *bolt.Tx) error {
 
 // load reads the schedule and what is needed of each segment. It decodes no record.
 func (s *Store) load(tx *bolt.Tx) error {
-	due := &s.claims.due // lines know its rings by their address
-	*due = newTurns(s.count.Waiting)
-	due.clock = nanos(time.Now())
+	now, due := nanos(time.Now()), turns.New(s.count.Waiting)
+	due.Tick(now)
+	grown := false
+	s.claims.due = due
 	c := tx.Bucket(orderOf[waiting]).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if key, id, ok := splitKey(k); ok {
-			if key > due.clock && due.later.heap == nil { // the rest is later, too
-				due.later.heap = make([]slot, 0, max(s.count.Waiting-len(due.at), 0)+64)
+		if at, id, leg, ok := splitKey(k); ok {
+			sender, lane := senderAndLane(v)
+			if at > now && !grown { // the rest is later, too, and mostly on one lane
+				due.Grow(lane, max(s.count.Waiting-due.Len(), 0)+64)
+				grown = true
 			}
-			due.add(key, id, senderOf(v))
+			due.Add(lane, turns.Slot{Due: at, Key: turns.KeyOf(string(id), leg), Sender: sender})
 		}
 	}
 	err := tx.Bucket(segments).ForEach(func(k, v []byte) error {

@@ -183,7 +183,7 @@ func (s *Store) countLost() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return tx.Bucket(bucketOf[waiting]).ForEach(func(id, v []byte) error {
-			if p, _, err := parsePlace(waiting, v); err == nil && p.body.where == nowhere && p.key != 0 {
+			if p, _, err := parsePlace(waiting, v); err == nil && p.body.where == nowhere && !p.idle() {
 				s.harm[queue.ID(id)] = true
 				s.anew.bodies++
 				return s.keepDamaged(string(id)+harmExt, []byte("it is gone with what the journal lost\n"))

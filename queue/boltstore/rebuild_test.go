@@ -38,7 +38,7 @@ func lived(t *testing.T, s *Store) {
 		switch i % 8 {
 		case 0: // waits
 		case 1:
-			_, err = s.Update(id, func(m *queue.Message) { m.Tries, m.NextAttempt = 4, time.Now().Add(time.Hour) })
+			_, err = s.Update(id, func(m *queue.Message) { m.Legs[0].Tries, m.Legs[0].Next = 4, time.Now().Add(time.Hour) })
 		case 2:
 			_, err = s.Update(id, func(m *queue.Message) { m.Held = "operator" })
 		case 3:

@@ -49,6 +49,17 @@ type record struct {
 	Before   int64             `cbor:"26,keyasint,omitempty"` // NotBefore
 	Held     string            `cbor:"27,keyasint,omitempty"`
 	Removed  int64             `cbor:"28,keyasint,omitempty"`
+	Legs     *[]leg            `cbor:"29,keyasint,omitempty"` // nil: one leg on the first lane, with Next and Tries
+}
+
+// firstLane is the lane of all mail that an earlier version kept, which knew of no other.
+const firstLane = "upstream"
+
+type leg struct {
+	Lane  string `cbor:"1,keyasint"`
+	To    []int  `cbor:"2,keyasint"` // null: all there are
+	Next  int64  `cbor:"3,keyasint,omitempty"`
+	Tries int    `cbor:"4,keyasint,omitempty"`
 }
 
 type address struct {
@@ -106,6 +117,9 @@ func encode(m *queue.Message) ([]byte, error) {
 
 // encodeBounded is what the disk keeps of m, which is bounded first.
 func encodeBounded(m *queue.Message) ([]byte, error) {
+	if len(m.Legs) > queue.MaxLegs {
+		return nil, fmt.Errorf("%w: %d legs, and %d are the most", queue.ErrTooLarge, len(m.Legs), queue.MaxLegs)
+	}
 	m.Bound()
 	b, err := encode(m)
 	if err == nil && len(b) > queue.MaxRecord {
@@ -126,6 +140,9 @@ func decode(b []byte) (*queue.Message, error) {
 	if !queue.ID(r.ID).Valid() {
 		return nil, errors.New("a record without an ID")
 	}
+	if r.Legs != nil && len(*r.Legs) > queue.MaxLegs {
+		return nil, errors.New("a record with too many legs")
+	}
 	return r.message(), nil
 }
 
@@ -136,7 +153,7 @@ func toRecord(m *queue.Message) *record {
 		Door: m.Origin.Door, Client: m.Origin.Client, User: m.Origin.User,
 		Subject: m.Facts.Subject, MsgID: m.Facts.MessageID, EightBit: m.Facts.EightBit, UTF8Head: m.Facts.UTF8Header,
 		Longest: m.Facts.LongestLine, Header: m.Facts.HeaderSize, Size: m.Size,
-		Accepted: nanos(m.Accepted), Next: nanos(m.NextAttempt), Tries: m.Tries, Finished: nanos(m.Finished),
+		Accepted: nanos(m.Accepted), Finished: nanos(m.Finished),
 		Captured: m.Captured, Tags: m.Tags, Metadata: m.Metadata, Before: nanos(m.NotBefore),
 		Held: m.Held, Removed: nanos(m.Removed),
 		To: make([]recipient, len(m.Envelope.To)), Results: make([]result, len(m.Results)), History: make([]attempt, len(m.History)),
@@ -153,7 +170,43 @@ func toRecord(m *queue.Message) *record {
 			r.History[i].Answers[j] = answer{Result: toResult(an.Result), To: an.To}
 		}
 	}
+	r.setLegs(m)
 	return r
+}
+
+// setLegs writes a single leg on the first lane as the versions did that knew of no other.
+func (r *record) setLegs(m *queue.Message) {
+	if len(m.Legs) == 1 && m.Legs[0].Lane == firstLane && m.Legs[0].To == nil {
+		r.Next, r.Tries = nanos(m.Legs[0].Next), m.Legs[0].Tries
+		if !r.legless() {
+			return
+		}
+	}
+	if len(m.Legs) == 0 && r.legless() {
+		return
+	}
+	legs := make([]leg, len(m.Legs))
+	for i, l := range m.Legs {
+		legs[i] = leg{Lane: l.Lane, To: l.To, Next: nanos(l.Next), Tries: l.Tries}
+	}
+	r.Legs = &legs
+}
+
+// legless reports whether a record that says nothing of legs has none: captured mail is never tried.
+func (r *record) legless() bool { return r.Legs == nil && r.Captured && r.Next == 0 && r.Tries == 0 }
+
+func (r *record) legs() []queue.Leg {
+	switch {
+	case r.Legs != nil && len(*r.Legs) == 0, r.legless():
+		return nil
+	case r.Legs != nil:
+		legs := make([]queue.Leg, len(*r.Legs))
+		for i, l := range *r.Legs {
+			legs[i] = queue.Leg{Lane: l.Lane, To: l.To, Next: moment(l.Next), Tries: l.Tries}
+		}
+		return legs
+	}
+	return []queue.Leg{{Lane: firstLane, Next: moment(r.Next), Tries: r.Tries}}
 }
 
 func (r *record) message() *queue.Message {
@@ -164,7 +217,7 @@ func (r *record) message() *queue.Message {
 		Origin: queue.Origin{Door: r.Door, Client: r.Client, User: r.User},
 		Facts: message.Facts{Subject: r.Subject, MessageID: r.MsgID, EightBit: r.EightBit, UTF8Header: r.UTF8Head,
 			LongestLine: r.Longest, HeaderSize: r.Header},
-		Size: r.Size, Accepted: moment(r.Accepted), NextAttempt: moment(r.Next), Tries: r.Tries, Finished: moment(r.Finished),
+		Size: r.Size, Accepted: moment(r.Accepted), Legs: r.legs(), Finished: moment(r.Finished),
 		Captured: r.Captured, Tags: r.Tags, Metadata: r.Metadata, NotBefore: moment(r.Before),
 		Held: r.Held, Removed: moment(r.Removed),
 	}
@@ -206,32 +259,45 @@ func (r result) result() queue.Result {
 // clone copies m so that nothing is shared, in the form that reading it from the disk would give: times in UTC, and nothing
 // for what is empty.
 func clone(m *queue.Message) *queue.Message {
-	c := *m
-	c.Envelope.To = copied(m.Envelope.To)
-	c.Results = copied(m.Results)
-	c.History = copied(m.History)
+	c := &roomy{Message: *m}
+	c.Envelope.To = copied(c.to[:0], m.Envelope.To)
+	c.Results = copied(c.results[:0], m.Results)
+	c.History = copied(nil, m.History)
 	for i, a := range c.History {
 		c.History[i].At = moment(nanos(a.At))
-		c.History[i].Answers = copied(a.Answers)
+		c.History[i].Answers = copied(nil, a.Answers)
 		for j, an := range c.History[i].Answers {
-			c.History[i].Answers[j].To = copied(an.To)
+			c.History[i].Answers[j].To = copied(nil, an.To)
 		}
 	}
-	c.Accepted, c.NextAttempt, c.Finished = moment(nanos(m.Accepted)), moment(nanos(m.NextAttempt)), moment(nanos(m.Finished))
+	c.Legs = copied(c.legs[:0], m.Legs)
+	for i, l := range c.Legs {
+		c.Legs[i].To, c.Legs[i].Next = slices.Clone(l.To), moment(nanos(l.Next))
+	}
+	c.Accepted, c.Finished = moment(nanos(m.Accepted)), moment(nanos(m.Finished))
 	c.NotBefore, c.Removed = moment(nanos(m.NotBefore)), moment(nanos(m.Removed))
-	c.Tags = copied(m.Tags)
+	c.Tags = copied(nil, m.Tags)
 	c.Metadata = nil
 	if len(m.Metadata) > 0 {
 		c.Metadata = maps.Clone(m.Metadata)
 	}
-	return &c
+	return &c.Message
 }
 
-func copied[T any](s []T) []T {
+// roomy is a message with room for its only recipient, which most have, so that a copy costs few allocations.
+type roomy struct {
+	queue.Message
+	to      [1]message.Recipient
+	results [1]queue.Result
+	legs    [1]queue.Leg
+}
+
+// copied is s in room if that is enough, and nil if it is empty.
+func copied[T any](room, s []T) []T {
 	if len(s) == 0 {
 		return nil
 	}
-	return slices.Clone(s)
+	return append(room, s...)
 }
 
 // nanos is t as a number that sorts as time does; 0 is the zero time.
@@ -286,7 +352,8 @@ type location struct {
 // place is all that the store itself needs of a message: what the index is keyed by, and where the body is.
 type place struct {
 	kept     kept
-	key      int64 // waiting: NextAttempt unless held; finished: Finished; captured: Accepted; removed: Removed; 0: not in that index
+	key      int64   // waiting: Next of the first leg unless held; finished: Finished; captured: Accepted; removed: Removed; 0: not in that index
+	more     []int64 // waiting: Next of the legs behind the first, up to the last that has one
 	accepted int64
 	sender   uint32 // of waiting mail; 0: not known here
 	record   int64  // bytes of the record
@@ -308,28 +375,80 @@ func placeOf(m *queue.Message, body location) place {
 	case m.Held != "":
 		p.kept, p.sender = waiting, m.Sender()
 	default:
-		p.kept, p.key, p.sender = waiting, nanos(m.NextAttempt), m.Sender()
+		p.kept, p.sender = waiting, m.Sender()
+		for i := range m.Legs {
+			p.set(i, nanos(m.Legs[i].Next))
+		}
 	}
 	return p
 }
 
+// at is when a leg is due, or for what is not waiting its time as leg 0; 0: never.
+func (p *place) at(leg int) int64 {
+	switch {
+	case leg == 0:
+		return p.key
+	case leg <= len(p.more):
+		return p.more[leg-1]
+	}
+	return 0
+}
+
+func (p *place) set(leg int, due int64) {
+	if leg == 0 {
+		p.key = due
+	} else if due != 0 {
+		p.more = append(p.more, make([]int64, max(leg-len(p.more), 0))...)
+		p.more[leg-1] = due
+	}
+}
+
+// legs is how many legs may be due, due when one is.
+func (p *place) legs() int {
+	if p.kept != waiting {
+		return 0
+	}
+	return 1 + len(p.more)
+}
+
+func (p *place) due(leg int) int64 {
+	if p.kept != waiting {
+		return 0
+	}
+	return p.at(leg)
+}
+
+// idle reports whether nothing of a message is in an order of time.
+func (p *place) idle() bool { return p.key == 0 && len(p.more) == 0 }
+
 // Values in the index are a place in fixed bytes, so that most questions are answered without decoding, a CRC-32C of all the
-// rest, and the record. Those that an earlier version wrote have no checksum.
+// rest, and the record. Those of messages with several legs have the number of the legs behind the first and their times, too, before
+// the checksum. Those that the first version wrote have no checksum.
 const (
 	placeSize = 42
-	valueHead = placeSize + 4
+
+	unsummed = 1
+	oneLeg   = 2
+	moreLegs = 3
 )
 
 // value is how a message stands in the index.
 func (p place) value(record []byte) []byte {
-	b := p.append(make([]byte, 0, valueHead+len(record)))
-	b[0] = 2
+	b := p.append(make([]byte, 0, placeSize+2+8*len(p.more)+4+len(record)))
+	b[0] = oneLeg
+	if len(p.more) > 0 {
+		b[0] = moreLegs
+		b = binary.BigEndian.AppendUint16(b, uint16(len(p.more)))
+		for _, at := range p.more {
+			b = binary.BigEndian.AppendUint64(b, uint64(at))
+		}
+	}
 	b = binary.BigEndian.AppendUint32(b, crc32.Update(checksum(b), castagnoli, record))
 	return append(b, record...)
 }
 
 func (p place) append(b []byte) []byte {
-	b = append(b, 1, byte(p.body.where))
+	b = append(b, unsummed, byte(p.body.where))
 	b = binary.BigEndian.AppendUint32(b, p.body.seg)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.body.off))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.body.n))
@@ -341,24 +460,38 @@ func (p place) append(b []byte) []byte {
 var errRecord = errors.New("not a record of this store")
 
 func parsePlace(k kept, v []byte) (place, []byte, error) {
-	if len(v) < placeSize || where(v[1]) > inLarge {
-		return place{kept: k}, nil, errRecord
+	p := place{kept: k}
+	if len(v) < placeSize || v[0] < unsummed || v[0] > moreLegs || where(v[1]) > inLarge {
+		return p, nil, errRecord
 	}
-	record := v[placeSize:]
-	switch {
-	case v[0] == 1:
-	case v[0] == 2 && len(v) >= valueHead:
-		record = v[valueHead:]
-		if crc32.Update(checksum(v[:placeSize]), castagnoli, record) != binary.BigEndian.Uint32(v[placeSize:]) {
-			return place{kept: k}, nil, errRecord
+	var more []int64
+	head := placeSize
+	if v[0] == moreLegs {
+		if head += 2; len(v) < head {
+			return p, nil, errRecord
 		}
-	default:
-		return place{kept: k}, nil, errRecord
+		n := int(binary.BigEndian.Uint16(v[placeSize:]))
+		if head += 8 * n; len(v) < head {
+			return p, nil, errRecord
+		}
+		more = make([]int64, n)
+		for i := range more {
+			more[i] = int64(binary.BigEndian.Uint64(v[placeSize+2+8*i:]))
+		}
+		if n == 0 || more[n-1] == 0 {
+			return p, nil, errRecord
+		}
 	}
-	return place{kept: k,
-		body: location{where: where(v[1]), seg: binary.BigEndian.Uint32(v[2:]), off: int64(binary.BigEndian.Uint64(v[6:])),
-			n: int64(binary.BigEndian.Uint64(v[14:])), crc: binary.BigEndian.Uint32(v[22:])},
-		key: int64(binary.BigEndian.Uint64(v[26:])), accepted: int64(binary.BigEndian.Uint64(v[34:])),
-		record: int64(len(record)),
-	}, record, nil
+	record := v[head:]
+	if v[0] != unsummed {
+		if len(record) < 4 || crc32.Update(checksum(v[:head]), castagnoli, record[4:]) != binary.BigEndian.Uint32(record) {
+			return p, nil, errRecord
+		}
+		record = record[4:]
+	}
+	p.body = location{where: where(v[1]), seg: binary.BigEndian.Uint32(v[2:]), off: int64(binary.BigEndian.Uint64(v[6:])),
+		n: int64(binary.BigEndian.Uint64(v[14:])), crc: binary.BigEndian.Uint32(v[22:])}
+	p.key, p.accepted = int64(binary.BigEndian.Uint64(v[26:])), int64(binary.BigEndian.Uint64(v[34:]))
+	p.more, p.record = more, int64(len(record))
+	return p, record, nil
 }

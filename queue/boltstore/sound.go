@@ -111,8 +111,11 @@ func (c *contents) add(bucket, k, v []byte) error {
 			if p.body.where == inSegment {
 				c.live[p.body.seg] += p.body.n + recordHead
 			}
-			if p.key != 0 {
-				c.due[string(orderOf[kind])] += maphash.Bytes(c.seed, c.orderKey(p.key, k))
+			for leg := range 1 + len(p.more) {
+				if at := p.at(leg); at != 0 {
+					c.key = appendOrderKey(c.key[:0], at, k, leg)
+					c.due[string(orderOf[kind])] += maphash.Bytes(c.seed, c.key)
+				}
 			}
 			return nil
 		case bytes.Equal(bucket, orderOf[kind]):
@@ -127,12 +130,6 @@ func (c *contents) add(bucket, k, v []byte) error {
 		c.segments[binary.BigEndian.Uint32(k)] = int64(binary.BigEndian.Uint64(v))
 	}
 	return nil
-}
-
-// orderKey is what the function of this name gives, valid until the next call.
-func (c *contents) orderKey(t int64, id []byte) []byte {
-	c.key = append(binary.BigEndian.AppendUint64(c.key[:0], uint64(t)^1<<63), id...)
-	return c.key
 }
 
 var errAgree = errors.New("its records, orders and counts do not agree")

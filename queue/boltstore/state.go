@@ -12,7 +12,7 @@ func (s *Store) apply(batch []*change, seg uint32, end int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.written = time.Now()
-	s.claims.due.clock = nanos(s.written)
+	s.claims.due.Tick(nanos(s.written))
 	for _, c := range batch {
 		switch c.kind {
 		case kindProbe:
@@ -57,10 +57,10 @@ func (s *Store) applyOne(c *change) {
 		s.unharmed(c.id)
 	}
 	if c.kind == kindMove {
-		s.claims.moved(c.id, c.now)
+		s.claims.moved(c.id, c.now.body)
 		return
 	}
-	s.claims.changed(c.id, c.now)
+	s.claims.changed(c.id, c.was, c.now, c.msg, c.claim)
 	s.oldest.changed(c.id, c.was, c.now)
 }
 
@@ -97,7 +97,7 @@ func (s *Store) find(id queue.ID) (state, error) {
 		return state{}, queue.ErrNotFound
 	case st.msg == nil: // moved: the index has the record, we have the place
 		old, err := s.index.get(id)
-		old.now = st.now
+		old.now.body = st.now.body
 		return old, err
 	}
 	return *st, nil

@@ -124,7 +124,7 @@ type counters struct {
 	Captured int   `cbor:"4,keyasint"`
 	Removed  int   `cbor:"5,keyasint,omitempty"`
 	Trash    int64 `cbor:"6,keyasint,omitempty"`
-	Held     int   `cbor:"7,keyasint,omitempty"` // of Waiting: those without a next attempt
+	Held     int   `cbor:"7,keyasint,omitempty"` // of Waiting: those of which no leg has a next attempt
 	Records  int64 `cbor:"8,keyasint,omitempty"` // bytes of the records of what waits; 0 in an index of an earlier version
 }
 
@@ -134,7 +134,7 @@ func (c *counters) add(p place, n int) {
 		c.Waiting += n
 		c.Bytes += int64(n) * p.body.n
 		c.Records += int64(n) * p.record
-		if p.key == 0 {
+		if p.idle() {
 			c.Held += n
 		}
 	case removed:
@@ -213,9 +213,14 @@ func (s *Store) Get(id queue.ID) (queue.Message, error) {
 }
 
 // Update implements queue.Store.
-func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message, error) {
+func (s *Store) Update(id queue.ID, change func(*queue.Message)) (queue.Message, error) {
 	s.lockID(id)
 	defer s.unlockID(id)
+	return s.modify(id, 0, change)
+}
+
+// modify changes the record of a message that is locked, under the claim with a token if it is not 0.
+func (s *Store) modify(id queue.ID, token uint64, modify func(*queue.Message)) (queue.Message, error) {
 	st, err := s.find(id)
 	if err != nil {
 		return queue.Message{}, err
@@ -231,7 +236,7 @@ func (s *Store) Update(id queue.ID, modify func(*queue.Message)) (queue.Message,
 	if err != nil {
 		return queue.Message{}, err
 	}
-	c := &change{kind: kindSet, id: id, was: st.now, now: placeOf(m, st.now.body), msg: m, meta: meta}
+	c := &change{kind: kindSet, id: id, was: st.now, now: placeOf(m, st.now.body), msg: m, meta: meta, claim: token}
 	c.now.record = int64(len(meta))
 	if err := s.journal.submit(c); err != nil {
 		return queue.Message{}, fmt.Errorf("update %s: %w", id, err)

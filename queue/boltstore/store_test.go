@@ -100,6 +100,8 @@ func FuzzPlace(f *testing.F) {
 	f.Add(p.append(nil))
 	f.Add(append(p.append(nil), "record"...))
 	f.Add(p.value([]byte("record")))
+	p.more = []int64{0, 18}
+	f.Add(p.value([]byte("record")))
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, v []byte) {
 		p, record, err := parsePlace(waiting, v)
@@ -107,7 +109,7 @@ func FuzzPlace(f *testing.F) {
 			return
 		}
 		again := append(p.append(nil), record...)
-		if v[0] == 2 {
+		if v[0] != unsummed {
 			again = p.value(record)
 		}
 		if !bytes.Equal(again, v) {

@@ -17,11 +17,11 @@ func updateChanges(t *testing.T, open Open) {
 	id := putAt(t, s, time.Now())
 	later := time.Now().Add(time.Hour)
 	got := update(t, s, id, func(m *queue.Message) {
-		m.ID, m.Tries, m.NextAttempt, m.Tags = "other", 7, later, nil
+		m.ID, m.Legs[0].Tries, m.Legs[0].Next, m.Tags = "other", 7, later, nil
 		m.Metadata["new"] = "yes"
 	})
 	for range 2 {
-		if got.ID != id || got.Tries != 7 || !got.NextAttempt.Equal(later) || len(got.Tags) != 0 || got.Metadata["new"] != "yes" {
+		if got.ID != id || got.Tries() != 7 || !got.NextAttempt().Equal(later) || len(got.Tags) != 0 || got.Metadata["new"] != "yes" {
 			t.Fatalf("got %+v", got)
 		}
 		expect(t, "body", body(t, s, id), "body of "+string(id))
@@ -40,7 +40,7 @@ func updatesDoNotOverwrite(t *testing.T, open Open) {
 	for g := range 8 {
 		all.Go(func() {
 			for i := range 10 {
-				_, err := s.Update(id, func(m *queue.Message) { m.Tries++; m.Metadata[fmt.Sprint(g, i)] = "x" })
+				_, err := s.Update(id, func(m *queue.Message) { m.Legs[0].Tries++; m.Metadata[fmt.Sprint(g, i)] = "x" })
 				if err != nil {
 					t.Errorf("Update: %v", err)
 				}
@@ -49,8 +49,8 @@ func updatesDoNotOverwrite(t *testing.T, open Open) {
 	}
 	all.Wait()
 	m := get(t, s, id)
-	if m.Tries != 81 || len(m.Metadata) != 81 {
-		t.Fatalf("tries %d, %d metadata: a change was lost", m.Tries, len(m.Metadata))
+	if m.Tries() != 81 || len(m.Metadata) != 81 {
+		t.Fatalf("tries %d, %d metadata: a change was lost", m.Tries(), len(m.Metadata))
 	}
 }
 
@@ -70,7 +70,7 @@ func finishedLosesBody(t *testing.T, open Open) {
 			expectError(t, "Body", err, queue.ErrNotFound)
 			expect(t, "state", get(t, s, id).Results[0].Outcome, queue.Delivered)
 		}
-		expect(t, "claimed", claim(t, s, 10), []queue.ID{})
+		expect(t, "claimed", claimed(t, s, 10), []queue.ID{})
 		st := s.Stats()
 		expect(t, "stats", st, queue.Stats{Finished: 2})
 		s, close = reopen(t, open, dir, close)
@@ -83,12 +83,12 @@ func capturedKeepsBody(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
 	m := Message("bob")
-	m.Captured, m.NextAttempt = true, time.Time{}
+	m.Captured, m.Legs = true, nil
 	put(t, s, m, "captured")
 	update(t, s, m.ID, func(m *queue.Message) { m.Finished = time.Now() })
 	for range 2 {
 		expect(t, "body", body(t, s, m.ID), "captured")
-		expect(t, "claimed", claim(t, s, 10), []queue.ID{})
+		expect(t, "claimed", claimed(t, s, 10), []queue.ID{})
 		expect(t, "stats", s.Stats(), queue.Stats{Captured: 1})
 		expect(t, "captured", list(t, s, queue.Filter{Captured: true}, "", 10), []queue.ID{m.ID})
 		expect(t, "waiting", list(t, s, queue.Filter{Waiting: true}, "", 10), []queue.ID{})
@@ -98,29 +98,32 @@ func capturedKeepsBody(t *testing.T, open Open) {
 	close()
 }
 
-// A removed message is nowhere, and stays so; a claim on it is void.
+// A removed message is nowhere, and stays so; claims on it are over, begun or not.
 func removeLeavesNoTrace(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
 	first, second := putAt(t, s, time.Now()), putAt(t, s, time.Now())
-	expect(t, "claimed", claim(t, s, 1), []queue.ID{first})
+	expect(t, "claimed", claimed(t, s, 1), []queue.ID{first})
 	s, close = reopen(t, open, dir, close)
+	claims := claim(t, s, Lane, 2)
+	begin(t, s, claims[0])
 	for _, id := range []queue.ID{first, second} {
 		if err := s.Remove(id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.Release(first)
+	for _, c := range claims {
+		expectOver(t, s, c)
+	}
+	s.Release(claims...)
 	for range 2 {
 		for _, id := range []queue.ID{first, second} {
 			_, err := s.Get(id)
 			expectError(t, "Get", err, queue.ErrNotFound)
 			expectError(t, "Remove", s.Remove(id), queue.ErrNotFound)
 		}
-		expect(t, "claimed", claim(t, s, 10), []queue.ID{})
-		if _, due := s.NextDue(); due {
-			t.Fatal("something is due")
-		}
+		expect(t, "claimed", claimed(t, s, 10), []queue.ID{})
+		expectNothingDue(t, s)
 		expect(t, "stats", s.Stats(), queue.Stats{})
 		s, close = reopen(t, open, dir, close)
 	}
@@ -143,7 +146,7 @@ func expireForgets(t *testing.T, open Open) {
 		done = append(done, m.ID)
 	}
 	old := Message("eve")
-	old.Captured, old.Accepted, old.NextAttempt = true, accepted, time.Time{}
+	old.Captured, old.Accepted, old.Legs = true, accepted, nil
 	put(t, s, old, string(make([]byte, 1<<20)))
 	young := old
 	young.ID, young.Accepted = queue.NewID(), now
@@ -203,7 +206,7 @@ func statsCount(t *testing.T, open Open) {
 	oldest(1, queue.Stats{Waiting: 3, Bytes: 15, Finished: 1})
 	s, close = reopen(t, open, dir, close)
 	oldest(1, queue.Stats{Waiting: 3, Bytes: 15, Finished: 1})
-	update(t, s, kept[1], func(m *queue.Message) { m.Tries++ })
+	update(t, s, kept[1], func(m *queue.Message) { m.Legs[0].Tries++ })
 	oldest(1, queue.Stats{Waiting: 3, Bytes: 15, Finished: 1})
 	if err := s.Remove(kept[1]); err != nil {
 		t.Fatal(err)
@@ -224,6 +227,7 @@ func closedSaysSo(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	m := Message("bob")
 	put(t, s, m, "x")
+	taken := claim(t, s, Lane, 1)
 	close()
 	_, err := s.Put(nothing{}, func(int64) (queue.Message, error) { return Message("bob"), nil })
 	expectError(t, "Put", err, queue.ErrClosed)
@@ -231,8 +235,14 @@ func closedSaysSo(t *testing.T, open Open) {
 	expectError(t, "Get", err, queue.ErrClosed)
 	_, err = s.Update(m.ID, func(*queue.Message) {})
 	expectError(t, "Update", err, queue.ErrClosed)
-	_, err = s.Claim(1, time.Minute)
+	_, err = s.Claim(Lane, 1)
 	expectError(t, "Claim", err, queue.ErrClosed)
+	_, err = s.ClaimOne(m.ID)
+	expectError(t, "ClaimOne", err, queue.ErrClosed)
+	_, err = s.Begin(taken[0])
+	expectError(t, "Begin", err, queue.ErrClosed)
+	_, err = s.Settle(taken[0], finish)
+	expectError(t, "Settle", err, queue.ErrClosed)
 	_, err = s.List(queue.Filter{}, "", 1)
 	expectError(t, "List", err, queue.ErrClosed)
 	_, err = s.Expire(time.Now(), time.Now(), 1)
@@ -240,7 +250,8 @@ func closedSaysSo(t *testing.T, open Open) {
 	expectError(t, "Remove", s.Remove(m.ID), queue.ErrClosed)
 	expectError(t, "Check", s.Check(), queue.ErrClosed)
 	s.Stats()
-	s.Release(m.ID)
+	s.Rest(taken[0])
+	s.Release(taken...)
 }
 
 type nothing struct{}

@@ -24,10 +24,10 @@ func claimInOrder(t *testing.T, open Open) {
 	s, close = reopen(t, open, dir, close)
 	defer func() { close() }()
 	fifth := putAt(t, s, now.Add(-time.Second))
-	expect(t, "none", claim(t, s, 0), []queue.ID{})
-	expect(t, "three", claim(t, s, 3), []queue.ID{first, second, third})
-	expect(t, "rest", claim(t, s, 10), []queue.ID{fourth, fifth})
-	expect(t, "nothing", claim(t, s, 10), []queue.ID{})
+	expect(t, "none", claimed(t, s, 0), []queue.ID{})
+	expect(t, "three", claimed(t, s, 3), []queue.ID{first, second, third})
+	expect(t, "rest", claimed(t, s, 10), []queue.ID{fourth, fifth})
+	expect(t, "nothing", claimed(t, s, 10), []queue.ID{})
 }
 
 // putFrom accepts a message of a sender's that is due now.
@@ -50,23 +50,23 @@ func claimTakesTurns(t *testing.T, open Open) {
 	for range 50 {
 		other = append(other, putFrom(t, s, "other"))
 	}
-	expect(t, "one sender's", len(claim(t, s, 20)), 20) // both are known to send much
+	expect(t, "one sender's", len(claimed(t, s, 20)), 20) // both are known to send much
 	s, close = reopen(t, open, dir, close)
 	defer func() { close() }()
-	before := claim(t, s, 60)
+	before := claimed(t, s, 60)
 	if n := among(before, other); n < 15 || n > 45 {
 		t.Fatalf("%d of the first 60 are of one of two alike", n)
 	}
 	expect(t, "in order", inOrder(before, mailing) && inOrder(before, other), true)
 	form := putFrom(t, s, "form")
-	if got := claim(t, s, 2); among(got, []queue.ID{form}) != 1 {
+	if got := claimed(t, s, 2); among(got, []queue.ID{form}) != 1 {
 		t.Fatal("a single message does not go ahead of those who send much")
 	}
 	var forms []queue.ID
 	for i := range 100 {
 		forms = append(forms, putFrom(t, s, fmt.Sprint("form ", i)))
 	}
-	if n := among(claim(t, s, 40), forms); n < 20 || n > 35 {
+	if n := among(claimed(t, s, 40), forms); n < 20 || n > 35 {
 		t.Fatalf("%d of 40 are single messages: most should be, and not all", n)
 	}
 }
@@ -94,7 +94,7 @@ func inOrder(got, all []queue.ID) bool {
 	return true
 }
 
-// However many ask at a time, each message is claimed by one of them.
+// However many ask at a time, each message is claimed by one of them, with a token of its own.
 func claimIsExclusive(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	defer close()
@@ -103,21 +103,22 @@ func claimIsExclusive(t *testing.T, open Open) {
 		putAt(t, s, time.Now())
 	}
 	var mu sync.Mutex
-	times := map[queue.ID]int{}
+	times, tokens := map[queue.ID]int{}, map[uint64]bool{}
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
 			for {
-				ms, err := s.Claim(3, time.Minute)
+				claims, err := s.Claim(Lane, 3)
 				if err != nil {
 					t.Errorf("Claim: %v", err)
 				}
-				if len(ms) == 0 {
+				if len(claims) == 0 {
 					return
 				}
 				mu.Lock()
-				for _, m := range ms {
-					times[m.ID]++
+				for _, c := range claims {
+					times[c.ID]++
+					tokens[c.Token] = true
 				}
 				mu.Unlock()
 			}
@@ -130,26 +131,25 @@ func claimIsExclusive(t *testing.T, open Open) {
 		}
 	}
 	expect(t, "claimed", len(times), n)
+	expect(t, "tokens", len(tokens), n)
 }
 
-// A claim that nobody gives back is over when its lease is.
+// A claim that nobody gives back or renews is over after ClaimTime.
 func claimEndsWithLease(t *testing.T, open Open) {
 	synctest.Test(t, func(t *testing.T) {
 		s, close := open(t, t.TempDir())
 		defer close()
 		id := putAt(t, s, time.Now())
-		expect(t, "claimed", claim(t, s, 1), []queue.ID{id})
+		expect(t, "claimed", claimed(t, s, 1), []queue.ID{id})
 		for range 3 {
-			pass(59 * time.Second)
-			expect(t, "leased", claim(t, s, 1), []queue.ID{})
-			if _, due := s.NextDue(); due {
-				t.Fatal("what is claimed is not due")
-			}
+			pass(queue.ClaimTime - time.Second)
+			expect(t, "held", claimed(t, s, 1), []queue.ID{})
+			expectNothingDue(t, s)
 			pass(time.Second)
-			if _, due := s.NextDue(); !due {
-				t.Fatal("the lease is over, so it is due")
+			if _, due := s.NextDue(Lane); !due {
+				t.Fatal("the claim is over, so it is due")
 			}
-			expect(t, "again", claim(t, s, 1), []queue.ID{id})
+			expect(t, "again", claimed(t, s, 1), []queue.ID{id})
 		}
 	})
 }
@@ -161,17 +161,18 @@ func updateAndReleaseGiveBack(t *testing.T, open Open) {
 		defer close()
 		a := putAt(t, s, time.Now())
 		b := putAt(t, s, time.Now())
-		expect(t, "claimed", claim(t, s, 2), []queue.ID{a, b})
-		s.Release(a, b, b)
-		expect(t, "released", claim(t, s, 2), []queue.ID{a, b})
-		update(t, s, a, func(m *queue.Message) { m.NextAttempt = time.Now().Add(time.Hour) })
-		update(t, s, b, func(m *queue.Message) { m.Tries++ })
-		expect(t, "updated", claim(t, s, 2), []queue.ID{b})
+		claims := claim(t, s, Lane, 2)
+		expect(t, "claimed", idsOf(claims), []queue.ID{a, b})
+		s.Release(claims[0], claims[1], claims[1])
+		expect(t, "released", claimed(t, s, 2), []queue.ID{a, b})
+		update(t, s, a, func(m *queue.Message) { m.Legs[0].Next = time.Now().Add(time.Hour) })
+		update(t, s, b, func(m *queue.Message) { m.Legs[0].Tries++ })
+		expect(t, "updated", claimed(t, s, 2), []queue.ID{b})
 		pass(time.Hour)
-		expect(t, "an hour later", claim(t, s, 2), []queue.ID{b, a})
-		update(t, s, a, func(m *queue.Message) { m.NextAttempt = time.Time{} })
+		expect(t, "an hour later", claimed(t, s, 2), []queue.ID{b, a})
+		update(t, s, a, func(m *queue.Message) { m.Legs[0].Next = time.Time{} })
 		pass(1000 * time.Hour)
-		expect(t, "never", claim(t, s, 2), []queue.ID{b})
+		expect(t, "never", claimed(t, s, 2), []queue.ID{b})
 	})
 }
 
@@ -182,7 +183,7 @@ func nextDue(t *testing.T, open Open) {
 		s, close := open(t, dir)
 		next := func(want time.Time) {
 			t.Helper()
-			got, ok := s.NextDue()
+			got, ok := s.NextDue(Lane)
 			if ok == want.IsZero() || !got.Equal(want) {
 				t.Fatalf("got %v %v, want %v", got, ok, want)
 			}
@@ -196,15 +197,16 @@ func nextDue(t *testing.T, open Open) {
 		s, close = reopen(t, open, dir, close)
 		next(start.Add(time.Hour))
 		pass(time.Hour)
-		expect(t, "claimed", claim(t, s, 5), []queue.ID{soon})
+		taken := claim(t, s, Lane, 5)
+		expect(t, "claimed", idsOf(taken), []queue.ID{soon})
 		next(start.Add(2 * time.Hour))
-		update(t, s, later, func(m *queue.Message) { m.NextAttempt = start.Add(30 * time.Minute) })
+		update(t, s, later, func(m *queue.Message) { m.Legs[0].Next = start.Add(30 * time.Minute) })
 		next(start.Add(30 * time.Minute))
 		if err := s.Remove(later); err != nil {
 			t.Fatal(err)
 		}
 		next(time.Time{})
-		s.Release(soon)
+		s.Release(taken...)
 		next(start.Add(time.Hour))
 		update(t, s, soon, finish)
 		next(time.Time{})
@@ -218,8 +220,10 @@ func reopenGivesClaimsBack(t *testing.T, open Open) {
 	s, close := open(t, dir)
 	id := putAt(t, s, time.Now())
 	for range 3 {
-		expect(t, "claimed", claim(t, s, 1), []queue.ID{id})
-		expect(t, "claimed again", claim(t, s, 1), []queue.ID{})
+		taken := claim(t, s, Lane, 1)
+		expect(t, "claimed", idsOf(taken), []queue.ID{id})
+		begin(t, s, taken[0])
+		expect(t, "claimed again", claimed(t, s, 1), []queue.ID{})
 		s, close = reopen(t, open, dir, close)
 	}
 	close()

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,145 +12,12 @@ import (
 	"dinkymail/queue"
 )
 
-// Pages have everything that passes the filter, once, in order, in both directions.
-func listPages(t *testing.T, open Open) {
-	dir := t.TempDir()
-	s, close := open(t, dir)
-	var all, waiting, finished, captured []queue.ID
-	for i := range 60 {
-		if i == 40 { // some in what was read back, some new
-			s, close = reopen(t, open, dir, close)
-		}
-		m := Message("bob")
-		m.Captured = i%5 == 0
-		all = append(all, put(t, s, m, "x").ID)
-		switch {
-		case m.Captured:
-			captured = append(captured, m.ID)
-		case i%3 == 0:
-			update(t, s, m.ID, finish)
-			finished = append(finished, m.ID)
-		default:
-			waiting = append(waiting, m.ID)
-		}
-	}
-	defer func() { close() }()
-	for _, c := range []struct {
-		filter queue.Filter
-		want   []queue.ID
-	}{
-		{queue.Filter{}, all}, {queue.Filter{Waiting: true}, waiting}, {queue.Filter{Finished: true}, finished},
-		{queue.Filter{Captured: true}, captured}, {queue.Filter{Waiting: true, Finished: true, Captured: true}, all},
-	} {
-		expect(t, "none", list(t, s, c.filter, "", 0), []queue.ID{})
-		for _, limit := range []int{1, 7, 100} {
-			for _, newest := range []bool{false, true} {
-				c.filter.Newest = newest
-				want := slices.Clone(c.want)
-				if newest {
-					slices.Reverse(want)
-				}
-				expect(t, "pages", pages(t, s, c.filter, limit), want)
-			}
-		}
-	}
-	// An upper bound that is no message, above and below all of them.
-	expect(t, "above", list(t, s, queue.Filter{Newest: true}, queue.NewID(), 1), all[59:])
-	expect(t, "below", list(t, s, queue.Filter{Newest: true}, all[0], 1), []queue.ID{})
-}
-
-func pages(t *testing.T, s queue.Store, f queue.Filter, limit int) []queue.ID {
-	t.Helper()
-	out, after := []queue.ID{}, queue.ID("")
-	for {
-		page := list(t, s, f, after, limit)
-		if len(page) == 0 {
-			return out
-		}
-		if len(page) > limit {
-			t.Fatalf("a page of %d, limit %d", len(page), limit)
-		}
-		out = append(out, page...)
-		after = page[len(page)-1]
-	}
-}
-
-// Many at once accept, claim, defer, finish and list. At the end everything that was accepted is finished, once.
-func hammer(t *testing.T, open Open) {
-	dir := t.TempDir()
-	s, shut := open(t, dir)
-	const submitters, each = 6, 50
-	var accepting, working sync.WaitGroup
-	accepted := make(chan struct{})
-	for range submitters {
-		accepting.Go(func() {
-			for i := range each {
-				m := Message("bob")
-				m.Tries = 0
-				put(t, s, m, string(make([]byte, i*100)))
-			}
-		})
-	}
-	var mu sync.Mutex
-	finished := map[queue.ID]bool{}
-	for range 4 {
-		working.Go(func() {
-			for {
-				done := false
-				select {
-				case <-accepted:
-					done = true
-				default:
-				}
-				ms, err := s.Claim(5, time.Minute)
-				if err != nil {
-					t.Errorf("Claim: %v", err)
-					return
-				}
-				if len(ms) == 0 && done {
-					return
-				}
-				for _, m := range ms {
-					work(t, s, m, &mu, finished)
-				}
-			}
-		})
-	}
-	accepting.Wait()
-	close(accepted)
-	working.Wait()
-	for range 2 {
-		st := s.Stats()
-		expect(t, "stats", st, queue.Stats{Finished: submitters * each})
-		expect(t, "listed", pages(t, s, queue.Filter{}, 64), sorted(finished))
-		s, shut = reopen(t, open, dir, shut)
-	}
-	shut()
-}
-
-// work does to a claimed message what a queue does: every other one is deferred once.
-func work(t *testing.T, s queue.Store, m queue.Message, mu *sync.Mutex, finished map[queue.ID]bool) {
-	if n := len(body(t, s, m.ID)); int64(n) != m.Size {
-		t.Errorf("%s: body of %d bytes, size %d", m.ID, n, m.Size)
-	}
-	if m.Tries == 0 && m.ID[15]%2 == 0 {
-		update(t, s, m.ID, func(m *queue.Message) { m.Tries++ })
-		return
-	}
-	mu.Lock()
-	if finished[m.ID] {
-		t.Errorf("%s claimed after it was finished", m.ID)
-	}
-	finished[m.ID] = true
-	mu.Unlock()
-	update(t, s, m.ID, finish)
-}
-
 // modelled is what a store should know.
 type modelled struct {
 	messages map[queue.ID]queue.Message
 	bodies   map[queue.ID]string
-	claimed  map[queue.ID]bool
+	claims   map[queue.ID][]modelledClaim
+	over     []queue.Claim
 	notes    map[string]string
 }
 
@@ -177,7 +42,7 @@ func calls(t *testing.T, rt *rapid.T, open Open, harm Harm) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
 	defer func() { close() }()
-	m := &modelled{messages: map[queue.ID]queue.Message{}, bodies: map[queue.ID]string{}, claimed: map[queue.ID]bool{},
+	m := &modelled{messages: map[queue.ID]queue.Message{}, bodies: map[queue.ID]string{}, claims: map[queue.ID][]modelledClaim{},
 		notes: map[string]string{}}
 	pick := func(rt *rapid.T) queue.ID {
 		if len(m.messages) == 0 {
@@ -197,10 +62,21 @@ func calls(t *testing.T, rt *rapid.T, open Open, harm Harm) {
 		},
 		"withhold": func(rt *rapid.T) { m.withhold(rt, s, pick(rt)) },
 		"claim":    func(rt *rapid.T) { m.claim(rt, s) },
+		"claimOne": func(rt *rapid.T) { m.claimOne(rt, s, pick(rt)) },
+		"begin":    func(rt *rapid.T) { m.begin(rt, s, m.pickClaim(rt)) },
+		"settle":   func(rt *rapid.T) { m.settle(rt, s, m.pickClaim(rt)) },
+		"rest":     func(rt *rapid.T) { m.rest(s, m.pickClaim(rt)) },
+		"renew":    func(rt *rapid.T) { renew(rt, s, m.pickClaim(rt)) },
 		"release": func(rt *rapid.T) {
-			id := pick(rt)
-			s.Release(id)
-			delete(m.claimed, id)
+			c := m.pickClaim(rt)
+			s.Release(c)
+			m.end(c.ID, func(is modelledClaim) bool { return is.Claim == c })
+		},
+		"over": func(rt *rapid.T) {
+			if len(m.over) == 0 {
+				rt.Skip("no claim is over")
+			}
+			expectOver(rt, s, rapid.SampledFrom(m.over).Draw(rt, "over"))
 		},
 		"expire": func(rt *rapid.T) { m.expire(rt, s) },
 		"note":   func(rt *rapid.T) { m.note(rt, s) },
@@ -210,7 +86,7 @@ func calls(t *testing.T, rt *rapid.T, open Open, harm Harm) {
 				harm(t, dir, func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "pick") })
 			}
 			s, close = open(t, dir)
-			m.claimed = map[queue.ID]bool{}
+			m.claims, m.over = map[queue.ID][]modelledClaim{}, nil
 		},
 		"": func(rt *rapid.T) { m.compare(rt, s) },
 	})
@@ -228,32 +104,55 @@ func (m *modelled) sortedIDs() []queue.ID {
 func (m *modelled) forget(id queue.ID) {
 	delete(m.messages, id)
 	delete(m.bodies, id)
-	delete(m.claimed, id)
+	m.end(id, func(modelledClaim) bool { return true })
 }
 
 func (m *modelled) put(rt *rapid.T, s queue.Store) {
 	msg := Message("bob")
 	msg.Captured = rapid.IntRange(0, 4).Draw(rt, "captured") == 0
 	msg.Origin.User = rapid.SampledFrom([]string{"ada", "bob", "cyd"}).Draw(rt, "user")
-	msg.NextAttempt = msg.NextAttempt.Add(time.Duration(rapid.SampledFrom([]int{-2, -1, 0, 1}).Draw(rt, "due")) * time.Hour)
+	msg.Legs = nil
+	for range rapid.IntRange(0, 3).Draw(rt, "legs") {
+		due := time.Duration(rapid.SampledFrom([]int{-2, -1, 0, 1}).Draw(rt, "due")) * time.Hour
+		msg.Legs = append(msg.Legs, queue.Leg{Lane: modelLane(rt), Next: msg.Accepted.Add(due)})
+	}
 	text := string(make([]byte, rapid.SampledFrom([]int{0, 5, 5000, 300 << 10}).Draw(rt, "size")))
 	m.messages[msg.ID], m.bodies[msg.ID] = put(rt, s, msg, text), text
 }
 
+func modelLane(rt *rapid.T) string {
+	return rapid.SampledFrom([]string{Lane, "other"}).Draw(rt, "lane")
+}
+
 func (m *modelled) update(rt *rapid.T, s queue.Store, id queue.ID) {
+	m.changed(update(rt, s, id, m.change(rt)))
+	m.end(id, func(is modelledClaim) bool { return !is.begun })
+}
+
+// change is a change of a record, after which all of its legs or one are due at another time, on another lane, or it is finished.
+func (m *modelled) change(rt *rapid.T) func(msg *queue.Message) {
 	delay := time.Duration(rapid.IntRange(-2, 2).Draw(rt, "delay")) * time.Hour
-	done := rapid.Bool().Draw(rt, "finish")
-	m.messages[id] = update(rt, s, id, func(msg *queue.Message) {
-		if msg.Tries++; msg.Finished.IsZero() {
-			msg.NextAttempt = time.Now().Add(delay)
+	done, lane, one := rapid.Bool().Draw(rt, "finish"), modelLane(rt), rapid.IntRange(0, 4).Draw(rt, "one")
+	return func(msg *queue.Message) {
+		if !msg.Finished.IsZero() {
+			return
 		}
-		if done && msg.Finished.IsZero() {
+		for i := range msg.Legs {
+			if one >= len(msg.Legs) || i == one {
+				msg.Legs[i] = queue.Leg{Lane: lane, Next: time.Now().Add(delay), Tries: msg.Legs[i].Tries + 1}
+			}
+		}
+		if done {
 			finish(msg)
 		}
-	})
-	delete(m.claimed, id)
-	if now := m.messages[id]; !now.Finished.IsZero() && !now.Captured {
-		delete(m.bodies, id)
+	}
+}
+
+// changed takes in a record that was changed.
+func (m *modelled) changed(msg queue.Message) {
+	m.messages[msg.ID] = msg
+	if !msg.Finished.IsZero() && !msg.Captured {
+		delete(m.bodies, msg.ID)
 	}
 }
 
@@ -261,13 +160,13 @@ func (m *modelled) update(rt *rapid.T, s queue.Store, id queue.ID) {
 func (m *modelled) withhold(rt *rapid.T, s queue.Store, id queue.ID) {
 	held := rapid.SampledFrom([]string{"", "wait"}).Draw(rt, "held")
 	gone := rapid.Bool().Draw(rt, "removed")
-	m.messages[id] = update(rt, s, id, func(msg *queue.Message) {
+	m.changed(update(rt, s, id, func(msg *queue.Message) {
 		msg.Held, msg.Removed = held, time.Time{}
 		if gone {
 			msg.Removed = time.Now()
 		}
-	})
-	delete(m.claimed, id)
+	}))
+	m.end(id, func(is modelledClaim) bool { return !is.begun })
 }
 
 // note sets or deletes a note.
@@ -278,37 +177,6 @@ func (m *modelled) note(rt *rapid.T, s queue.Store) {
 	}
 	if m.notes[name] = text; text == "" {
 		delete(m.notes, name)
-	}
-}
-
-// claim compares what is claimed with what is due: as many as may be, and each sender's soonest first.
-func (m *modelled) claim(rt *rapid.T, s queue.Store) {
-	limit := rapid.IntRange(1, 4).Draw(rt, "limit")
-	due, n := map[string][]queue.Message{}, 0
-	for id, msg := range m.messages {
-		if msg.State() != queue.StateRemoved && msg.Held == "" && !msg.Captured && msg.Finished.IsZero() && !m.claimed[id] &&
-			!msg.NextAttempt.After(time.Now()) {
-			due[msg.Origin.User] = append(due[msg.Origin.User], msg)
-			n++
-		}
-	}
-	for _, of := range due {
-		slices.SortFunc(of, func(a, b queue.Message) int {
-			if c := a.NextAttempt.Compare(b.NextAttempt); c != 0 {
-				return c
-			}
-			return strings.Compare(string(a.ID), string(b.ID))
-		})
-	}
-	got := claim(rt, s, limit)
-	expect(rt, "claimed", len(got), min(limit, n))
-	for _, id := range got {
-		user := m.messages[id].Origin.User
-		if len(due[user]) == 0 || due[user][0].ID != id {
-			rt.Fatalf("claimed %s of %s, want one of %v", id, user, ids(due[user]))
-		}
-		due[user] = due[user][1:]
-		m.claimed[id] = true
 	}
 }
 
@@ -358,7 +226,7 @@ func (m *modelled) compare(rt *rapid.T, s queue.Store) {
 		default:
 			want.Waiting++
 			want.Bytes += msg.Size
-			if msg.Held != "" || msg.NextAttempt.IsZero() {
+			if msg.Held != "" || msg.NextAttempt().IsZero() {
 				want.Held++
 			}
 			if want.Oldest.IsZero() || msg.Accepted.Before(want.Oldest) {
@@ -367,6 +235,7 @@ func (m *modelled) compare(rt *rapid.T, s queue.Store) {
 		}
 	}
 	expect(rt, "stats", counted(rt, s.Stats()), want)
+	m.compareClaims(rt, s)
 	expect(rt, "notes", maps.Equal(s.Notes(), m.notes), true)
 	if got := list(rt, s, queue.Filter{}, "", 1000); !slices.Equal(got, m.sortedIDs()) {
 		rt.Fatalf("list: got %v, want %v", got, m.sortedIDs())

@@ -54,6 +54,20 @@ func Suite(t *testing.T, open func(t *testing.T, dir string) (store queue.Store,
 		"ClaimIsExclusive":         claimIsExclusive,
 		"ClaimEndsWithLease":       claimEndsWithLease,
 		"UpdateAndReleaseGiveBack": updateAndReleaseGiveBack,
+		"LanesAreApart":            lanesAreApart,
+		"LegsSettleApart":          legsSettleApart,
+		"LegsAreKept":              legsAreKept,
+		"OldClaimIsRefused":        oldClaimIsRefused,
+		"RenewedClaimHolds":        renewedClaimHolds,
+		"LapsedClaimMayGoOn":       lapsedClaimMayGoOn,
+		"UpdateEndsClaims":         updateEndsClaims,
+		"SettleLeavesOthers":       settleLeavesOthers,
+		"ClaimOneTakesOver":        claimOneTakesOver,
+		"ClaimOneWaitsForBegun":    claimOneWaitsForBegun,
+		"ClaimOneLapses":           claimOneLapses,
+		"RestLetsOthersIn":         restLetsOthersIn,
+		"SettlesDoNotOverwrite":    settlesDoNotOverwrite,
+		"SharedBySeveral":          sharedBySeveral,
 		"NextDue":                  nextDue,
 		"ReopenGivesClaimsBack":    reopenGivesClaimsBack,
 		"ListPages":                listPages,
@@ -68,6 +82,9 @@ func Suite(t *testing.T, open func(t *testing.T, dir string) (store queue.Store,
 	}
 }
 
+// Lane is the lane of the mail in most tests.
+const Lane = "upstream"
+
 // Message is a message with something in every field, for one recipient, due at once.
 func Message(to string) queue.Message {
 	now := time.Now()
@@ -79,7 +96,7 @@ func Message(to string) queue.Message {
 		Results:  []queue.Result{{Code: 451, Status: "4.3.0", Text: "later\xff", Remote: "mx:25", Stage: "rcpt", Pause: queue.PauseQuota, NoDSN: true}},
 		Origin:   queue.Origin{Door: "smtp", Client: "127.0.0.1:9", User: "site"},
 		Facts:    message.Facts{Subject: "Grüße", MessageID: "<a@b>", EightBit: true, UTF8Header: true, LongestLine: 78, HeaderSize: 12},
-		Accepted: now, NextAttempt: now, NotBefore: now, Tries: 1,
+		Accepted: now, NotBefore: now, Legs: []queue.Leg{{Lane: Lane, Next: now, Tries: 1}},
 		History: []queue.Attempt{{At: now.Add(-time.Minute), Took: time.Second,
 			Answers:  []queue.Answer{{Result: queue.Result{Code: 451, Text: "later"}, To: []int{0}}},
 			Dialogue: "C: DATA\nS: 451 later\n"}},
@@ -111,7 +128,7 @@ func put(t failer, s queue.Store, m queue.Message, body string) queue.Message {
 func putAt(t failer, s queue.Store, due time.Time) queue.ID {
 	t.Helper()
 	m := Message("bob")
-	m.NextAttempt = due
+	m.Legs[0].Next = due
 	return put(t, s, m, "body of "+string(m.ID)).ID
 }
 
@@ -146,13 +163,88 @@ func update(t failer, s queue.Store, id queue.ID, change func(*queue.Message)) q
 	return m
 }
 
-func claim(t failer, s queue.Store, limit int) []queue.ID {
+func claim(t failer, s queue.Store, lane string, n int) []queue.Claim {
 	t.Helper()
-	ms, err := s.Claim(limit, time.Minute)
+	claims, err := s.Claim(lane, n)
 	if err != nil {
 		t.Fatalf("Claim: %v", err)
 	}
-	return ids(ms)
+	return claims
+}
+
+// claimed claims legs on the lane of most tests, and gives the IDs of their messages.
+func claimed(t failer, s queue.Store, n int) []queue.ID {
+	t.Helper()
+	return idsOf(claim(t, s, Lane, n))
+}
+
+func idsOf(claims []queue.Claim) []queue.ID {
+	out := []queue.ID{}
+	for _, c := range claims {
+		out = append(out, c.ID)
+	}
+	return out
+}
+
+func claimOne(t failer, s queue.Store, id queue.ID) queue.Claim {
+	t.Helper()
+	c, err := s.ClaimOne(id)
+	if err != nil {
+		t.Fatalf("ClaimOne %s: %v", id, err)
+	}
+	expect(t, "claim on all legs", c.ID == id && c.Leg == queue.AllLegs, true)
+	return c
+}
+
+func begin(t failer, s queue.Store, c queue.Claim) queue.Message {
+	t.Helper()
+	m, err := s.Begin(c)
+	if err != nil {
+		t.Fatalf("Begin %+v: %v", c, err)
+	}
+	return m
+}
+
+func settle(t failer, s queue.Store, c queue.Claim, change func(*queue.Message)) queue.Message {
+	t.Helper()
+	m, err := s.Settle(c, change)
+	if err != nil {
+		t.Fatalf("Settle %+v: %v", c, err)
+	}
+	return m
+}
+
+func renew(t failer, s queue.Store, c queue.Claim) {
+	t.Helper()
+	if err := s.Renew(c); err != nil {
+		t.Fatalf("Renew %+v: %v", c, err)
+	}
+}
+
+// expectOver fails the test unless a claim is over: whoever has it can do nothing with it.
+func expectOver(t failer, s queue.Store, c queue.Claim) {
+	t.Helper()
+	over := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, queue.ErrLost) && !errors.Is(err, queue.ErrNotFound) {
+			t.Fatalf("%s of %+v, which is over: %v", what, c, err)
+		}
+	}
+	_, err := s.Begin(c)
+	over("Begin", err)
+	over("Renew", s.Renew(c))
+	_, err = s.Settle(c, func(*queue.Message) { t.Fatal("a claim that is over changes a record") })
+	over("Settle", err)
+	s.Rest(c)
+	s.Release(c)
+}
+
+func expectNothingDue(t failer, s queue.Store) {
+	t.Helper()
+	if at, due := s.NextDue(Lane); due {
+		t.Fatalf("something is due at %v", at)
+	}
+	expect(t, "lanes", len(s.Lanes()), 0)
 }
 
 func list(t failer, s queue.Store, f queue.Filter, after queue.ID, limit int) []queue.ID {
@@ -174,7 +266,10 @@ func ids(ms []queue.Message) []queue.ID {
 
 func finish(m *queue.Message) {
 	m.Results = []queue.Result{{Outcome: queue.Delivered, Code: 250}}
-	m.NextAttempt, m.Finished = time.Time{}, time.Now()
+	m.Finished = time.Now()
+	for i := range m.Legs {
+		m.Legs[i].Next = time.Time{}
+	}
 }
 
 func expect[T any](t failer, what string, got, want T) {
@@ -197,8 +292,12 @@ func same(a, b queue.Message) bool {
 }
 
 func plain(m queue.Message) queue.Message {
-	for _, t := range []*time.Time{&m.Accepted, &m.NextAttempt, &m.Finished, &m.NotBefore, &m.Removed} {
+	for _, t := range []*time.Time{&m.Accepted, &m.Finished, &m.NotBefore, &m.Removed} {
 		*t = t.Round(0).UTC()
+	}
+	m.Legs = slices.Clone(m.Legs)
+	for i := range m.Legs {
+		m.Legs[i].Next = m.Legs[i].Next.Round(0).UTC()
 	}
 	m.History = slices.Clone(m.History)
 	for i := range m.History {
@@ -331,30 +430,32 @@ func messagesAreCopies(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	defer close()
 	m := Message("bob")
+	m.Legs[0].To = []int{0}
 	want := get(t, s, put(t, s, m, "x").ID)
 	spoil := func(m queue.Message) {
 		m.Envelope.To[0].Local, m.Results[0].Text, m.Tags[0], m.Metadata["order"] = "x", "x", "x", "x"
 		m.History[0].Answers[0].To[0], m.History[0].Took = 7, 0
+		m.Legs[0].Tries, m.Legs[0].To[0] = 7, 7
 	}
 	spoil(m)
 	spoil(get(t, s, m.ID))
-	claimed, err := s.Claim(1, time.Minute)
-	if err != nil || len(claimed) != 1 {
-		t.Fatal(claimed, err)
-	}
-	spoil(claimed[0])
+	taken := claim(t, s, Lane, 1)
+	spoil(begin(t, s, taken[0]))
+	spoil(begin(t, s, taken[0]))
+	var kept *queue.Message
+	spoil(settle(t, s, taken[0], func(m *queue.Message) { kept = m }))
+	spoil(*kept)
 	listed, err := s.List(queue.Filter{}, "", 1)
 	if err != nil || len(listed) != 1 {
 		t.Fatal(listed, err)
 	}
 	spoil(listed[0])
-	var kept *queue.Message
 	spoil(update(t, s, m.ID, func(m *queue.Message) { kept = m }))
 	spoil(*kept)
 	expect(t, "message", get(t, s, m.ID), want)
 }
 
-// Everything about an ID that is not there is ErrNotFound, and releasing it does nothing.
+// Everything about an ID that is not there is ErrNotFound, and releasing it does nothing, as for a claim that never was.
 func unknownIsNotFound(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	defer close()
@@ -366,8 +467,11 @@ func unknownIsNotFound(t *testing.T, open Open) {
 	_, err = s.Update(id, func(*queue.Message) { t.Error("change of a message that is not there") })
 	expectError(t, "Update", err, queue.ErrNotFound)
 	expectError(t, "Remove", s.Remove(id), queue.ErrNotFound)
-	s.Release(id)
-	expect(t, "claimed", claim(t, s, 10), []queue.ID{})
+	_, err = s.ClaimOne(id)
+	expectError(t, "ClaimOne", err, queue.ErrNotFound)
+	expectOver(t, s, queue.Claim{ID: id, Token: 1})
+	expect(t, "begun", s.Begun(id), false)
+	expect(t, "claimed", claimed(t, s, 10), []queue.ID{})
 }
 
 func sorted(m map[queue.ID]bool) []queue.ID { return slices.Sorted(maps.Keys(m)) }

@@ -33,10 +33,8 @@ func trashKeepsAll(t *testing.T, open Open) {
 		expect(t, "removed", list(t, s, queue.Filter{Removed: true}, "", 10), all)
 		expect(t, "all", list(t, s, queue.Filter{}, "", 10), all)
 		expect(t, "others", list(t, s, queue.Filter{Waiting: true, Finished: true, Captured: true}, "", 10), []queue.ID{})
-		expect(t, "claimed", claim(t, s, 10), []queue.ID{})
-		if _, due := s.NextDue(); due {
-			t.Fatal("what is removed is due")
-		}
+		expect(t, "claimed", claimed(t, s, 10), []queue.ID{})
+		expectNothingDue(t, s)
 		expect(t, "body", body(t, s, captured.ID), "12345")
 		expect(t, "body", len(body(t, s, large.ID)), 1<<20)
 		_, err := s.Body(done.ID)
@@ -51,7 +49,7 @@ func trashKeepsAll(t *testing.T, open Open) {
 		expect(t, "waiting", list(t, s, queue.Filter{Waiting: true}, "", 10), all[:3])
 		s, close = reopen(t, open, dir, close)
 	}
-	expect(t, "claimed", claim(t, s, 10), all[:2])
+	expect(t, "claimed", claimed(t, s, 10), all[:2])
 	close()
 }
 
@@ -66,22 +64,21 @@ func heldIsNotClaimed(t *testing.T, open Open) {
 		born.Held = "wait"
 		put(t, s, born, "x")
 		taken := putAt(t, s, time.Now())
-		expect(t, "claimed", claim(t, s, 10), []queue.ID{taken})
+		claims := claim(t, s, Lane, 10)
+		expect(t, "claimed", idsOf(claims), []queue.ID{taken})
 		update(t, s, taken, func(m *queue.Message) { m.Held = "wait" })
-		s.Release(taken)
+		expectOver(t, s, claims[0])
 		for range 2 {
 			expect(t, "waiting", s.Stats().Waiting, 3)
-			expect(t, "claimed", claim(t, s, 10), []queue.ID{})
-			if _, due := s.NextDue(); due {
-				t.Fatal("what is held is due")
-			}
-			update(t, s, id, func(m *queue.Message) { m.NextAttempt = time.Now().Add(time.Hour) })
+			expect(t, "claimed", claimed(t, s, 10), []queue.ID{})
+			expectNothingDue(t, s)
+			update(t, s, id, func(m *queue.Message) { m.Legs[0].Next = time.Now().Add(time.Hour) })
 			s, close = reopen(t, open, dir, close)
 		}
 		update(t, s, id, func(m *queue.Message) { m.Held = "" })
-		expect(t, "released", claim(t, s, 10), []queue.ID{})
+		expect(t, "released", claimed(t, s, 10), []queue.ID{})
 		pass(time.Hour)
-		expect(t, "an hour later", claim(t, s, 10), []queue.ID{id})
+		expect(t, "an hour later", claimed(t, s, 10), []queue.ID{id})
 		close()
 	})
 }

@@ -1,0 +1,68 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// try is the life of a leg from its claim to its result on the disk.
+func (d *dispatcher) try(ctx context.Context, e event) {
+	defer func() { d.events <- e }()
+	e.settled = true
+	m, err := d.q.store.Begin(e.claim)
+	var a *attempt
+	switch {
+	case d.q.gone(e.claim.ID, err):
+		d.q.log.Info("message was removed before its attempt", "id", e.claim.ID)
+	case errors.Is(err, ErrLost), err == nil && m.Captured: // captured mail is due in no Store; should it be, it stays here
+	case err != nil:
+		e.err, e.release = err, true
+	case d.q.fault.on.Load() || d.paused():
+		e.release = true
+	default:
+		a = d.q.attempt(ctx, d.next, newAttempt(m, e.claim), &d.handing)
+	}
+	e.ended = true
+	if a == nil {
+		return
+	}
+	cut := ctx.Err() != nil
+	if !a.local && !cut {
+		e.heard = a.report(e.heard)
+	}
+	if a.fruitless() {
+		e.release = true
+		if len(a.own) > 0 && !cut {
+			e.suspect = a
+		}
+		return
+	}
+	d.q.unwritten <- struct{}{}
+	d.events <- event{claim: e.claim, seq: e.seq, ended: true, heard: e.heard}
+	e.ended = false
+	d.q.settle(d.attempts, a)
+	<-d.q.unwritten
+}
+
+// gone reports whether an error of a claim means that the message is there no more.
+func (q *Queue) gone(id ID, err error) bool {
+	if errors.Is(err, ErrLost) {
+		_, err = q.store.Get(id)
+	}
+	return errors.Is(err, ErrNotFound)
+}
+
+// carryOut writes what was said of a message in doubt as its own, if it is as it was when it was tried; if not it is tried again.
+func (d *dispatcher) carryOut(s *suspect) {
+	e := event{claim: s.a.claim, settled: true}
+	m, err := d.q.store.Begin(e.claim)
+	if err == nil && m.Held == "" && m.waits() == nil && slices.Equal(m.Results, s.a.m.Results) {
+		d.q.unwritten <- struct{}{}
+		d.q.settle(d.attempts, s.a)
+		<-d.q.unwritten
+	} else {
+		e.release = true
+	}
+	d.events <- e
+}
