@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -42,10 +43,7 @@ func order(demoted bool) int {
 func lookup(ctx context.Context, cfg *Config) ([]netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
-	resolver := cfg.Resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
+	resolver := cmp.Or(cfg.Resolver, net.DefaultResolver)
 	found, err := resolver.LookupNetIP(ctx, "ip", cfg.Host)
 	if err != nil {
 		return nil, err
@@ -92,7 +90,8 @@ func (p *pool) demote(at netip.AddrPort, why *fault) {
 	if !p.choice {
 		return
 	}
-	if p.demoted == nil || len(p.demoted) >= 10*maxAddresses { // names may change their addresses for years
+	// Names may change their addresses for years.
+	if p.demoted == nil || len(p.demoted) >= 10*maxAddresses {
 		p.demoted = map[netip.AddrPort]demotion{}
 	}
 	s := p.demoted[at]

@@ -3,9 +3,9 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
-	"strconv"
 
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -127,7 +127,7 @@ func (a *attempt) unsettle(recipients []int) {
 // or the client did and the header has use for it.
 func (a *attempt) prepare(c *conn) bool {
 	if a.Envelope.From.NeedsUTF8() && !c.ext.utf8 {
-		a.refuse(c, "5.6.7", noUTF8)
+		a.fill(refusal(c, "5.6.7", noUTF8))
 		return false
 	}
 	a.utf8 = a.Envelope.From.NeedsUTF8() || c.ext.utf8 && a.Envelope.UTF8 && a.Facts.UTF8Header
@@ -147,8 +147,7 @@ func (a *attempt) prepare(c *conn) bool {
 		return false
 	}
 	if c.ext.limit > 0 && a.size > c.ext.limit {
-		a.refuse(c, "5.3.4", "the message has "+strconv.FormatInt(a.size, 10)+" bytes, and the next hop takes at most "+
-			strconv.FormatInt(c.ext.limit, 10))
+		a.fill(refusal(c, "5.3.4", fmt.Sprintf("the message has %d bytes, and the next hop takes at most %d", a.size, c.ext.limit)))
 		return false
 	}
 	return true
@@ -156,11 +155,7 @@ func (a *attempt) prepare(c *conn) bool {
 
 const noUTF8 = "the next hop offers no SMTPUTF8, which this address, or the sender's, needs for the letters before its @"
 
-// refuse fails every recipient for a reason of ours.
-func (a *attempt) refuse(c *conn, status, text string) {
-	a.fill(refusal(c, status, text))
-}
-
+// refusal fails a recipient for a reason of ours.
 func refusal(c *conn, status, text string) queue.Result {
 	return queue.Result{Outcome: queue.Failed, Status: status, Text: text, Remote: c.remote, Stage: stageMail}
 }
@@ -190,7 +185,7 @@ func (a *attempt) fit(c *conn) bool {
 	}
 	switch {
 	case errors.Is(err, message.ErrCannotDowngrade):
-		a.refuse(c, "5.6.3", clean("the next hop offers no 8BITMIME, and this message "+err.Error(), maxText))
+		a.fill(refusal(c, "5.6.3", clean("the next hop offers no 8BITMIME, and this message "+err.Error(), maxText)))
 	case err != nil:
 		a.fill(unreadable(c, err))
 	default:

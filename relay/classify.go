@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -50,10 +51,7 @@ func (f *fault) unanswered() bool {
 // for a recipient. It looks at the code, the enhanced status code, the stage and, because providers
 // share few codes for "you have sent enough" and "who are you", at the words.
 func classify(f *fault, remote string) queue.Result {
-	if remote == "" {
-		remote = f.remote
-	}
-	res := queue.Result{Code: f.reply.code, Status: f.reply.status, Remote: remote, Stage: f.stage}
+	res := queue.Result{Code: f.reply.code, Status: f.reply.status, Remote: cmp.Or(remote, f.remote), Stage: f.stage}
 	switch {
 	case f.cancelled:
 		res.Text = "given up: " + f.err.Error()
@@ -165,7 +163,7 @@ func aboutQuota(stage string, r reply, words string) bool {
 	}
 	_, detail, _ := strings.Cut(r.status, ".")
 	switch detail {
-	case "4.5", "7.28", "1.90": // congestion, as Gmail says of its daily limit; its rate limit; Exchange's daily limit
+	case "4.5", "7.28", "1.90": // Gmail's daily limit and its rate limit, Exchange's daily limit
 		return true
 	case "5.3": // too many recipients, said before any was taken, can only be a limit over time
 		return r.code == 452

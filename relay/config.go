@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -71,9 +72,7 @@ func (cfg Config) withDefaults() Config {
 	if len(cfg.Mechanisms) == 0 {
 		cfg.Mechanisms = Mechanisms
 	}
-	if cfg.Hostname == "" {
-		cfg.Hostname = "localhost"
-	}
+	cfg.Hostname = cmp.Or(cfg.Hostname, "localhost")
 	return cfg
 }
 

@@ -10,7 +10,9 @@ import (
 )
 
 const (
-	evenTries   = 6           // connections have the same time to greet, or one for each address; a further one has twice as much
+	// So many connections have the same time to greet, or one for each address; each further one
+	// has twice as much.
+	evenTries   = 6
 	usualAtMost = time.Minute // what is learned of a next hop that greets late
 )
 
@@ -27,7 +29,7 @@ type opening struct {
 	pool      *pool
 	fresh     bool // a connection that idled will not do
 	at        []netip.AddrPort
-	tried     int                     // of at, in their order; from len(at) on those are tried again that were only silent
+	tried     int                     // of at, in order; from len(at) on again, those that were only silent
 	failed    map[netip.AddrPort]bool // those that failed by more than silence
 	begun     time.Time
 	running   []*candidate // oldest first
@@ -105,7 +107,7 @@ func (o *opening) overdue(ctx context.Context) {
 	switch {
 	case k.dropped:
 	case !untried && unreached: // the system tries on by itself
-	case !untried && time.Since(o.begun)+o.patience() > o.pool.cfg.GreetingTimeout: // no time is left for another
+	case !untried && time.Since(o.begun)+o.patience() > o.pool.cfg.GreetingTimeout: // too late
 	case age < o.patience() && (!unreached || age < o.pool.cfg.ConnectDelay):
 	case (unreached || len(o.running) == 1) && o.room(ctx):
 	case age >= o.patience():

@@ -20,8 +20,8 @@ type pool struct {
 	dial  func(ctx context.Context, at string) (net.Conn, error)
 	watch func(c *conn, stage string) // called when a stage before the first MAIL was passed
 	slots chan struct{}               // one token per connection in use
-	usual atomic.Int64                // how long the latest connection took until EHLO was answered, in nanoseconds
-	ends  atomic.Int64                // when the certificate that was seen last ends, in seconds since 1970; 0: none was
+	usual atomic.Int64                // how long the latest connection took to answer EHLO, in ns
+	ends  atomic.Int64                // of the certificate seen last, in seconds since 1970; 0: none was
 
 	mu                            sync.Mutex // guards what follows
 	idle                          []*conn    // longest idle first

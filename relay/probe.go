@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -67,7 +68,7 @@ type Security struct {
 // with MAIL whether this sender is taken, and takes that back with RSET. It ends with QUIT, when
 // ctx does at the latest.
 func Probe(ctx context.Context, cfg Config, from message.Address) Probed {
-	cfg.ConnectDelay, cfg.GreetingDelay = never, never // one after the other: what is found out is of one of them
+	cfg.ConnectDelay, cfg.GreetingDelay = never, never // what is found out is of one address
 	p := newPool(cfg.withDefaults(), slog.New(slog.DiscardHandler))
 	pr := &probe{pool: p, last: time.Now()}
 	p.watch = pr.pass
@@ -226,10 +227,7 @@ func (pr *probe) certified(chain []*x509.Certificate) {
 		pr.TLS.Names = append(pr.TLS.Names, ip.String())
 	}
 	pr.TLS.NotBefore, pr.TLS.NotAfter = leaf.NotBefore, leaf.NotAfter
-	pr.TLS.Issuer = visible(leaf.Issuer.CommonName)
-	if pr.TLS.Issuer == "" {
-		pr.TLS.Issuer = visible(strings.Join(leaf.Issuer.Organization, ", "))
-	}
+	pr.TLS.Issuer = visible(cmp.Or(leaf.Issuer.CommonName, strings.Join(leaf.Issuer.Organization, ", ")))
 }
 
 // last is the latest reply.

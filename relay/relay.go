@@ -79,9 +79,7 @@ func New(cfg Config, log *slog.Logger) *Relay {
 // CertificateEnds is when the certificate ends that the upstream showed last; the zero time before
 // a connection with TLS was made.
 func (r *Relay) CertificateEnds() time.Time {
-	r.mu.Lock()
-	ends := r.pool.ends.Load()
-	r.mu.Unlock()
+	ends := r.current().ends.Load()
 	if ends == 0 {
 		return time.Time{}
 	}

@@ -158,7 +158,7 @@ func (t *transact) listen() *fault {
 		switch {
 		case s.stage == stageData:
 			patience = t.c.cfg.DataTimeout
-		case !t.answered && t.c.idled >= leastIdle && !t.a.renewed: // it may have been forgotten somewhere on the way
+		case !t.answered && t.c.idled >= leastIdle && !t.a.renewed: // it may be forgotten on the way
 			patience = min(patience, idlePatience*t.c.cfg.GreetingDelay)
 		}
 		r, f := t.c.reply(s.stage, patience)

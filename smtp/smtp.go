@@ -30,6 +30,7 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -120,9 +121,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.LoginPause, time.Minute)
 	orElse(&c.LoginPauseMax, time.Hour)
 	orElse(&c.Grace, 30*time.Second)
-	if c.Hostname == "" {
-		c.Hostname = "localhost"
-	}
+	c.Hostname = cmp.Or(c.Hostname, "localhost")
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
 		c.TLS.MinVersion = max(c.TLS.MinVersion, tls.VersionTLS12)
