@@ -16,6 +16,7 @@ import (
 
 	"dinkymail/account"
 	"dinkymail/cli"
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/control"
 	"dinkymail/httpapi"
@@ -37,7 +38,7 @@ func main() {
 
 // run is the whole program under the name that args begin with; its result is the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
-	program := cli.Program{In: stdin, Out: stdout, Err: stderr, Environ: environ, Version: cli.Version(version)}
+	program := cli.Program{World: world.World{In: stdin, Out: stdout, Err: stderr, Environ: environ, Version: cli.Version(version)}}
 	if len(args) > 0 {
 		program.Name, args = filepath.Base(args[0]), args[1:]
 	}

@@ -4,44 +4,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/operate"
 )
 
-// act does a verb and prints what came of it: past is what was done ("Held"), hint what to type next or to know.
-func (p *program) act(ctx context.Context, a operate.Action, asJSON bool, past, hint string) error {
-	client, done, err := p.operator(ctx)
-	if err != nil {
+// deed is an action, and what is said when it is done.
+type deed struct {
+	operate.Action
+	past string // what was done: "Held"
+	hint string // what to type next or to know
+	one  string // the same for one message that was named, with %s for its ID; empty: hint
+}
+
+// act does a deed to the messages chosen and prints what came of it.
+func (p *program) act(ctx context.Context, t targets, d deed) (err error) {
+	if d.Selection, err = t.selection(p, string(d.Verb)); err != nil {
 		return err
 	}
-	defer done()
-	result, err := client.Act(ctx, a)
-	if err != nil {
-		return refused(err)
+	if len(d.IDs) == 1 && d.one != "" {
+		d.hint = fmt.Sprintf(d.one, d.IDs[0])
 	}
-	return p.acted(a, result, asJSON, past, hint)
+	return p.ask(ctx, func(q world.Operator) error {
+		result, err := q.Act(ctx, d.Action)
+		if err != nil {
+			return err
+		}
+		return p.acted(d.Action, result, p.json, d.past, d.hint)
+	})
 }
 
 // acted prints what an action did, and turns what it could not do into an error.
 func (p *program) acted(a operate.Action, r operate.ActionResult, asJSON bool, past, hint string) error {
-	var err error
 	switch {
 	case asJSON:
 		p.result = r
 	case r.Matched == 0 && len(r.Failed) == 0:
-		_, err = fmt.Fprintln(p.Out, "No message matches; nothing was done.")
+		p.printf("No message matches; nothing was done.\n")
 	case r.Done > 0:
 		which := count(r.Done, "message")
 		if len(a.IDs) == 1 {
 			which = string(a.IDs[0])
 		}
-		line := past + " " + which + "." + tooLate(r)
-		if hint != "" {
-			line += " " + hint
-		}
-		_, err = fmt.Fprintln(p.Out, line)
+		p.printf("%s\n", strings.TrimRight(past+" "+which+"."+tooLate(r)+" "+hint, " "))
 	}
-	return errors.Join(err, failures(a, r))
+	return failures(a, r)
 }
 
 // tooLate says of how many messages an action may have come too late; empty when of none.
@@ -64,11 +72,11 @@ func failures(a operate.Action, r operate.ActionResult) error {
 	if len(r.Failed) == 0 {
 		return nil
 	}
-	code := ExitNoInput
+	code := world.ExitNoInput
 	var lines []error
 	for _, f := range r.Failed {
 		if !f.Missing {
-			code = ExitUnavailable
+			code = world.ExitUnavailable
 		}
 		text := plain(f.Message)
 		if f.Missing {
@@ -79,7 +87,7 @@ func failures(a operate.Action, r operate.ActionResult) error {
 	if more := r.Matched - r.Done - len(r.Failed); len(a.IDs) == 0 && more > 0 { // of those named none is left out
 		lines = append(lines, fmt.Errorf("and %s more", number(more)))
 	}
-	return &Exit{code, errors.Join(lines...)}
+	return &Exit{Code: code, Err: errors.Join(lines...)}
 }
 
 type retryCommand struct {
@@ -101,11 +109,7 @@ Examples:
 
 // Run tries messages now.
 func (c retryCommand) Run(ctx context.Context, p *program) error {
-	sel, err := c.selection(p, "retry")
-	if err != nil {
-		return err
-	}
-	return p.act(ctx, operate.Action{Verb: operate.Retry, Selection: sel}, c.JSON, "Tries now:", "dinkymail watch shows how it goes.")
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Retry}, past: "Tries now:", hint: "dinkymail watch shows how it goes."})
 }
 
 type holdCommand struct {
@@ -127,15 +131,8 @@ Examples:
 
 // Run holds messages.
 func (c holdCommand) Run(ctx context.Context, p *program) error {
-	sel, err := c.selection(p, "hold")
-	if err != nil {
-		return err
-	}
-	hint := "dinkymail release with the same words lets go."
-	if len(sel.IDs) == 1 {
-		hint = "dinkymail release " + string(sel.IDs[0]) + " lets it go."
-	}
-	return p.act(ctx, operate.Action{Verb: operate.Hold, Selection: sel, Reason: c.Reason}, c.JSON, "Held", hint)
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Hold, Reason: c.Reason}, past: "Held",
+		hint: "dinkymail release with the same words lets go.", one: "dinkymail release %s lets it go."})
 }
 
 type releaseCommand struct {
@@ -155,11 +152,7 @@ Examples:
 
 // Run releases messages.
 func (c releaseCommand) Run(ctx context.Context, p *program) error {
-	sel, err := c.selection(p, "release")
-	if err != nil {
-		return err
-	}
-	return p.act(ctx, operate.Action{Verb: operate.Release, Selection: sel}, c.JSON, "Released", "dinkymail watch shows how it goes.")
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Release}, past: "Released", hint: "dinkymail watch shows how it goes."})
 }
 
 type removeCommand struct {
@@ -180,11 +173,7 @@ Examples:
 
 // Run removes messages.
 func (c removeCommand) Run(ctx context.Context, p *program) error {
-	sel, err := c.selection(p, "remove")
-	if err != nil {
-		return err
-	}
-	return p.act(ctx, operate.Action{Verb: operate.Remove, Selection: sel}, c.JSON, "Removed", p.undoHint())
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Remove}, past: "Removed", hint: p.undoHint()})
 }
 
 // undoHint says until when a removal can be taken back.
@@ -193,7 +182,7 @@ func (p *program) undoHint() string {
 	if err != nil || s.Queue.TrashRetention <= 0 {
 		return "dinkymail undo takes that back."
 	}
-	return fmt.Sprintf("dinkymail undo takes that back, until %s.", p.clock(p.now().Add(s.Queue.TrashRetention)))
+	return fmt.Sprintf("dinkymail undo takes that back, until %s.", p.clock(p.Time().Add(s.Queue.TrashRetention)))
 }
 
 type bounceCommand struct {
@@ -214,9 +203,5 @@ Examples:
 
 // Run bounces messages.
 func (c bounceCommand) Run(ctx context.Context, p *program) error {
-	sel, err := c.selection(p, "bounce")
-	if err != nil {
-		return err
-	}
-	return p.act(ctx, operate.Action{Verb: operate.Bounce, Selection: sel, Reason: c.Reason}, c.JSON, "Bounced", "The senders are told.")
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Bounce, Reason: c.Reason}, past: "Bounced", hint: "The senders are told."})
 }

@@ -2,10 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"dinkymail/alert"
+	"dinkymail/cli/world"
 )
 
 type alertTestCommand struct {
@@ -29,15 +28,11 @@ func (c alertTestCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	if s.Alert.Webhook == "" {
-		return &Exit{ExitConfig, errors.New("ALERT_WEBHOOK is not set; set it to a URL such as https://ntfy.sh/your-topic")}
+		return world.Failf(world.ExitConfig, "ALERT_WEBHOOK is not set; set it to a URL such as https://ntfy.sh/your-topic")
 	}
 	if err := alert.Test(ctx, s.Alert); err != nil {
-		return &Exit{ExitUnavailable, err}
+		return &Exit{Code: world.ExitUnavailable, Err: err}
 	}
-	if c.JSON {
-		p.result = struct{}{}
-		return nil
-	}
-	_, err = fmt.Fprintln(p.Out, "Posted. If nothing arrives, look at the topic or channel that ALERT_WEBHOOK names.")
-	return err
+	p.tell(struct{}{}, "Posted. If nothing arrives, look at the topic or channel that ALERT_WEBHOOK names.\n")
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"dinkymail/aliases"
+	"dinkymail/cli/world"
 	"dinkymail/message"
 )
 
@@ -51,22 +52,18 @@ func (c aliasCommand) Run(p *program) error {
 			none = append(none, text)
 			continue
 		}
-		if found[text] = targets; c.JSON {
-			continue
-		}
+		found[text] = targets
 		for _, t := range targets {
-			if _, err := fmt.Fprintln(p.Out, t); err != nil {
-				return err
-			}
+			p.tell(nil, "%s\n", t)
 		}
 	}
-	if c.JSON {
+	if p.json {
 		p.result = struct {
 			Aliases map[string][]message.Address `json:"aliases"`
 		}{found}
 	}
 	if len(none) > 0 {
-		return &Exit{1, fmt.Errorf("no alias: %s", strings.Join(none, ", "))}
+		return world.Failf(1, "no alias: %s", strings.Join(none, ", "))
 	}
 	return nil
 }

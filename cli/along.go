@@ -63,10 +63,12 @@ func bringAlong(s *config.Settings, old string, known map[queue.ID]bool) (int, e
 	return maildrop.Move(filepath.Join(old, rel), s.Maildrop.Dir, known)
 }
 
-// moveTo makes dir the DATA_DIR of settings, and takes along what is in it.
-func moveTo(s *config.Settings, dir string) {
+// movedTo is settings with dir as their DATA_DIR, and with what is in it.
+func movedTo(s *config.Settings, dir string) *config.Settings {
+	moved := *s
 	if rel, err := filepath.Rel(s.DataDir, s.Maildrop.Dir); err == nil && filepath.IsLocal(rel) {
-		s.Maildrop.Dir = filepath.Join(dir, rel)
+		moved.Maildrop.Dir = filepath.Join(dir, rel)
 	}
-	s.DataDir = dir
+	moved.DataDir = dir
+	return &moved
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 
-	"dinkymail/operate"
-
 	"github.com/alecthomas/kong"
+
+	"dinkymail/cli/world"
+	"dinkymail/operate"
 )
 
 // outcome begins the object that a command prints with --json. Success is true exactly where the
@@ -22,9 +25,9 @@ type outcome struct {
 
 // exitWords are the codes of what failed for another reason than the API's.
 var exitWords = map[int]string{
-	1: "failed", ExitUsage: "usage", exitData: "damaged", ExitNoInput: "not_found", ExitUnavailable: "unavailable",
-	ExitSoftware: "internal_error", ExitCantCreate: "cannot_create", exitInput: "incomplete", ExitTempFail: "try_later",
-	ExitNoPermission: "no_permission", ExitConfig: "config",
+	1: "failed", world.ExitUsage: "usage", world.ExitData: "damaged", world.ExitNoInput: "not_found", world.ExitUnavailable: "unavailable",
+	world.ExitSoftware: "internal_error", world.ExitCantCreate: "cannot_create", world.ExitInput: "incomplete", world.ExitTempFail: "try_later",
+	world.ExitNoPermission: "no_permission", world.ExitConfig: "config",
 }
 
 // outcomeOf tells how a command ended.
@@ -32,7 +35,7 @@ func outcomeOf(err error) outcome {
 	if err == nil {
 		return outcome{Success: true}
 	}
-	o := outcome{Exit: exitStatus(err)}
+	o := outcome{Exit: world.Status(err, world.ExitSoftware)}
 	o.Code = exitWords[o.Exit]
 	if o.Code == "" {
 		o.Code = exitWords[1]
@@ -40,24 +43,23 @@ func outcomeOf(err error) outcome {
 	if api, ok := errors.AsType[*operate.Error](err); ok && api.Code != "" {
 		o.Code = string(api.Code)
 	}
-	if !said(err) {
+	if !world.Said(err) {
 		o.Message = strings.TrimRight(err.Error(), "\r\n")
 	}
 	return o
 }
 
-// exitStatus is the exit status that an error means.
-func exitStatus(err error) int {
-	if exit, ok := errors.AsType[*Exit](err); ok {
-		return exit.Code
+// report prints an error as sentences, one line for each that is joined in it, and returns its exit status.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return 0
 	}
-	return ExitSoftware
-}
-
-// said reports whether nothing is left to say of an error.
-func said(err error) bool {
-	exit, ok := errors.AsType[*Exit](err)
-	return ok && exit.Err == nil
+	if !world.Said(err) {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(w, "dinkymail: %s\n", strings.TrimRight(line, "\r\n"))
+		}
+	}
+	return world.Status(err, world.ExitSoftware)
 }
 
 // wantsJSON reports whether a command line asks for JSON, be it right or wrong. A command that is
@@ -80,6 +82,13 @@ func wantsJSON(args []string, parsed *kong.Context) bool {
 // finish prints the object of a command that was told --json, tells an error on standard error, and
 // returns the exit status.
 func (p *program) finish(err error) int {
+	switch {
+	case p.printed == nil:
+	case world.Said(err):
+		err = p.printed
+	default:
+		err = errors.Join(p.printed, err)
+	}
 	if p.json && (err != nil || p.result != nil) {
 		err = errors.Join(err, p.printResult(outcomeOf(err)))
 	}

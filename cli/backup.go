@@ -11,13 +11,7 @@ import (
 	"time"
 
 	"dinkymail/backup"
-	"dinkymail/operate"
-)
-
-// Exit statuses of backups alone.
-const (
-	exitData  = 65 // EX_DATAERR: the input is wrong
-	exitInput = 74 // EX_IOERR: some mail could not be read
+	"dinkymail/cli/world"
 )
 
 type backupCommand struct {
@@ -46,21 +40,28 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 	if c.File == "-" && c.JSON {
 		return usage("the backup goes to standard output, where --json has no place; name a file")
 	}
-	client, done, err := p.operator(ctx)
+	q, done, err := p.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
 	if c.File == "-" {
-		sum, err := writeVerified(ctx, client, p.Out)
-		return butFor(sum, err)
+		return butFor(writeVerified(ctx, q, p.Out))
 	}
+	sum, err := c.writeFile(ctx, q)
+	if err == nil {
+		p.tell(summary(c.File, sum), "%s: %s; verified\n", c.File, contents(sum))
+	}
+	return butFor(sum, err)
+}
+
+// writeFile writes a backup to a file, and then reads it.
+func (c backupCommand) writeFile(ctx context.Context, q world.Operator) (sum backup.Summary, err error) {
 	if _, err := os.Lstat(c.File); err == nil && !c.Force {
-		return &Exit{ExitCantCreate, fmt.Errorf("%s is there already; choose another name, or replace it with --force", c.File)}
+		return sum, world.Failf(world.ExitCantCreate, "%s is there already; choose another name, or replace it with --force", c.File)
 	}
-	var sum backup.Summary
 	err = writeWhole(c.File, func(f *os.File) error {
-		if err := client.Backup(ctx, f); err != nil {
+		if err := q.Backup(ctx, f); err != nil {
 			return refused(err)
 		}
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -70,21 +71,13 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 		return notWhole(c.File, err)
 	})
 	if file, ok := errors.AsType[*os.PathError](err); ok {
-		return &Exit{ExitCantCreate, file}
+		err = &Exit{Code: world.ExitCantCreate, Err: file}
 	}
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		p.result = summary(c.File, sum)
-	} else {
-		_, err = fmt.Fprintf(p.Out, "%s: %s; verified\n", c.File, contents(sum))
-	}
-	return butFor(sum, err)
+	return sum, err
 }
 
 // writeVerified writes a backup to w, and reads it while it goes there.
-func writeVerified(ctx context.Context, client operate.Operator, w io.Writer) (sum backup.Summary, err error) {
+func writeVerified(ctx context.Context, q world.Operator, w io.Writer) (sum backup.Summary, err error) {
 	out, in := io.Pipe()
 	var wrong error
 	ended := make(chan struct{})
@@ -93,7 +86,7 @@ func writeVerified(ctx context.Context, client operate.Operator, w io.Writer) (s
 		sum, wrong = backup.Verify(out)
 		_, _ = io.Copy(io.Discard, out) // what stands behind the end, or cannot be understood
 	}()
-	err = client.Backup(ctx, io.MultiWriter(w, in))
+	err = q.Backup(ctx, io.MultiWriter(w, in))
 	_ = in.CloseWithError(err)
 	<-ended
 	if err != nil {
@@ -107,7 +100,7 @@ func notWhole(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Exit{exitData, fmt.Errorf("%s: %w", name, err)}
+	return world.Failf(world.ExitData, "%s: %w", name, err)
 }
 
 // butFor is err, or the error that says which mail a backup has not, when it is whole otherwise.
@@ -115,8 +108,8 @@ func butFor(sum backup.Summary, err error) error {
 	if err != nil || len(sum.Missing) == 0 {
 		return err
 	}
-	return &Exit{exitInput, fmt.Errorf("the backup is complete and verified but for %s, which could not be read:%s; "+
-		"look at the disk", count(len(sum.Missing), "mail"), missing(sum))}
+	return world.Failf(world.ExitInput, "the backup is complete and verified but for %s, which could not be read:%s; "+
+		"look at the disk", count(len(sum.Missing), "mail"), missing(sum))
 }
 
 // missingShown is how many messages are named that are not in a backup with their mail.

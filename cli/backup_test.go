@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"dinkymail/backup"
+	"dinkymail/cli/world"
 )
 
 // What keeps a backup from being restored is told apart by the exit status.
@@ -15,9 +16,9 @@ func TestNotRestored(t *testing.T) {
 		err  error
 		code int
 	}{
-		{&Exit{ExitNoPermission, fs.ErrPermission}, ExitNoPermission},
-		{fmt.Errorf("%w: it ends", backup.ErrIncomplete), exitData},
-		{fs.ErrExist, ExitCantCreate},
+		{&Exit{Code: world.ExitNoPermission, Err: fs.ErrPermission}, world.ExitNoPermission},
+		{fmt.Errorf("%w: it ends", backup.ErrIncomplete), world.ExitData},
+		{fs.ErrExist, world.ExitCantCreate},
 	} {
 		exit, ok := errors.AsType[*Exit](notRestored(test.err))
 		if !ok || exit.Code != test.code || !errors.Is(exit, test.err) {

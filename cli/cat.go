@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
-	"io"
 
+	"dinkymail/cli/world"
 	"dinkymail/queue"
 )
 
@@ -31,11 +31,6 @@ func (c catCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
 	part := "raw"
 	switch {
 	case c.Headers:
@@ -43,17 +38,19 @@ func (c catCommand) Run(ctx context.Context, p *program) error {
 	case c.Body:
 		part = "body"
 	}
-	var w io.Writer = p.Out
+	w := p.Out
 	if p.screen().terminal && !c.Raw {
-		w = &harmless{to: p.Out}
+		w = &harmless{to: w}
 	}
-	return p.noted(id, client.Cat(ctx, id, part, w))
+	return p.askAbout(ctx, id, func(q world.Operator) error { return q.Cat(ctx, id, part, w) })
 }
 
-// noted turns an error of the API about one message into ours.
-func (p *program) noted(id queue.ID, err error) error {
-	if err == nil {
+// askAbout is ask, where an error names the message that it concerns.
+func (p *program) askAbout(ctx context.Context, id queue.ID, do func(q world.Operator) error) error {
+	return p.ask(ctx, func(q world.Operator) error {
+		if err := do(q); err != nil {
+			return about(id, p.exiting(err))
+		}
 		return nil
-	}
-	return about(id, refused(err))
+	})
 }

@@ -34,78 +34,36 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/operate"
 )
 
-// Exit statuses of sysexits.h that the commands use.
+// Exit is how a command ends, with the statuses of sysexits.h.
+type Exit = world.Exit
+
+// Exit statuses that the appliance ends with.
 const (
-	ExitUsage        = 64
-	ExitNoInput      = 66
-	ExitUnavailable  = 69
-	ExitSoftware     = 70
-	ExitCantCreate   = 73
-	ExitTempFail     = 75
-	ExitNoPermission = 77
-	ExitConfig       = 78
+	ExitUnavailable  = world.ExitUnavailable
+	ExitNoPermission = world.ExitNoPermission
+	ExitConfig       = world.ExitConfig
 )
-
-// Exit is an error with the exit status it means. Without Err all has been said already.
-type Exit struct {
-	Code int
-	Err  error
-}
-
-// Error is the text of Err.
-func (e *Exit) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("exit status %d", e.Code)
-	}
-	return e.Err.Error()
-}
-
-// Unwrap gives Err.
-func (e *Exit) Unwrap() error { return e.Err }
 
 // Serve runs the appliance until it is told to stop. reload reads the settings again, for SIGHUP.
 type Serve func(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error)) error
 
-// Program is the world a command lives in.
+// Program is a command line to come and the world it comes into. Run makes the ways to settings and queue.
 type Program struct {
-	In       io.Reader
-	Out, Err io.Writer
-	Environ  []string // as os.Environ gives it
-	Version  string   // see Version
-	Serve    Serve
-
+	world.World
+	Serve Serve
 	// Name is the base name that the program was started under; one of Guises makes it that program. Empty: dinkymail.
 	Name string
-	// Now is the time; nil: time.Now. Times are shown in its location.
-	Now func() time.Time
 	// Offline opens the queue of an appliance that does not run, until close. Nil: the commands about mail need a running appliance.
 	Offline func(s *config.Settings) (o operate.Operator, close func() error, err error)
-}
-
-// program is what every command is given.
-type program struct {
-	Program
-	given  string // --env-file
-	dotenv string // the settings file that is used
-	quiet  bool   // nothing is printed that the program played would not print
-	local  bool   // no appliance runs, and this process has its queue open
-
-	json   bool // --json was given
-	lines  bool // it gives an object a line, some of which may be printed already
-	result any  // what a command that gives one object has to tell; finish prints it
 }
 
 // disguised reports whether the program was started under the name of another.
@@ -162,8 +120,7 @@ type commands struct {
 // Run does what args say, which do not have the program's name, and returns the exit status.
 func (w Program) Run(ctx context.Context, args []string) int {
 	if w.disguised() {
-		p := &program{Program: w, dotenv: w.settingsFile("")}
-		return p.play(ctx, w.Name, args)
+		return w.program("").play(ctx, w.Name, args)
 	}
 	if len(args) > 0 && args[0] == "help" {
 		args = append(slices.Clone(args[1:]), "--help")
@@ -178,43 +135,12 @@ func (w Program) Run(ctx context.Context, args []string) int {
 	if ended { // --help has been printed
 		return status
 	}
-	p := &program{Program: w, given: c.EnvFile, dotenv: w.settingsFile(c.EnvFile), json: wantsJSON(args, parsed)}
+	p := w.program(c.EnvFile)
+	p.json = wantsJSON(args, parsed)
 	if err != nil {
 		return p.finish(usage("%s", misused(err)))
 	}
 	return p.finish(parsed.Run(p))
-}
-
-// misused says what is wrong with a command line and where help is.
-func misused(err error) string {
-	text := strings.Replace(strings.TrimSuffix(err.Error(), "."), ", did you mean", "; did you mean", 1)
-	parse := new(kong.ParseError)
-	if !errors.As(err, &parse) || parse.Context.Selected() == nil {
-		return strings.ReplaceAll(text+"; dinkymail --help lists the commands", "?;", "?")
-	}
-	command := parse.Context.Selected()
-	if words, ok := strings.CutPrefix(text, "expected "); ok && len(command.Children) > 0 {
-		text = "a further word is missing: " + words
-	}
-	if all := further(command); all != "" && strings.HasPrefix(text, "unexpected argument ") {
-		return command.Parent.Path() + ": " + text + "; there are " + all
-	}
-	text = flagWords(text)
-	help := "; dinkymail " + command.Path() + " --help has an example"
-	for _, argument := range command.Positional {
-		if argument.Required && !argument.Set && strings.Contains(text, argument.Summary()) {
-			return command.Path() + ": " + argument.Summary() + " is missing: " + uncapital(strings.TrimSuffix(argument.Help, ".")) + help
-		}
-	}
-	return command.Path() + ": " + text + help
-}
-
-// uncapital begins a text with a small letter.
-func uncapital(s string) string {
-	if s == "" || len(s) > 1 && s[1] >= 'A' && s[1] <= 'Z' {
-		return s
-	}
-	return strings.ToLower(s[:1]) + s[1:]
 }
 
 // parser reads the command line into c. exit is called when --help has been printed.
@@ -227,69 +153,4 @@ func (w Program) parser(ctx context.Context, c *commands, exit func(int)) (*kong
 		kong.Exit(exit),
 		kong.Vars{"version": "dinkymail " + w.Version},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
-}
-
-// report prints an error as sentences, one line for each that is joined in it, and returns its exit status.
-func report(w io.Writer, err error) int {
-	if err == nil {
-		return 0
-	}
-	if !said(err) {
-		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(w, "dinkymail: %s\n", strings.TrimRight(line, "\r\n"))
-		}
-	}
-	return exitStatus(err)
-}
-
-// settings loads the settings and tells about mistakes.
-func (p *program) settings() (*config.Settings, error) {
-	s, err := config.Load(p.Environ, p.dotenv)
-	if err != nil {
-		return s, &Exit{ExitConfig, err}
-	}
-	return s, nil
-}
-
-type serveCommand struct{}
-
-// Help is shown by dinkymail serve --help.
-func (serveCommand) Help() string {
-	return `Settings come from the environment and from a file: --env-file, else .env here or beside the program, else
-/etc/dinkymail/dinkymail.env. Without any, the appliance starts in development mode: mail is captured and shown under
-http://127.0.0.1:20001/captured, and nothing leaves the machine. SIGTERM stops it, SIGHUP reads settings and certificates
-again, as dinkymail reload does.
-
-Example:
-
-    dinkymail serve
-    ENVIRONMENT=development dinkymail`
-}
-
-// Run runs the appliance.
-func (serveCommand) Run(ctx context.Context, p *program) error {
-	s, err := p.settings()
-	if err != nil {
-		return err
-	}
-	return p.Serve(ctx, s, p.settings)
-}
-
-type versionCommand struct {
-	JSON bool `name:"json" help:"Print JSON."`
-}
-
-// Help is shown by dinkymail version --help.
-func (versionCommand) Help() string { return "Example:\n\n    dinkymail version" }
-
-// Run prints the version.
-func (c versionCommand) Run(p *program) error {
-	if c.JSON {
-		p.result = struct {
-			Version string `json:"version"`
-		}{p.Version}
-		return nil
-	}
-	_, err := fmt.Fprintln(p.Out, "dinkymail", p.Version)
-	return err
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 )
 
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func worldOf(in io.Reader, out, err io.Writer, environ []string) Program {
-	return Program{In: in, Out: out, Err: err, Environ: environ, Version: "1.2.3", Offline: offline, Serve: func(_ context.Context,
+	return Program{World: world.World{In: in, Out: out, Err: err, Environ: environ, Version: "1.2.3"}, Offline: offline, Serve: func(_ context.Context,
 		s *config.Settings,
 		reload func() (*config.Settings, error)) error {
 		again, err := reload()
@@ -39,7 +39,7 @@ func worldOf(in io.Reader, out, err io.Writer, environ []string) Program {
 			return fmt.Errorf("reload: %w", err)
 		}
 		if s.DataDir == "broken" {
-			return &Exit{ExitUnavailable, errors.New("the queue is in use")}
+			return world.Failf(world.ExitUnavailable, "the queue is in use")
 		}
 		_, err = fmt.Fprintln(out, "serving", s.Domain)
 		return err
@@ -108,7 +108,7 @@ func TestEveryHelpHasAnExample(t *testing.T) {
 // grammar is the whole command line.
 func grammar(t *testing.T) *kong.Node {
 	t.Helper()
-	k, err := Program{Out: io.Discard, Err: io.Discard}.parser(t.Context(), &commands{}, func(int) {})
+	k, err := Program{World: world.World{Out: io.Discard, Err: io.Discard}}.parser(t.Context(), &commands{}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}

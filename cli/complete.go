@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"dinkymail/cli/world"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
@@ -170,18 +171,16 @@ func (p *program) someIDs(ctx context.Context, command string) []suggestion {
 	case "show", "cat", "log":
 		sel.All, sel.Newest = true, true
 	}
-	client, _, err := p.running(ctx)
-	if err != nil {
-		return nil
-	}
-	defer client.Close()
 	var all []suggestion
-	for e, err := range operate.All(ctx, client, sel) {
-		if err != nil || len(all) == terminalLimit {
-			break
+	_ = p.askRunning(ctx, func(q world.Operator) error { // without an answer there is nothing to suggest
+		for e, err := range operate.All(ctx, q, sel) {
+			if err != nil || len(all) == terminalLimit {
+				return err
+			}
+			all = append(all, suggestion{string(e.ID), sender(e.From) + " to " + recipients(e) + ", " + string(e.State)})
 		}
-		all = append(all, suggestion{string(e.ID), sender(e.From) + " to " + recipients(e) + ", " + string(e.State)})
-	}
+		return nil
+	})
 	return all
 }
 
@@ -191,17 +190,12 @@ func (p *program) laneNames(ctx context.Context, pause bool) []suggestion {
 	if pause {
 		all = []suggestion{{queue.Intake, what(queue.Intake)}, {queue.Everything, what(queue.Everything)}}
 	}
-	client, _, err := p.running(ctx)
-	if err != nil {
-		return all
-	}
-	defer client.Close()
-	st, err := client.Stats(ctx)
-	if err != nil {
-		return all
-	}
-	for _, l := range st.Lanes {
-		all = append(all, suggestion{l.Name, what(l.Name)})
-	}
+	_ = p.askRunning(ctx, func(q world.Operator) error { // as above
+		st, err := q.Stats(ctx)
+		for _, l := range st.Lanes {
+			all = append(all, suggestion{l.Name, what(l.Name)})
+		}
+		return err
+	})
 	return all
 }

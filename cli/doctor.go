@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/control"
 	"dinkymail/doctor"
@@ -45,7 +46,7 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 		var absent *absentError
 		switch {
 		case errors.As(err, &absent):
-			patient.Unreachable = fmt.Errorf("the appliance does not run: nobody answers at %s (%s)", absent.socket, cause(absent.err))
+			patient.Unreachable = fmt.Errorf("the appliance does not run: nobody answers at %s (%s)", absent.socket, world.Cause(absent.err))
 		case err == nil:
 			patient.Settings = found // with the directory in which it was found
 			patient.Operator, patient.API = client, httpapi.NewSocketClient(filepath.Join(found.DataDir, control.Socket))
@@ -59,9 +60,9 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	}
 	switch {
 	case problems != nil:
-		return &Exit{Code: ExitConfig}
+		return &Exit{Code: world.ExitConfig}
 	case r.Errors > 0:
-		return &Exit{Code: ExitUnavailable}
+		return &Exit{Code: world.ExitUnavailable}
 	default:
 		return nil
 	}

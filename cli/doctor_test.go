@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/cli/world"
 	"dinkymail/doctor"
 	"dinkymail/internal/smtptest"
 )
@@ -40,13 +41,13 @@ func TestDoctor(t *testing.T) {
 // A mail that fails, an appliance that does not run and wrong settings each have their exit status, and the report says all.
 func TestDoctorExitStatus(t *testing.T) {
 	c := running(t, smtptest.Rule{Stage: smtptest.Rcpt, Answer: smtptest.Reply("550 5.1.1 who?")})
-	if code, out, errs := examine(t, c.dir, nil, "bob@example.net"); code != ExitUnavailable || errs != "" || !strings.Contains(out, "550 who?") {
+	if code, out, errs := examine(t, c.dir, nil, "bob@example.net"); code != world.ExitUnavailable || errs != "" || !strings.Contains(out, "550 who?") {
 		t.Errorf("exit status %d, %s, %s", code, errs, out)
 	}
-	if code, out, _ := examine(t, t.TempDir(), nil); code != ExitUnavailable || !strings.Contains(out, "the appliance does not run: nobody answers at ") {
+	if code, out, _ := examine(t, t.TempDir(), nil); code != world.ExitUnavailable || !strings.Contains(out, "the appliance does not run: nobody answers at ") {
 		t.Errorf("exit status %d, %s", code, out)
 	}
-	if code, out, _ := examine(t, c.dir, []string{"SMTP_RELAY_PORT=no"}); code != ExitConfig || !strings.Contains(out, "SMTP_RELAY_PORT=no (environment)") {
+	if code, out, _ := examine(t, c.dir, []string{"SMTP_RELAY_PORT=no"}); code != world.ExitConfig || !strings.Contains(out, "SMTP_RELAY_PORT=no (environment)") {
 		t.Errorf("exit status %d, %s", code, out)
 	}
 }

@@ -15,10 +15,10 @@ func (p *program) next(e operate.Entry) string {
 	if e.Next == nil || e.Reason != "" || e.State != queue.StateQueued && e.State != queue.StateDeferred {
 		return "-"
 	}
-	if !e.Next.After(p.now()) {
+	if !e.Next.After(p.Time()) {
 		return "now"
 	}
-	return span(e.Next.Sub(p.now()))
+	return span(e.Next.Sub(p.Time()))
 }
 
 func sender(from string) string {
@@ -45,17 +45,14 @@ func recipients(e operate.Entry) string {
 	return plain(first.Address)
 }
 
-// heldByDefault is the reason of a hold for which none was given.
-const heldByDefault = "held by the operator"
-
 // why says in one line why a message is not delivered, or what became of it.
 func why(e operate.Entry) string {
 	switch e.State {
 	case queue.StateHeld:
-		if e.Held != heldByDefault {
+		if e.Held != queue.ReasonHeld {
 			return "held by an operator: " + plain(e.Held)
 		}
-		return heldByDefault
+		return queue.ReasonHeld
 	case queue.StateActive:
 		return "being handed over now"
 	case queue.StateCaptured:

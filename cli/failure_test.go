@@ -12,9 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"dinkymail/control"
-
 	"github.com/alecthomas/kong"
+
+	"dinkymail/cli/world"
+	"dinkymail/control"
 )
 
 // failed runs a command that must fail, and reads the object that it then prints, alone or last.
@@ -51,39 +52,39 @@ func TestFailuresJSON(t *testing.T) {
 		code string
 		exit int
 	}{
-		{queue, "queue --error /(/", "bad_selection", ExitUsage},
-		{queue, "show " + none, "not_found", ExitNoInput},
-		{queue, "show word", "usage", ExitUsage},
-		{queue, "retry " + none, "not_found", ExitNoInput},
-		{queue, "hold 0cagh3h68onkmkg0 " + none, "not_found", ExitNoInput},
-		{queue, "release " + none, "not_found", ExitNoInput},
-		{queue, "bounce 0cagh3h68onkmkg4", "unavailable", ExitUnavailable},
-		{queue, "remove " + none, "not_found", ExitNoInput},
-		{queue, "purge --yes " + none, "not_found", ExitNoInput},
-		{queue, "purge " + none, "not_found", ExitNoInput},
-		{queue, "purge", "usage", ExitUsage},
-		{queue, "undo " + none, "not_found", ExitNoInput},
-		{queue, "redirect " + none + " ada@example.com", "not_found", ExitNoInput},
-		{queue, "redirect " + none, "usage", ExitUsage},
-		{queue, "edit-recipients " + none + " --add ada@example.com", "not_found", ExitNoInput},
-		{queue, "edit-recipients " + none, "usage", ExitUsage},
-		{queue, "pause nowhere", "bad_selection", ExitUsage},
-		{queue, "resume nowhere", "bad_selection", ExitUsage},
-		{queue, "backup -", "usage", ExitUsage},
-		{queue, "backup " + broken, "cannot_create", ExitCantCreate},
-		{queue, "restore " + broken, "cannot_create", ExitCantCreate},
-		{empty, "restore " + broken + "x", "not_found", ExitNoInput},
-		{empty, "undo", "not_found", ExitNoInput},
-		{empty, "watch", "unavailable", ExitUnavailable},
-		{empty, "reload", "unavailable", ExitUnavailable},
+		{queue, "queue --error /(/", "bad_selection", world.ExitUsage},
+		{queue, "show " + none, "not_found", world.ExitNoInput},
+		{queue, "show word", "usage", world.ExitUsage},
+		{queue, "retry " + none, "not_found", world.ExitNoInput},
+		{queue, "hold 0cagh3h68onkmkg0 " + none, "not_found", world.ExitNoInput},
+		{queue, "release " + none, "not_found", world.ExitNoInput},
+		{queue, "bounce 0cagh3h68onkmkg4", "unavailable", world.ExitUnavailable},
+		{queue, "remove " + none, "not_found", world.ExitNoInput},
+		{queue, "purge --yes " + none, "not_found", world.ExitNoInput},
+		{queue, "purge " + none, "not_found", world.ExitNoInput},
+		{queue, "purge", "usage", world.ExitUsage},
+		{queue, "undo " + none, "not_found", world.ExitNoInput},
+		{queue, "redirect " + none + " ada@example.com", "not_found", world.ExitNoInput},
+		{queue, "redirect " + none, "usage", world.ExitUsage},
+		{queue, "edit-recipients " + none + " --add ada@example.com", "not_found", world.ExitNoInput},
+		{queue, "edit-recipients " + none, "usage", world.ExitUsage},
+		{queue, "pause nowhere", "bad_selection", world.ExitUsage},
+		{queue, "resume nowhere", "bad_selection", world.ExitUsage},
+		{queue, "backup -", "usage", world.ExitUsage},
+		{queue, "backup " + broken, "cannot_create", world.ExitCantCreate},
+		{queue, "restore " + broken, "cannot_create", world.ExitCantCreate},
+		{empty, "restore " + broken + "x", "not_found", world.ExitNoInput},
+		{empty, "undo", "not_found", world.ExitNoInput},
+		{empty, "watch", "unavailable", world.ExitUnavailable},
+		{empty, "reload", "unavailable", world.ExitUnavailable},
 		{empty, "health", "failed", 1},
-		{empty, "send-test ada@example.org", "unavailable", ExitUnavailable},
-		{empty, "verify " + broken, "damaged", exitData},
-		{empty, "verify " + broken + "x", "not_found", ExitNoInput},
+		{empty, "send-test ada@example.org", "unavailable", world.ExitUnavailable},
+		{empty, "verify " + broken, "damaged", world.ExitData},
+		{empty, "verify " + broken + "x", "not_found", world.ExitNoInput},
 		{empty, "alias none@example.com", "failed", 1},
-		{empty, "alias @", "usage", ExitUsage},
-		{empty, "alert-test", "config", ExitConfig},
-		{empty, "install-links " + broken, "cannot_create", ExitCantCreate},
+		{empty, "alias @", "usage", world.ExitUsage},
+		{empty, "alert-test", "config", world.ExitConfig},
+		{empty, "install-links " + broken, "cannot_create", world.ExitCantCreate},
 	} {
 		found, before := test.in.failed("", append(strings.Fields(test.args), "--json")...)
 		if found.Code != test.code || found.Exit != test.exit || before != "" {
@@ -91,7 +92,7 @@ func TestFailuresJSON(t *testing.T) {
 		}
 	}
 	for verb := range withJSON(t) {
-		if found, _ := queue.failed("", append(strings.Fields(verb), "--json", "--no-such-flag")...); found.Code != "usage" || found.Exit != ExitUsage {
+		if found, _ := queue.failed("", append(strings.Fields(verb), "--json", "--no-such-flag")...); found.Code != "usage" || found.Exit != world.ExitUsage {
 			t.Errorf("%s --no-such-flag: %+v", verb, found)
 		}
 	}
@@ -177,7 +178,7 @@ func TestBrokenListJSON(t *testing.T) {
 	defer server.Close()
 	code, out, errs := console{t, dir}.run("", "queue", "--json")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
-	if code != ExitTempFail || len(lines) != 2 || !strings.HasPrefix(lines[0], `{"id":"0cagh3h68onkmkg0"`) ||
+	if code != world.ExitTempFail || len(lines) != 2 || !strings.HasPrefix(lines[0], `{"id":"0cagh3h68onkmkg0"`) ||
 		lines[1] != `{"success":false,"message":"The disk failed.","code":"unavailable","exit":75}` || errs != "dinkymail: The disk failed.\n" {
 		t.Errorf("exit status %d: %s%s", code, out, errs)
 	}
@@ -186,7 +187,7 @@ func TestBrokenListJSON(t *testing.T) {
 // What was done in part is no success, and the object has both.
 func TestDoneInPartJSON(t *testing.T) {
 	c := stocked(t)
-	found := c.object(ExitNoInput, "hold", "0cagh3h68onkmkg2", "0cagh3h68onkmkgv")
+	found := c.object(world.ExitNoInput, "hold", "0cagh3h68onkmkg2", "0cagh3h68onkmkgv")
 	if failed, _ := found["failed"].([]any); found["success"] != false || found["done"] != 1.0 || len(failed) != 1 {
 		t.Errorf("hold: %v", found)
 	}

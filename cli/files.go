@@ -6,21 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+
+	"dinkymail/cli/world"
 )
 
 // systemFile is where an installed appliance has its settings.
 const systemFile = "/etc/dinkymail/dinkymail.env"
-
-// getenv looks a variable up in Environ. The last one wins, as in a shell.
-func (w Program) getenv(name string) string {
-	for i := len(w.Environ) - 1; i >= 0; i-- {
-		if value, ok := strings.CutPrefix(w.Environ[i], name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
 
 // settingsFile is the file that holds the settings: the one given, else the one that DINKYMAIL_ENV_FILE names, else the first of
 // .env in the working directory, .env beside the binary, links resolved, and systemFile that is there. Of the last two one that
@@ -30,7 +21,7 @@ func (w Program) settingsFile(given string) string {
 	if given != "" {
 		return given
 	}
-	if named := w.getenv("DINKYMAIL_ENV_FILE"); named != "" {
+	if named := w.Getenv("DINKYMAIL_ENV_FILE"); named != "" {
 		return named
 	}
 	const here = ".env"
@@ -39,7 +30,7 @@ func (w Program) settingsFile(given string) string {
 			return here
 		}
 	}
-	if binary, err := resolvedBinary(); err == nil {
+	if binary, err := world.Binary(); err == nil {
 		if path := filepath.Join(filepath.Dir(binary), ".env"); readable(path) {
 			return path
 		}
@@ -53,7 +44,7 @@ func (w Program) settingsFile(given string) string {
 // otherFiles are those files of settingsFile that belong to an installed appliance, wherever this is run.
 func otherFiles() []string {
 	files := []string{systemFile}
-	if binary, err := resolvedBinary(); err == nil {
+	if binary, err := world.Binary(); err == nil {
 		files = slices.Insert(files, 0, filepath.Join(filepath.Dir(binary), ".env"))
 	}
 	return files
@@ -72,17 +63,8 @@ func (w Program) newSettingsFile(given string) string {
 	if given != "" {
 		return given
 	}
-	if named := w.getenv("DINKYMAIL_ENV_FILE"); named != "" {
+	if named := w.Getenv("DINKYMAIL_ENV_FILE"); named != "" {
 		return named
 	}
 	return ".env"
-}
-
-// resolvedBinary is the path of this program's file, whatever links led to it.
-func resolvedBinary() (string, error) {
-	path, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	return filepath.EvalSymlinks(path)
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"dinkymail/cli/world"
 )
 
 // The settings are searched for where an operator expects them; under another program's name never in the working directory, where
@@ -17,9 +19,9 @@ func TestSettingsFile(t *testing.T) {
 		given string
 		want  string
 	}{
-		{Program{Environ: named}, "given.env", "given.env"},
-		{Program{Environ: named}, "", "/etc/named.env"},
-		{Program{Environ: named, Name: "mailq"}, "", "/etc/named.env"},
+		{Program{World: world.World{Environ: named}}, "given.env", "given.env"},
+		{Program{World: world.World{Environ: named}}, "", "/etc/named.env"},
+		{Program{World: world.World{Environ: named}, Name: "mailq"}, "", "/etc/named.env"},
 		{Program{}, "", ".env"},
 		{Program{Name: "dinkymail"}, "", ".env"},
 		{Program{Name: "mailq"}, "", systemFile},

@@ -2,13 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/alecthomas/kong"
 
 	"dinkymail/cli/exim"
 	"dinkymail/cli/postfix"
 	"dinkymail/cli/sendmail"
-	"dinkymail/httpapi"
+	"dinkymail/cli/world"
 )
 
 // Guises are the names of other programs under which this one does what they do.
@@ -37,40 +38,26 @@ type guise struct {
 
 // Run does what that program does.
 func (g guise) Run(ctx context.Context, p *program, parsed *kong.Context) error {
-	if status := p.play(ctx, parsed.Selected().Name, g.Args); status != 0 {
-		return &Exit{Code: status}
-	}
-	return nil
+	return world.Ended(p.play(ctx, parsed.Selected().Name, g.Args))
 }
 
 // play is one of Guises with its own arguments. It prints what is wrong itself, and returns the exit status.
 func (p *program) play(ctx context.Context, name string, args []string) int {
 	p.quiet = true
+	w := p.World
+	w.Open = func(ctx context.Context) (world.Operator, func(), error) {
+		q, done, err := p.operator(ctx)
+		if err != nil {
+			err = errors.New(err.Error()) // each guise has exit statuses of its own
+		}
+		return q, done, err
+	}
 	switch name {
 	case "sendmail":
-		return sendmail.Run(ctx, name, args, sendmail.World{In: p.In, Out: p.Out, Err: p.Err, Environ: p.Environ, Settings: p.settings,
-			Postfix: func(ctx context.Context, name string, args ...string) int { return p.play(ctx, name, args) }})
+		return sendmail.Run(ctx, name, args, w)
 	case "exim", "exim4", "exiqgrep":
-		return exim.Run(ctx, name, args, exim.World{In: p.In, Out: p.Out, Err: p.Err, Environ: p.Environ, Now: p.now,
-			Location: p.now().Location(), Version: p.Version, Settings: p.settings, Client: p.operator,
-			Sendmail: func(ctx context.Context, args []string) int { return p.play(ctx, "sendmail", args) }})
+		return exim.Run(ctx, name, args, w)
 	default:
-		return postfix.Run(ctx, name, args, postfix.World{In: p.In, Out: p.Out, Err: p.Err, Environ: p.Environ, Now: p.now,
-			Location: p.now().Location(), Version: p.Version, Settings: p.settings, Client: p.operator,
-			Running: func(ctx context.Context) error {
-				client, _, err := p.running(ctx)
-				if err == nil {
-					client.Close()
-				}
-				return err
-			},
-			Health: func(ctx context.Context) (h httpapi.Health, err error) {
-				client, err := p.appliance(ctx, "")
-				if err == nil {
-					defer client.Close()
-					h, err = client.Health(ctx)
-				}
-				return h, err
-			}})
+		return postfix.Run(ctx, name, args, w)
 	}
 }

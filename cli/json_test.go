@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/cli/world"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
@@ -42,7 +43,7 @@ func TestActsJSON(t *testing.T) {
 		}
 	}
 	bin := filepath.Join(t.TempDir(), "none")
-	links, ok := c.object(ExitCantCreate, "install-links", bin)["links"].([]any)
+	links, ok := c.object(world.ExitCantCreate, "install-links", bin)["links"].([]any)
 	if !ok || len(links) != len(linked) || links[0].(map[string]any)["error"] == nil {
 		t.Errorf("install-links in no directory: %v", links)
 	}
@@ -63,7 +64,7 @@ func TestConfigCheckJSON(t *testing.T) {
 		Code    string
 		Exit    int
 	}
-	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || code != ExitConfig || r.Success || r.Exit != code || r.Code != "config" || errs.String() != "" ||
+	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || code != world.ExitConfig || r.Success || r.Exit != code || r.Code != "config" || errs.String() != "" ||
 		len(r.Errors) != 1 || !strings.Contains(r.Errors[0], "SMTP_RELAY_PORT=no") {
 		t.Errorf("exit status %d, %v: %s%s", code, err, out.String(), errs.String())
 	}
@@ -91,7 +92,7 @@ func TestSendTestJSON(t *testing.T) {
 	}{
 		{queue.StateQueued, nil, 0, "queued"},
 		{queue.StateDelivered, []string{"--wait"}, 0, "delivered"},
-		{queue.StateFailed, []string{"--wait"}, ExitUnavailable, "failed"},
+		{queue.StateFailed, []string{"--wait"}, world.ExitUnavailable, "failed"},
 	} {
 		var out, errs strings.Builder
 		w := worldOf(nil, &out, &errs, appliance(t, &played{states: []queue.State{test.state}}))
@@ -124,7 +125,7 @@ func TestBackupJSON(t *testing.T) {
 			t.Errorf("restored to %v, held: %v", dir, found["held"])
 		}
 	}
-	if code, out, _ := c.run("", "backup", "-", "--json"); code != ExitUsage || !strings.Contains(out, "\"code\": \"usage\"") {
+	if code, out, _ := c.run("", "backup", "-", "--json"); code != world.ExitUsage || !strings.Contains(out, "\"code\": \"usage\"") {
 		t.Errorf("backup - --json: exit status %d: %q", code, out)
 	}
 }

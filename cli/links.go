@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"dinkymail/cli/world"
 )
 
 type linksCommand struct {
@@ -35,7 +37,7 @@ const aside = ".before-dinkymail"
 
 // Run makes or removes links and says what became of each.
 func (c linksCommand) Run(p *program) error {
-	binary, err := resolvedBinary()
+	binary, err := world.Binary()
 	if err != nil {
 		return fmt.Errorf("find this program's file: %w", err)
 	}
@@ -62,7 +64,7 @@ func (c linksCommand) Run(p *program) error {
 		p.result = results
 	}
 	if err := errors.Join(failed...); err != nil {
-		return &Exit{ExitCantCreate, err}
+		return &Exit{Code: world.ExitCantCreate, Err: err}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
@@ -22,12 +23,12 @@ type lister struct {
 	more   bool // than were shown
 }
 
-func (l *lister) list(ctx context.Context, client operate.Operator, sel queue.Selection) error {
-	encoder := json.NewEncoder(l.p.Out)
+func (l *lister) list(ctx context.Context, q world.Operator, sel queue.Selection) error {
+	encoder := json.NewEncoder(l.p)
 	encoder.SetEscapeHTML(false)
-	for e, err := range operate.All(ctx, client, sel) {
+	for e, err := range operate.All(ctx, q, sel) {
 		if err != nil {
-			return refused(err)
+			return err
 		}
 		if l.limit > 0 && l.shown == l.limit {
 			l.more = true
@@ -69,7 +70,7 @@ func (l *lister) add(e operate.Entry) {
 			l.table.heads, l.table.right = []string{"ID", "AGE", "STATUS", "NEXT", "FROM", "TO"}, map[int]bool{1: true}
 		}
 	}
-	row := []string{string(e.ID), span(l.p.now().Sub(e.Accepted)), l.screen.paint(stateColor(e), string(e.State)),
+	row := []string{string(e.ID), span(l.p.Time().Sub(e.Accepted)), l.screen.paint(stateColor(e), string(e.State)),
 		number(e.Attempts), l.p.next(e), strings.ReplaceAll(size(e.Size), " ", ""), sender(e.From), recipients(e), why(e)}
 	if l.narrow() {
 		row = []string{row[0], row[1], row[2], row[4], row[6], row[7], row[8]}
@@ -80,7 +81,7 @@ func (l *lister) add(e operate.Entry) {
 // flush prints what is left. On a terminal the columns share its width: sender and recipient give way first.
 func (l *lister) flush() error {
 	if !l.screen.terminal {
-		return l.table.flush(l.p.Out)
+		return l.table.flush(l.p)
 	}
 	t := l.table
 	t.measure()
@@ -99,7 +100,7 @@ func (l *lister) flush() error {
 	const reason = 48 // columns that it gets at least
 	t.limits = share(room-4-reason, from, t.widths[from], to, t.widths[to])
 	t.limits[to+1] = max(12, room-4-min(t.widths[from], t.limits[from])-min(t.widths[to], t.limits[to]))
-	return t.flush(l.p.Out)
+	return t.flush(l.p)
 }
 
 // share gives two columns of some widths the room there is: half of it to each, and what one does not need to the other.
@@ -123,17 +124,11 @@ func (l *lister) flushNarrow() error {
 		reasons = append(reasons, row[len(row)-1])
 	}
 	var out strings.Builder
-	if err := l.table.flush(&out); err != nil {
-		return err
-	}
+	_ = l.table.flush(&out) // memory takes all
 	for i, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
-		if _, err := fmt.Fprintln(l.p.Out, line); err != nil {
-			return err
-		}
+		l.p.printf("%s\n", line)
 		if i > 0 && reasons[i-1] != "" {
-			if _, err := fmt.Fprintln(l.p.Out, l.screen.paint(gray, "    "+cut(reasons[i-1], l.screen.width-4))); err != nil {
-				return err
-			}
+			l.p.printf("%s\n", l.screen.paint(gray, "    "+cut(reasons[i-1], l.screen.width-4)))
 		}
 	}
 	return nil
@@ -147,7 +142,7 @@ func (l *lister) nothing(filtered bool) string {
 }
 
 // footer sums up what a terminal was shown.
-func (l *lister) footer() error {
+func (l *lister) footer() {
 	line := fmt.Sprintf("%s, %s.", count(l.shown, "message"), size(l.bytes))
 	if l.more {
 		first := "This is the first"
@@ -156,6 +151,5 @@ func (l *lister) footer() error {
 		}
 		line = first + "; there are more: --limit 0 shows all, filters fewer."
 	}
-	_, err := fmt.Fprintf(l.p.Out, "\n%s dinkymail show ID tells all about one.\n", line)
-	return err
+	l.p.printf("\n%s dinkymail show ID tells all about one.\n", line)
 }

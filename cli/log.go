@@ -2,10 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 
+	"dinkymail/cli/world"
 	"dinkymail/queue"
 )
 
@@ -33,26 +32,20 @@ func (c logCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 	}
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
 	lines := counted{to: p.Out}
+	var err error
 	if id == "" {
-		err = client.NewestLog(ctx, c.Lines, &lines)
+		err = p.ask(ctx, func(q world.Operator) error { return q.NewestLog(ctx, c.Lines, &lines) })
 	} else {
-		err = client.Log(ctx, string(id), &lines)
+		err = p.askAbout(ctx, id, func(q world.Operator) error { return q.Log(ctx, string(id), &lines) })
 	}
 	switch {
-	case err != nil && id == "":
-		return refused(err)
 	case err != nil:
-		return p.noted(id, err)
+		return err
 	case lines.n == 0 && id == "":
-		return &Exit{ExitNoInput, errors.New("no log line is kept; LOG_KEEP says how much is")}
+		return world.Failf(world.ExitNoInput, "no log line is kept; LOG_KEEP says how much is")
 	case lines.n == 0:
-		return &Exit{ExitNoInput, fmt.Errorf("%s: no log line that is kept names it; LOG_KEEP says how much is kept", id)}
+		return world.Failf(world.ExitNoInput, "%s: no log line that is kept names it; LOG_KEEP says how much is kept", id)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/control"
 	"dinkymail/httpapi"
@@ -37,9 +38,9 @@ func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, e
 		return nil, err
 	}
 	if absent != nil && !listens(ctx, url) {
-		return nil, &Exit{ExitUnavailable, fmt.Errorf("the appliance does not run: nobody answers at %s (%s), nor at %s; "+
+		return nil, world.Failf(world.ExitUnavailable, "the appliance does not run: nobody answers at %s (%s), nor at %s; "+
 			"start it with systemctl start dinkymail, or dinkymail serve. If it runs elsewhere, name its settings with --env-file, "+
-			"or its address with --url", absent.socket, cause(absent.err), url)}
+			"or its address with --url", absent.socket, world.Cause(absent.err), url)
 	}
 	return httpapi.NewClient(url, widestKey(s)), nil
 }
@@ -109,7 +110,7 @@ const healthTimeout = 8 * time.Second
 func (c healthCommand) Run(ctx context.Context, p *program) error {
 	client, err := p.appliance(ctx, c.URL)
 	if err != nil {
-		return &Exit{1, err}
+		return &Exit{Code: 1, Err: err}
 	}
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
@@ -125,7 +126,7 @@ func (c healthCommand) Run(ctx context.Context, p *program) error {
 		p.result = h
 	}
 	if err != nil {
-		return &Exit{1, err}
+		return &Exit{Code: 1, Err: err}
 	}
 	if c.JSON {
 		return nil
@@ -155,7 +156,7 @@ func tryDoors(ctx context.Context, listening []string) error {
 		case refused != nil:
 			return fmt.Errorf("HTTP_LISTEN: nobody is served at %s: %w", at, err)
 		default:
-			return fmt.Errorf("HTTP_LISTEN: %s does not answer: %s", at, cause(err))
+			return fmt.Errorf("HTTP_LISTEN: %s does not answer: %s", at, world.Cause(err))
 		}
 	}
 	return nil
@@ -194,7 +195,7 @@ func (c testCommand) Run(ctx context.Context, p *program) error {
 			"That you can read it shows that the whole way works: the appliance, its queue, and your upstream.\n",
 	})
 	if err != nil {
-		return &Exit{ExitUnavailable, fmt.Errorf("send the test mail: %w", err)}
+		return world.Failf(world.ExitUnavailable, "send the test mail: %w", err)
 	}
 	if c.JSON {
 		p.result = sent // who may not read the mail's status is told this alone
@@ -246,7 +247,7 @@ func (t *timeline) follow(ctx context.Context, client *httpapi.Client, id string
 	for {
 		st, err := client.Status(ctx, id)
 		if err != nil && ctx.Err() == nil {
-			return &Exit{ExitUnavailable, fmt.Errorf("ask what became of %s: %w", id, err)}
+			return world.Failf(world.ExitUnavailable, "ask what became of %s: %w", id, err)
 		}
 		if err == nil {
 			t.known = st
@@ -259,7 +260,7 @@ func (t *timeline) follow(ctx context.Context, client *httpapi.Client, id string
 		}
 		select {
 		case <-ctx.Done():
-			return &Exit{ExitTempFail, fmt.Errorf("%s is not settled yet; the appliance keeps trying", id)}
+			return world.Failf(world.ExitTempFail, "%s is not settled yet; the appliance keeps trying", id)
 		case <-tick.C:
 		}
 	}
@@ -293,12 +294,12 @@ func verdict(st httpapi.MessageStatus) (done bool, err error) {
 	case queue.StateDelivered, queue.StateCaptured:
 		return true, nil
 	case queue.StateFailed, queue.StatePartial:
-		return true, &Exit{ExitUnavailable, errors.New("the test mail was refused for good")}
+		return true, world.Failf(world.ExitUnavailable, "the test mail was refused for good")
 	case queue.StateHeld:
-		return true, &Exit{ExitTempFail, errors.New("the test mail is held; dinkymail release lets it go")}
+		return true, world.Failf(world.ExitTempFail, "the test mail is held; dinkymail release lets it go")
 	case queue.StateQueued, queue.StateDeferred:
 		if st.Reason != "" {
-			return true, &Exit{ExitTempFail, errors.New("the test mail waits, and goes out once the reason above is gone")}
+			return true, world.Failf(world.ExitTempFail, "the test mail waits, and goes out once the reason above is gone")
 		}
 	}
 	return false, nil

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"dinkymail/account"
+	"dinkymail/cli/world"
 	"dinkymail/httpapi"
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -86,7 +87,8 @@ func appliance(t *testing.T, q httpapi.Queue) (environ []string) {
 	cfg := httpapi.Config{Domain: "example.com", DefaultFrom: message.Mailbox{Address: message.Address{Local: "noreply",
 		Domain: "example.com"}},
 		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
-		Accounts:        account.New(account.Config{Keys: []account.Key{{Name: "cli", Secret: "0123456789abcdef", From: []string{"*"}}}}, slog.New(slog.DiscardHandler))}
+		Accounts: account.New(account.Config{Keys: []account.Key{{Name: "cli", Secret: "0123456789abcdef", From: []string{"*"}}}},
+			slog.New(slog.DiscardHandler))}
 	server := httptest.NewServer(httpapi.New(q, cfg, slog.New(slog.DiscardHandler)).Handler())
 	t.Cleanup(server.Close)
 	return []string{"MAIL_DOMAIN=example.com", "API_KEYS=other:fedcba9876543210:x@example.net,cli:0123456789abcdef:*",
@@ -103,16 +105,16 @@ func TestSendTestFollowsTheMail(t *testing.T) {
 	}{
 		{[]queue.State{queue.StateQueued, queue.StateQueued, queue.StateDelivered}, "", 0, []string{"queued as ",
 			"delivered by mx.example.net:587: 250 2.0.0 ok"}},
-		{[]queue.State{queue.StateDeferred, queue.StateDeferred, queue.StateFailed}, "", ExitUnavailable,
+		{[]queue.State{queue.StateDeferred, queue.StateDeferred, queue.StateFailed}, "", world.ExitUnavailable,
 			[]string{"deferred by mx.example.net:587: 451 4.3.0 later; next attempt at", "failed by mx.example.net:587: 550",
 				"refused for good"}},
-		{[]queue.State{queue.StateQueued}, "waits for the upstream: 535 no", ExitTempFail,
+		{[]queue.State{queue.StateQueued}, "waits for the upstream: 535 no", world.ExitTempFail,
 			[]string{"queued: waits for the upstream: 535 no", "goes out once the reason above is gone"}},
-		{[]queue.State{queue.StateDeferred}, "waits for the upstream: 535 no", ExitTempFail,
+		{[]queue.State{queue.StateDeferred}, "waits for the upstream: 535 no", world.ExitTempFail,
 			[]string{"deferred: waits for the upstream: 535 no", "goes out once the reason above is gone"}},
-		{[]queue.State{queue.StateHeld}, "ask Ada", ExitTempFail, []string{"held: ask Ada", "dinkymail release lets it go"}},
+		{[]queue.State{queue.StateHeld}, "ask Ada", world.ExitTempFail, []string{"held: ask Ada", "dinkymail release lets it go"}},
 		{[]queue.State{queue.StateCaptured}, "", 0, []string{"captured"}},
-		{[]queue.State{queue.StateQueued}, "", ExitTempFail, []string{"is not settled yet"}},
+		{[]queue.State{queue.StateQueued}, "", world.ExitTempFail, []string{"is not settled yet"}},
 	} {
 		q := &played{states: c.states, reason: c.reason}
 		patience := "30s"
@@ -147,7 +149,7 @@ func TestSendTestHandsIn(t *testing.T) {
 		t.Errorf("exit status %d: %s", code, out.String())
 	}
 	out.Reset()
-	if code := worldOf(nil, &out, &out, environ).Run(t.Context(), []string{"send-test", "nobody"}); code != ExitUnavailable ||
+	if code := worldOf(nil, &out, &out, environ).Run(t.Context(), []string{"send-test", "nobody"}); code != world.ExitUnavailable ||
 		!strings.Contains(out.String(), "nobody") {
 		t.Errorf("exit status %d: %s", code, out.String())
 	}
@@ -189,7 +191,7 @@ func TestAPIAddress(t *testing.T) {
 	for listen, want := range map[string]string{"127.0.0.1:20001": "http://127.0.0.1:20001", ":8080": "http://127.0.0.1:8080",
 		"0.0.0.0:1": "http://127.0.0.1:1",
 		"[::]:80":   "http://[::1]:80", "10.1.2.3:20001": "http://10.1.2.3:20001"} {
-		p := program{Program: Program{Environ: []string{"MAIL_DOMAIN=example.com", "HTTP_LISTEN=" + listen}}}
+		p := program{Program: Program{World: world.World{Environ: []string{"MAIL_DOMAIN=example.com", "HTTP_LISTEN=" + listen}}}}
 		s, err := p.settings()
 		if err != nil || apiURL(s) != want {
 			t.Errorf("%s: got %s, %v", listen, apiURL(s), err)
@@ -201,7 +203,7 @@ func TestAPIAddress(t *testing.T) {
 func TestShowGoesOn(t *testing.T) {
 	c := stocked(t)
 	code, out, errs := c.run("", "show", "0cagh3h68onkmkg2", "0000000000000000", "0cagh3h68onkmkg1")
-	if code != ExitNoInput || !strings.Contains(out, "\n\n0cagh3h68onkmkg1  held\n") || !strings.HasPrefix(out, "0cagh3h68onkmkg2") ||
+	if code != world.ExitNoInput || !strings.Contains(out, "\n\n0cagh3h68onkmkg1  held\n") || !strings.HasPrefix(out, "0cagh3h68onkmkg2") ||
 		strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "0000000000000000") {
 		t.Errorf("exit status %d: %s\n%s", code, errs, out)
 	}

@@ -1,11 +1,44 @@
 package cli
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 )
+
+// misused says what is wrong with a command line and where help is.
+func misused(err error) string {
+	text := strings.Replace(strings.TrimSuffix(err.Error(), "."), ", did you mean", "; did you mean", 1)
+	parse := new(kong.ParseError)
+	if !errors.As(err, &parse) || parse.Context.Selected() == nil {
+		return strings.ReplaceAll(text+"; dinkymail --help lists the commands", "?;", "?")
+	}
+	command := parse.Context.Selected()
+	if words, ok := strings.CutPrefix(text, "expected "); ok && len(command.Children) > 0 {
+		text = "a further word is missing: " + words
+	}
+	if all := further(command); all != "" && strings.HasPrefix(text, "unexpected argument ") {
+		return command.Parent.Path() + ": " + text + "; there are " + all
+	}
+	text = flagWords(text)
+	help := "; dinkymail " + command.Path() + " --help has an example"
+	for _, argument := range command.Positional {
+		if argument.Required && !argument.Set && strings.Contains(text, argument.Summary()) {
+			return command.Path() + ": " + argument.Summary() + " is missing: " + uncapital(strings.TrimSuffix(argument.Help, ".")) + help
+		}
+	}
+	return command.Path() + ": " + text + help
+}
+
+// uncapital begins a text with a small letter.
+func uncapital(s string) string {
+	if s == "" || len(s) > 1 && s[1] >= 'A' && s[1] <= 'Z' {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
 
 // flagWords says in our words what is wrong with a flag's value; text that is about something else stays.
 func flagWords(text string) string {

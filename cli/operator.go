@@ -9,18 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/control"
 	"dinkymail/maildrop"
 	"dinkymail/operate"
 	"dinkymail/queue/boltstore"
 )
-
-// systemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says of DATA_DIR.
-const systemDataDir = "/var/lib/dinkymail"
 
 // operator is the way to the queue: over the running appliance's control socket, or, while none runs, in this process. close ends
 // it, and must be called.
@@ -44,7 +41,7 @@ type absentError struct {
 
 func (e *absentError) Error() string {
 	return fmt.Sprintf("the appliance does not run: nobody answers at %s (%s); start it with systemctl start dinkymail, or dinkymail serve. "+
-		"If it keeps its mail elsewhere, name its settings with --env-file", e.socket, cause(e.err))
+		"If it keeps its mail elsewhere, name its settings with --env-file", e.socket, world.Cause(e.err))
 }
 
 // running is the client of the appliance that runs. Its socket is looked for before anything is made of the settings: a mistake in
@@ -65,8 +62,8 @@ func (p *program) running(ctx context.Context) (*control.Client, *config.Setting
 			return control.NewClient(path), c.settings, nil
 		case errors.Is(err, fs.ErrPermission):
 			if denied == nil {
-				denied = &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may use the control socket %s; "+
-					"run this with sudo (%w)", path, fs.ErrPermission)}
+				denied = world.Failf(world.ExitNoPermission, "only root and the user the appliance runs as may use the control socket %s; "+
+					"run this with sudo (%w)", path, fs.ErrPermission)
 			}
 		case absent == nil || boltstore.Kept(c.settings.DataDir) == nil:
 			absent, of, wrong = &absentError{path, err}, c.settings, c.wrong
@@ -81,7 +78,7 @@ func (p *program) running(ctx context.Context) (*control.Client, *config.Setting
 	case wrong != nil:
 		return nil, nil, withSudo(of.File, wrong, opens(of.File))
 	default:
-		return nil, of, &Exit{ExitUnavailable, absent}
+		return nil, of, &Exit{Code: world.ExitUnavailable, Err: absent}
 	}
 }
 
@@ -95,7 +92,7 @@ type candidate struct {
 // named those, what the other files say that settings are looked for in.
 func (p *program) candidates(yield func(candidate) bool) {
 	files := []string{p.dotenv}
-	if p.given == "" && p.getenv("DINKYMAIL_ENV_FILE") == "" && p.getenv("DATA_DIR") == "" {
+	if p.given == "" && p.Getenv("DINKYMAIL_ENV_FILE") == "" && p.Getenv("DATA_DIR") == "" {
 		files = append(files, otherFiles()...)
 	}
 	seen := map[string]bool{}
@@ -105,12 +102,10 @@ func (p *program) candidates(yield func(candidate) bool) {
 		}
 		s, err := config.Load(p.Environ, file)
 		if err != nil {
-			err = &Exit{ExitConfig, err}
+			err = &Exit{Code: world.ExitConfig, Err: err}
 		}
 		for _, dir := range p.dataDirs(s, file) {
-			at := *s
-			moveTo(&at, dir)
-			if !seen[dir] && !yield(candidate{&at, err}) {
+			if !seen[dir] && !yield(candidate{movedTo(s, dir), err}) {
 				return
 			}
 			seen[dir] = true
@@ -124,8 +119,8 @@ func withSudo(file string, wrong, opened error) error {
 	if !errors.Is(opened, fs.ErrPermission) {
 		return wrong
 	}
-	return &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may read its settings in %s; "+
-		"run this with sudo", file)}
+	return world.Failf(world.ExitNoPermission, "only root and the user the appliance runs as may read its settings in %s; "+
+		"run this with sudo", file)
 }
 
 // opens tries whether a file can be opened.
@@ -145,9 +140,9 @@ func (p *program) dataDirs(s *config.Settings, file string) []string {
 	case slices.ContainsFunc(s.Effective(), given):
 		return []string{s.DataDir}
 	case file == systemFile:
-		return []string{systemDataDir}
+		return []string{config.SystemDataDir}
 	default:
-		return []string{s.DataDir, systemDataDir}
+		return []string{s.DataDir, config.SystemDataDir}
 	}
 }
 
@@ -164,11 +159,11 @@ func knock(ctx context.Context, path string) error {
 // offline opens the queue that no appliance has open.
 func (p *program) offline(s *config.Settings, absent *absentError) (operate.Operator, func(), error) {
 	if info, err := os.Stat(s.DataDir); err != nil || !info.IsDir() {
-		return nil, nil, &Exit{ExitUnavailable, fmt.Errorf("there is no queue at DATA_DIR=%s, and nobody answers at %s; "+
-			"name the appliance's settings with --env-file, or run this where it was started", s.DataDir, absent.socket)}
+		return nil, nil, world.Failf(world.ExitUnavailable, "there is no queue at DATA_DIR=%s, and nobody answers at %s; "+
+			"name the appliance's settings with --env-file, or run this where it was started", s.DataDir, absent.socket)
 	}
 	if err := becomeOwner(s.DataDir); err != nil {
-		return nil, nil, &Exit{ExitNoPermission, err}
+		return nil, nil, &Exit{Code: world.ExitNoPermission, Err: err}
 	}
 	o, closeStore, err := p.Offline(s)
 	if err != nil {
@@ -192,9 +187,9 @@ func (p *program) offline(s *config.Settings, absent *absentError) (operate.Oper
 func unavailable(err error) error {
 	var exit *Exit
 	if errors.As(err, &exit) {
-		return &Exit{exit.Code, err}
+		return &Exit{Code: exit.Code, Err: err}
 	}
-	return &Exit{ExitUnavailable, err}
+	return &Exit{Code: world.ExitUnavailable, Err: err}
 }
 
 // refused gives an error of an operate.Operator the exit status it means.
@@ -202,25 +197,16 @@ func refused(err error) error {
 	if err == nil {
 		return nil
 	}
-	code := ExitUnavailable
+	code := world.ExitUnavailable
 	if e, ok := errors.AsType[*operate.Error](err); ok {
 		switch e.Code {
 		case operate.CodeNotFound:
-			code = ExitNoInput
+			code = world.ExitNoInput
 		case operate.CodeFormat, operate.CodeAddress, operate.CodeSelection:
-			code = ExitUsage
+			code = world.ExitUsage
 		case operate.CodePaused, operate.CodeBusy, operate.CodeFull, operate.CodeUnavailable:
-			code = ExitTempFail
+			code = world.ExitTempFail
 		}
 	}
-	return &Exit{code, err}
-}
-
-// cause is the innermost part of a network error, without the path, which the message has already.
-func cause(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno.Error()
-	}
-	return err.Error()
+	return &Exit{Code: code, Err: err}
 }

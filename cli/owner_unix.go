@@ -3,13 +3,14 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"dinkymail/cli/world"
 )
 
 // becomeOwner makes root the user whom dir belongs to, for the rest of this process: files that root made there the appliance
@@ -43,7 +44,7 @@ const serviceUser = "dinkymail"
 // serviceUser, the first of them that is not root. It returns to whom the directory belongs, and why.
 func makeOwned(dir, named string) (said string, err error) {
 	if named != "" && os.Geteuid() != 0 {
-		return "", &Exit{ExitNoPermission, errors.New("only root can give files to another user; run this with sudo, or without --owner")}
+		return "", world.Failf(world.ExitNoPermission, "only root can give files to another user; run this with sudo, or without --owner")
 	}
 	if os.Geteuid() == 0 {
 		uid, gid, why, err := heir(dir, named)
@@ -61,7 +62,7 @@ func makeOwned(dir, named string) (said string, err error) {
 		return "", err
 	}
 	if err := becomeOwner(dir); err != nil {
-		return "", &Exit{ExitNoPermission, err}
+		return "", &Exit{Code: world.ExitNoPermission, Err: err}
 	}
 	return said, os.Chmod(dir, 0o700) //nolint:gosec // a directory
 }
@@ -71,7 +72,7 @@ func heir(dir, named string) (uid, gid int, why string, err error) {
 	if named != "" {
 		uid, gid, err = idsOf(named)
 		if err != nil {
-			return 0, 0, "", &Exit{ExitUsage, fmt.Errorf("--owner %s: there is no such user", named)}
+			return 0, 0, "", world.Failf(world.ExitUsage, "--owner %s: there is no such user", named)
 		}
 		return uid, gid, "as --owner says", nil
 	}

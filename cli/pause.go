@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os/user"
 
+	"dinkymail/cli/world"
 	"dinkymail/queue"
 )
 
@@ -46,7 +46,7 @@ func what(name string) string {
 
 // asker is who types this, behind sudo too.
 func (p *program) asker() string {
-	if name := p.getenv("SUDO_USER"); name != "" {
+	if name := p.Getenv("SUDO_USER"); name != "" {
 		return name
 	}
 	if u, err := user.Current(); err == nil {
@@ -57,19 +57,10 @@ func (p *program) asker() string {
 
 // Run pauses.
 func (c pauseCommand) Run(ctx context.Context, p *program) error {
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
+	err := p.ask(ctx, func(q world.Operator) error { return q.Pause(ctx, c.What, c.Reason, p.asker()) })
+	if err == nil {
+		p.tell(pauseResult{c.What, true, c.Reason}, "Paused: %s. dinkymail resume %s ends it.\n", what(c.What), c.What)
 	}
-	defer done()
-	if err := client.Pause(ctx, c.What, c.Reason, p.asker()); err != nil {
-		return refused(err)
-	}
-	if c.JSON {
-		p.result = pauseResult{c.What, true, c.Reason}
-		return nil
-	}
-	_, err = fmt.Fprintf(p.Out, "Paused: %s. dinkymail resume %s ends it.\n", what(c.What), c.What)
 	return err
 }
 
@@ -85,18 +76,9 @@ func (resumeCommand) Help() string {
 
 // Run resumes.
 func (c resumeCommand) Run(ctx context.Context, p *program) error {
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
+	err := p.ask(ctx, func(q world.Operator) error { return q.Resume(ctx, c.What) })
+	if err == nil {
+		p.tell(pauseResult{What: c.What}, "Resumed: %s.\n", what(c.What))
 	}
-	defer done()
-	if err := client.Resume(ctx, c.What); err != nil {
-		return refused(err)
-	}
-	if c.JSON {
-		p.result = pauseResult{What: c.What}
-		return nil
-	}
-	_, err = fmt.Fprintf(p.Out, "Resumed: %s.\n", what(c.What))
 	return err
 }

@@ -2,11 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
@@ -165,7 +165,7 @@ func (c undoCommand) Run(ctx context.Context, p *program) error {
 		return refused(err)
 	}
 	if a.Last && result.Matched == 0 {
-		return &Exit{ExitNoInput, errors.New("the trash is empty; there is nothing to bring back")}
+		return world.Failf(world.ExitNoInput, "the trash is empty; there is nothing to bring back")
 	}
 	return p.acted(a, result, c.JSON, "Brought back", "dinkymail queue lists what waits.")
 }

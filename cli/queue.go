@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+
+	"dinkymail/cli/world"
 )
 
 type queueCommand struct {
@@ -36,35 +38,30 @@ const stretch = 500
 // Run lists messages.
 func (c queueCommand) Run(ctx context.Context, p *program) error {
 	p.lines = c.JSON
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
 	sel := c.selection()
 	sel.All, sel.Newest = c.All, c.Newest
-	l := lister{p: p, screen: p.screen(), json: c.JSON}
-	l.limit = c.Limit
+	l := lister{p: p, screen: p.screen(), json: c.JSON, limit: c.Limit}
 	if l.limit < 0 {
 		l.limit = 0
 		if l.screen.terminal && !c.JSON {
 			l.limit = terminalLimit
 		}
 	}
-	if err := l.list(ctx, client, sel); err != nil || c.JSON {
-		return err
-	}
-	if l.shown == 0 {
-		out := p.Out
-		if !l.screen.terminal { // what reads the list must not take this for one
-			out = p.Err
+	return p.ask(ctx, func(q world.Operator) error {
+		if err := l.list(ctx, q, sel); err != nil || c.JSON {
+			return err
 		}
-		_, err = fmt.Fprintln(out, l.nothing(c.any() || c.All))
-	} else if l.screen.terminal {
-		err = l.footer()
-	}
-	if err != nil || !l.screen.terminal {
-		return err
-	}
-	return p.printTrouble(ctx, client)
+		switch {
+		case !l.screen.terminal && l.shown == 0: // what reads the list must not take this for one
+			fmt.Fprintln(p.Err, l.nothing(c.any() || c.All))
+			return nil
+		case !l.screen.terminal:
+			return nil
+		case l.shown == 0:
+			p.printf("%s\n", l.nothing(c.any() || c.All))
+		default:
+			l.footer()
+		}
+		return p.printTrouble(ctx, q)
+	})
 }

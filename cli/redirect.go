@@ -33,11 +33,8 @@ func (c redirectCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	sel, err := targets{IDs: c.Words[:last], filters: c.filters, Everything: c.Everything}.selection(p, "redirect")
-	if err != nil {
-		return err
-	}
-	return p.act(ctx, operate.Action{Verb: operate.Redirect, Selection: sel, To: to}, c.JSON, "Redirected", "It goes to "+to+" now.")
+	return p.act(ctx, targets{IDs: c.Words[:last], filters: c.filters, Everything: c.Everything},
+		deed{Action: operate.Action{Verb: operate.Redirect, To: to}, past: "Redirected", hint: "It goes to " + to + " now."})
 }
 
 // address is an address as it was typed, in its one form.
@@ -83,13 +80,6 @@ func (c editCommand) Run(ctx context.Context, p *program) error {
 			list[i] = a
 		}
 	}
-	sel, err := c.selection(p, "edit-recipients")
-	if err != nil {
-		return err
-	}
-	hint := ""
-	if len(sel.IDs) == 1 {
-		hint = "dinkymail show " + string(sel.IDs[0]) + " shows how it stands now."
-	}
-	return p.act(ctx, operate.Action{Verb: operate.Edit, Selection: sel, Add: c.Add, Drop: c.Drop}, c.JSON, "Changed", hint)
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Edit, Add: c.Add, Drop: c.Drop}, past: "Changed",
+		one: "dinkymail show %s shows how it stands now."})
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"dinkymail/backup"
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/maildrop"
 	"dinkymail/queue"
@@ -61,21 +62,17 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	moveTo(s, p.dataDirs(s, p.dotenv)[0])
-	dir := s.DataDir
+	dir := p.dataDirs(s, p.dotenv)[0]
+	s = movedTo(s, dir)
 	if occupied(dir) {
-		return &Exit{ExitCantCreate, fmt.Errorf("DATA_DIR=%s has a queue; stop the appliance and move that directory away first",
-			dir)}
+		return world.Failf(world.ExitCantCreate, "DATA_DIR=%s has a queue; stop the appliance and move that directory away first",
+			dir)
 	}
-	in := p.In
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return &Exit{ExitNoInput, err}
-		}
-		defer f.Close()
-		in = f
+	in, _, err := p.input(c.File)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	done, err := c.fill(ctx, in, s)
 	if err != nil {
 		return notRestored(err)
@@ -84,15 +81,11 @@ func (c restoreCommand) Run(ctx context.Context, p *program) error {
 	if done.old != "" {
 		done.along, err = bringAlong(s, done.old, done.left)
 	}
-	if c.JSON {
-		r := summary(c.File, done.Summary)
-		r.DataDir, r.Held = dir, c.Hold
-		p.result = r
-	} else {
-		fmt.Fprint(p.Out, c.report(dir, done))
-	}
+	r := summary(c.File, done.Summary)
+	r.DataDir, r.Held = dir, c.Hold
+	p.tell(r, "%s", c.report(dir, done))
 	if err != nil {
-		return &Exit{ExitCantCreate, fmt.Errorf("the queue is restored, but mail that was left in the maildrop of %s is still there: %w", done.old, err)}
+		return world.Failf(world.ExitCantCreate, "the queue is restored, but mail that was left in the maildrop of %s is still there: %w", done.old, err)
 	}
 	return nil
 }
@@ -127,14 +120,11 @@ func (c restoreCommand) report(dir string, done restored) string {
 
 // notRestored gives an error of fill the exit status that fits it.
 func notRestored(err error) error {
-	code := ExitCantCreate
-	if exit, ok := errors.AsType[*Exit](err); ok {
-		code = exit.Code
-	}
+	code := world.Status(err, world.ExitCantCreate)
 	if errors.Is(err, backup.ErrIncomplete) {
-		code = exitData
+		code = world.ExitData
 	}
-	return &Exit{code, fmt.Errorf("nothing was restored: %w", err)}
+	return world.Failf(code, "nothing was restored: %w", err)
 }
 
 // occupied reports whether there is a queue in dir, or what is left of one.

@@ -24,13 +24,13 @@ func (p *program) screen() screen {
 		return screen{}
 	}
 	s := screen{terminal: true, width: terminalWidth(file)}
-	if n, err := strconv.Atoi(p.getenv("COLUMNS")); err == nil && n > 0 {
+	if n, err := strconv.Atoi(p.Getenv("COLUMNS")); err == nil && n > 0 {
 		s.width = n
 	}
 	if s.width <= 0 {
 		s.width = 80
 	}
-	s.colors = p.getenv("NO_COLOR") == "" && p.getenv("TERM") != "dumb"
+	s.colors = p.Getenv("NO_COLOR") == "" && p.Getenv("TERM") != "dumb"
 	return s
 }
 

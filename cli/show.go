@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
@@ -35,35 +35,34 @@ func (c showMessage) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
+	return p.ask(ctx, func(q world.Operator) error { return p.show(ctx, q, ids) })
+}
+
+// show prints messages one after the other. Those that are not there do not stop it.
+func (p *program) show(ctx context.Context, q world.Operator, ids []queue.ID) error {
 	var missing []error
 	between := ""
 	for _, id := range ids {
-		d, err := client.Show(ctx, id)
+		d, err := q.Show(ctx, id)
 		if err != nil {
 			err = about(id, refused(err))
-			if exit, ok := errors.AsType[*Exit](err); ok && exit.Code == ExitNoInput { // the others may be there
-				missing = append(missing, err)
-				continue
-			}
+		}
+		switch {
+		case err != nil && world.Status(err, 0) == world.ExitNoInput:
+			missing = append(missing, err)
+		case err != nil:
 			return errors.Join(append([]error{err}, missing...)...) // with the status of what ended it
-		}
-		if c.JSON {
-			err = p.printJSON(d)
-		} else {
-			_, err = io.WriteString(p.Out, between+p.describe(d))
+		case p.json:
+			if err := p.printJSON(d); err != nil {
+				return err
+			}
+		default:
+			p.printf("%s%s", between, p.describe(d))
 			between = "\n"
-		}
-		if err != nil {
-			return err
 		}
 	}
 	if len(missing) > 0 {
-		return &Exit{ExitNoInput, errors.Join(missing...)}
+		return &Exit{Code: world.ExitNoInput, Err: errors.Join(missing...)}
 	}
 	return nil
 }
@@ -73,16 +72,12 @@ func about(id queue.ID, err error) error {
 	if strings.Contains(err.Error(), string(id)) {
 		return err
 	}
-	var code = ExitUnavailable
-	if exit, ok := err.(*Exit); ok { //nolint:errorlint // refused made it
-		code = exit.Code
-	}
-	return &Exit{code, fmt.Errorf("%s: %w", id, err)}
+	return world.Failf(world.Status(err, world.ExitUnavailable), "%s: %w", id, err)
 }
 
 // printJSON prints one object.
 func (p *program) printJSON(v any) error {
-	e := json.NewEncoder(p.Out)
+	e := json.NewEncoder(p)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
@@ -181,7 +176,7 @@ func (p *program) nextAttempt(d operate.Detail) string {
 		return "when that is over" + attempts
 	case d.Next == nil || d.Finished != nil || d.Removed != nil || d.State == queue.StateActive:
 		return ""
-	case !d.Next.After(p.now()):
+	case !d.Next.After(p.Time()):
 		return "now" + attempts
 	}
 	return p.when(d.Next) + attempts

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
@@ -26,36 +27,32 @@ Example:
 
 // Run prints counts.
 func (c statsCommand) Run(ctx context.Context, p *program) error {
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	st, err := client.Stats(ctx)
-	if err != nil {
-		return refused(err)
-	}
-	if p.local {
-		st.Started = time.Time{} // what started just now is this command
-	}
-	if c.JSON {
-		p.result = st
+	return p.ask(ctx, func(q world.Operator) error {
+		st, err := q.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		if p.local {
+			st.Started = time.Time{} // what started just now is this command
+		}
+		p.tell(st, "%s", p.statistics(st))
 		return nil
-	}
+	})
+}
+
+// statistics is what stats prints.
+func (p *program) statistics(st operate.Stats) string {
 	var out strings.Builder
 	p.counts(&out, st)
 	p.lanes(&out, st)
-	if trouble := p.trouble(st); len(trouble) > 0 {
-		out.WriteString("\n")
-		for _, line := range trouble {
-			out.WriteString(p.screen().paint(yellow, line) + "\n")
+	for i, line := range p.trouble(st) {
+		if i == 0 {
+			out.WriteString("\n")
 		}
+		out.WriteString(p.screen().paint(yellow, line) + "\n")
 	}
-	if err := domains(&out, st); err != nil {
-		return err
-	}
-	_, err = fmt.Fprint(p.Out, out.String())
-	return err
+	domains(&out, st)
+	return out.String()
 }
 
 func (p *program) counts(out *strings.Builder, st operate.Stats) {
@@ -118,9 +115,9 @@ func (p *program) lanes(out *strings.Builder, st operate.Stats) {
 }
 
 // domains is the table of whom mail waits for.
-func domains(out *strings.Builder, st operate.Stats) error {
+func domains(out *strings.Builder, st operate.Stats) {
 	if len(st.Domains) == 0 {
-		return nil
+		return
 	}
 	out.WriteString("\nWaiting recipients by minutes since the message was accepted")
 	if st.Sampled {
@@ -139,5 +136,5 @@ func domains(out *strings.Builder, st operate.Stats) error {
 		}
 		t.add(row...)
 	}
-	return t.flush(out)
+	_ = t.flush(out) // memory takes all
 }

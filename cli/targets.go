@@ -2,13 +2,13 @@ package cli
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/queue"
 )
 
@@ -106,13 +106,15 @@ func listedIDs(r io.Reader) ([]queue.ID, error) {
 		all = append(all, id)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, &Exit{ExitNoInput, fmt.Errorf("read IDs from standard input: %w", err)}
+		return nil, world.Failf(world.ExitNoInput, "read IDs from standard input: %w", err)
 	}
 	if len(all) == 0 {
-		return nil, &Exit{ExitNoInput, errors.New("there was no message's ID on standard input; nothing was done")}
+		return nil, world.Failf(world.ExitNoInput, "there was no message's ID on standard input; nothing was done")
 	}
 	return all, nil
 }
 
 // usage is a mistake in what was typed.
-func usage(format string, args ...any) error { return &Exit{ExitUsage, fmt.Errorf(format, args...)} }
+func usage(format string, args ...any) error {
+	return world.Failf(world.ExitUsage, format, args...)
+}

@@ -3,11 +3,12 @@
 package cli
 
 import (
-	"errors"
 	"os"
 	"os/signal"
 
 	"golang.org/x/sys/unix"
+
+	"dinkymail/cli/world"
 )
 
 // isTerminal reports whether f is a terminal.
@@ -45,7 +46,7 @@ func withoutEcho(f *os.File, read func() (string, error)) (string, error) {
 	case a := <-answers:
 		return a.text, a.err
 	case <-interrupted:
-		return "", &Exit{130, errors.New("interrupted")}
+		return "", world.Failf(130, "interrupted")
 	}
 }
 

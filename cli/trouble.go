@@ -5,22 +5,20 @@ import (
 	"fmt"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // printTrouble tells what stands still as a whole: the lanes that wait, what is paused, a disk that failed.
-func (p *program) printTrouble(ctx context.Context, client operate.Operator) error {
-	st, err := client.Stats(ctx)
-	if err != nil {
-		return refused(err)
-	}
-	for _, line := range p.trouble(st) {
-		if _, err := fmt.Fprintln(p.Out, p.screen().paint(yellow, line)); err != nil {
-			return err
+func (p *program) printTrouble(ctx context.Context, q world.Operator) error {
+	st, err := q.Stats(ctx)
+	if err == nil {
+		for _, line := range p.trouble(st) {
+			p.printf("%s\n", p.screen().paint(yellow, line))
 		}
 	}
-	return nil
+	return err
 }
 
 // trouble is a line for each thing that stands still, with what ends it.

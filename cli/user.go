@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"dinkymail/account"
+	"dinkymail/cli/world"
 	"dinkymail/config"
 )
 
@@ -40,8 +41,8 @@ const maxPassword = 1024
 // Run prints the account line.
 func (c hashCommand) Run(p *program) error {
 	if c.Name == "" || strings.ContainsAny(c.Name, ":,$ \t\r\n") {
-		return &Exit{ExitUsage, fmt.Errorf("the name %q cannot stand in SMTP_USERS; leave out spaces, colons, commas and $",
-			c.Name)}
+		return world.Failf(world.ExitUsage, "the name %q cannot stand in SMTP_USERS; leave out spaces, colons, commas and $",
+			c.Name)
 	}
 	password, err := p.password(c.Name)
 	if err != nil {
@@ -64,18 +65,18 @@ func (p *program) password(name string) (string, error) {
 	if !ok || !isTerminal(file) {
 		return checkPassword(readLine(p.In))
 	}
-	first, err := checkPassword(p.ask(file, "Password for "+name+": "))
+	first, err := checkPassword(p.prompt(file, "Password for "+name+": "))
 	if err != nil {
 		return "", err
 	}
-	again, err := p.ask(file, "Once more: ")
+	again, err := p.prompt(file, "Once more: ")
 	if err == nil && again != first {
-		err = &Exit{ExitUsage, errors.New("the two passwords differ; try again")}
+		err = world.Failf(world.ExitUsage, "the two passwords differ; try again")
 	}
 	return first, err
 }
 
-func (p *program) ask(terminal *os.File, question string) (string, error) {
+func (p *program) prompt(terminal *os.File, question string) (string, error) {
 	fmt.Fprint(p.Err, question)
 	defer fmt.Fprintln(p.Err)
 	return withoutEcho(terminal, func() (string, error) { return readLine(terminal) })
@@ -85,7 +86,7 @@ func (p *program) ask(terminal *os.File, question string) (string, error) {
 func readLine(r io.Reader) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(r, maxPassword+2)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", &Exit{ExitNoInput, fmt.Errorf("read the password: %w", err)}
+		return "", world.Failf(world.ExitNoInput, "read the password: %w", err)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
 }
@@ -95,11 +96,11 @@ func checkPassword(password string, err error) (string, error) {
 	case err != nil:
 		return "", err
 	case password == "":
-		return "", &Exit{ExitNoInput, errors.New("there was no password on standard input; type or pipe one line")}
+		return "", world.Failf(world.ExitNoInput, "there was no password on standard input; type or pipe one line")
 	case len(password) > maxPassword:
-		return "", &Exit{ExitUsage, fmt.Errorf("the password is longer than %d bytes; take a shorter one", maxPassword)}
+		return "", world.Failf(world.ExitUsage, "the password is longer than %d bytes; take a shorter one", maxPassword)
 	case strings.ContainsRune(password, 0):
-		return "", &Exit{ExitUsage, errors.New("the password has a NUL character, which no mail client can send; take another")}
+		return "", world.Failf(world.ExitUsage, "the password has a NUL character, which no mail client can send; take another")
 	}
 	return password, nil
 }

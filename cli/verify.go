@@ -2,19 +2,23 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"dinkymail/backup"
+	"dinkymail/cli/world"
 )
 
-func verifyFile(name string) (backup.Summary, error) {
+// input opens the file that a command reads, or standard input for "-", and says what it is.
+func (p *program) input(name string) (in io.ReadCloser, what string, err error) {
+	if name == "-" {
+		return io.NopCloser(p.In), "standard input", nil
+	}
 	f, err := os.Open(name)
 	if err != nil {
-		return backup.Summary{}, &Exit{ExitNoInput, err}
+		return nil, "", &Exit{Code: world.ExitNoInput, Err: err}
 	}
-	defer f.Close()
-	s, err := backup.Verify(f)
-	return s, notWhole(name, err)
+	return f, name, nil
 }
 
 type verifyCommand struct {
@@ -34,23 +38,17 @@ Example:
 
 // Run verifies a backup.
 func (c verifyCommand) Run(p *program) error {
-	var s backup.Summary
-	var err error
-	if c.File == "-" {
-		s, err = backup.Verify(p.In)
-		err = notWhole("standard input", err)
-	} else {
-		s, err = verifyFile(c.File)
-	}
+	in, what, err := p.input(c.File)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		p.result = summary(c.File, s)
-		return nil
+	defer in.Close()
+	s, err := backup.Verify(in)
+	if err != nil {
+		return notWhole(what, err)
 	}
-	_, err = fmt.Fprintf(p.Out, "%s: whole: %s\n%s", c.File, contents(s), lacking(s))
-	return err
+	p.tell(summary(c.File, s), "%s: whole: %s\n%s", c.File, contents(s), lacking(s))
+	return nil
 }
 
 // lacking says of which messages a backup does not have the mail.

@@ -27,3 +27,18 @@ func Version(linked string) string {
 	}
 	return v
 }
+
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help is shown by dinkymail version --help.
+func (versionCommand) Help() string { return "Example:\n\n    dinkymail version" }
+
+// Run prints the version.
+func (versionCommand) Run(p *program) error {
+	p.tell(struct {
+		Version string `json:"version"`
+	}{p.Version}, "dinkymail %s\n", p.Version)
+	return nil
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/queue"
 )
 
@@ -31,35 +33,29 @@ Examples:
 // Run prints events until it is interrupted, which is success.
 func (c watchCommand) Run(ctx context.Context, p *program) error {
 	p.lines = c.JSON
-	client, _, err := p.running(ctx)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
-	defer stop()
 	s := p.screen()
 	encoder := json.NewEncoder(p.Out)
 	encoder.SetEscapeHTML(false)
-	err = client.Watch(ctx, func(e queue.Event) error {
-		if c.JSON {
-			return encoder.Encode(e)
+	return p.askRunning(ctx, func(q world.Operator) error {
+		ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+		defer stop()
+		err := q.Watch(ctx, func(e queue.Event) error {
+			if c.JSON {
+				return encoder.Encode(e)
+			}
+			p.printf("%s\n", p.event(s, e))
+			return p.printed
+		})
+		if ctx.Err() != nil {
+			return nil
 		}
-		_, err := fmt.Fprintln(p.Out, p.event(s, e))
-		return err
+		return cmp.Or(err, errors.New("the appliance stopped"))
 	})
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err == nil {
-		err = errors.New("the appliance stopped")
-	}
-	return refused(err)
 }
 
 // event is one line.
 func (p *program) event(s screen, e queue.Event) string {
-	words := []string{s.paint(gray, e.At.In(p.now().Location()).Format(time.TimeOnly)),
+	words := []string{s.paint(gray, e.At.In(p.Time().Location()).Format(time.TimeOnly)),
 		s.paint(eventColor(e.Kind), fmt.Sprintf("%-10s", e.Kind))}
 	if e.ID != "" {
 		words = append(words, string(e.ID))

@@ -41,14 +41,6 @@ func (a *age) UnmarshalText(text []byte) error {
 	}
 }
 
-// now is the time, in the location in which times are shown.
-func (p *program) now() time.Time {
-	if p.Now != nil {
-		return p.Now()
-	}
-	return time.Now()
-}
-
 // span is a duration in one short word: 12s, 3m, 5h, 4d. Below a minute it never says 0s.
 func span(d time.Duration) string {
 	switch d = d.Abs(); {
@@ -65,7 +57,7 @@ func span(d time.Duration) string {
 
 // relative says when t is, seen from now: "3m ago", "just now", "in 12m".
 func (p *program) relative(t time.Time) string {
-	switch d := t.Sub(p.now()); {
+	switch d := t.Sub(p.Time()); {
 	case d <= 0 && d > -time.Second:
 		return "just now"
 	case d < 0:
@@ -77,7 +69,7 @@ func (p *program) relative(t time.Time) string {
 
 // clock is a time of day, with the day when that is not today's.
 func (p *program) clock(t time.Time) string {
-	now := p.now()
+	now := p.Time()
 	t = t.In(now.Location())
 	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
 		return t.Format(time.TimeOnly)

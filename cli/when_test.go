@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dinkymail/cli/world"
 )
 
 // Ages are written as operators write them; what is none is refused.
@@ -25,7 +27,7 @@ func TestAge(t *testing.T) {
 
 // Spans, sizes and numbers in a word.
 func TestWords(t *testing.T) {
-	p := program{Program: Program{Now: func() time.Time { return night }}}
+	p := program{Program: Program{World: world.World{Now: func() time.Time { return night }}}}
 	for got, want := range map[string]string{
 		span(0): "1s", span(89 * time.Second): "89s", span(90 * time.Second): "2m", span(-3 * time.Minute): "3m", span(89*time.Minute + 1): "89m",
 		span(3 * time.Hour): "3h", span(47 * time.Hour): "47h", span(49 * time.Hour): "2d",

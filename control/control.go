@@ -208,15 +208,12 @@ func (s *server) log(w http.ResponseWriter, r *http.Request) error {
 	if id := query.Get("id"); id != "" {
 		return out.end(s.operator.Log(r.Context(), id, out))
 	}
-	n, err := strconv.Atoi(query.Get("lines"))
-	if err != nil {
-		n = 0
-	}
+	n, _ := strconv.Atoi(query.Get("lines")) // what is no number is none
 	return out.end(s.operator.NewestLog(r.Context(), n, out))
 }
 
 func (s *server) submit(w http.ResponseWriter, r *http.Request) error {
-	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+	if web.Compressed(r) {
 		return operate.Compressed()
 	}
 	user, client := web.User(r)

@@ -26,6 +26,7 @@ import (
 	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
+	"dinkymail/queue/memstore"
 	"dinkymail/relay"
 )
 
@@ -550,16 +551,28 @@ func TestPausedIntake(t *testing.T) {
 	o.hop.Wait(1, soon)
 }
 
+// quietQueue is a queue in memory that nobody runs. It has a message with so many recipients for each of them.
+func quietQueue(t *testing.T, recipients ...int) *queue.Queue {
+	t.Helper()
+	q := queue.New(memstore.New(), nil, queue.Config{Hostname: "mail.example.org", Domain: "example.org", MaxRecipients: 20_000}, discard)
+	for i, n := range recipients {
+		s := queue.Submission{ID: queue.ID("00000000000000a" + strconv.Itoa(i)), Body: strings.NewReader("Subject: s\r\n\r\n")}
+		for k := range n {
+			s.Envelope.To = append(s.Envelope.To, message.Recipient{Address: message.Address{Local: strconv.Itoa(k), Domain: "example.net"}})
+		}
+		if _, err := q.Submit(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return q
+}
+
 // A page ends early where its messages have very many recipients, and the next begins behind it.
 func TestPageOfManyRecipients(t *testing.T) {
-	q := new(plenty)
-	for i := range 3 {
-		m := queue.Message{ID: queue.ID("00000000000000a" + strconv.Itoa(i)), Envelope: message.Envelope{To: make([]message.Recipient, 15_000)}}
-		q.mail = append(q.mail, m)
-	}
+	q := quietQueue(t, 15_000, 15_000, 15_000)
 	c := operate.New(q, operate.Parts{})
 	page, err := c.List(t.Context(), queue.Selection{}, "", 10)
-	if err != nil || len(page.Messages) != 1 || page.Next != q.mail[0].ID {
+	if err != nil || len(page.Messages) != 1 || page.Next != page.Messages[0].ID {
 		t.Errorf("%d messages and next %q, %v", len(page.Messages), page.Next, err)
 	}
 }
@@ -664,7 +677,7 @@ func TestOperatorIsOnTheSocketAlone(t *testing.T) {
 
 // A method that a path does not know is refused with the one that it does, with a slash at the end or without.
 func TestWrongMethod(t *testing.T) {
-	s := newServer(operate.New(new(plenty), operate.Parts{}), http.NotFoundHandler(), discard)
+	s := newServer(operate.New(quietQueue(t), operate.Parts{}), http.NotFoundHandler(), discard)
 	for _, route := range everyRoute {
 		path, _, _ := strings.Cut(route.path, "?")
 		for _, path := range []string{path, path + "/"} {

@@ -9,6 +9,7 @@ import (
 
 	"dinkymail/message"
 	"dinkymail/operate"
+	"dinkymail/queue"
 )
 
 // maxPage is how much of the address of a visitor's page is shown, in bytes.
@@ -43,7 +44,7 @@ func (s *Server) settle(q *request, who caller, r *http.Request) error {
 func (q *request) complete(defaultTo bool) error {
 	switch {
 	case blank(strings.Join(q.To, "")) && !defaultTo:
-		return refuse(operate.CodeMissingTo, "Recipient (to) is required")
+		return queue.ErrNoRecipients
 	case blank(q.Subject):
 		return refuse(operate.CodeMissingSubject, "Subject is required")
 	case blank(q.Body) && blank(q.Text) && blank(q.HTML.text):

@@ -3,8 +3,8 @@
 package maildrop
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http/httptest"
@@ -14,26 +14,8 @@ import (
 	"dinkymail/message"
 	"dinkymail/operate"
 	"dinkymail/queue"
+	"dinkymail/queue/memstore"
 )
-
-// one is a queue that keeps the mail that it is given last.
-type one struct {
-	operate.Queue
-	mails int
-	mail  queue.Message
-	text  string
-}
-
-func (q *one) Submit(_ context.Context, s queue.Submission) (queue.ID, error) {
-	text, err := io.ReadAll(message.Accept(s.Body, s.Trace))
-	if err != nil {
-		return "", err
-	}
-	q.mails, q.mail, q.text = q.mails+1, queue.Message{ID: s.ID, Envelope: s.Envelope, Origin: s.Origin}, string(text)
-	return s.ID, nil
-}
-
-func (q *one) Get(queue.ID) (queue.Message, error) { return q.mail, nil }
 
 // Whatever stands in a query of the submit socket, the mail is refused, or its envelope is one of addresses that a local user may
 // use, and its lines end in CRLF.
@@ -47,19 +29,21 @@ func FuzzSubmitQuery(f *testing.F) {
 		f.Add(seed, "Subject: s\n\nbody\n")
 	}
 	f.Fuzz(func(t *testing.T, query, body string) {
-		q := new(one)
+		q := queue.New(memstore.New(), nil, queue.Config{Hostname: "mail.example.org", Domain: "example.org"}, slog.New(slog.DiscardHandler))
 		r := httptest.NewRequest("POST", operate.SubmitPath, strings.NewReader(body))
 		r.URL.RawQuery = query
 		w := httptest.NewRecorder()
 		newServer(operate.New(q, operate.Parts{Machine: "box"}), slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
 		var answer map[string]any
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || (w.Code == 200) != (q.mails == 1) || w.Code == 500 {
-			t.Fatalf("%d mails, %d %q: %v", q.mails, w.Code, w.Body, err)
+		mails, err := q.List(t.Context(), queue.Filter{}, "", 10)
+		if err = errors.Join(err, json.Unmarshal(w.Body.Bytes(), &answer)); err != nil || (w.Code == 200) != (len(mails) == 1) || w.Code == 500 {
+			t.Fatalf("%d mails, %d %q: %v", len(mails), w.Code, w.Body, err)
 		}
 		if w.Code != 200 {
 			return
 		}
-		m, sent := q.mail, q.text
+		m := mails[0]
+		sent := textOf(t, q, m.ID)
 		if from := m.Envelope.From; !from.IsNull() {
 			if again, err := message.ParseAddress(from.String()); err != nil || again != from {
 				t.Fatalf("sent from %q: %v", from, err)
@@ -74,4 +58,19 @@ func FuzzSubmitQuery(f *testing.F) {
 			t.Fatalf("a bare LF in %q", sent)
 		}
 	})
+}
+
+// textOf is the text of a mail in the queue.
+func textOf(t *testing.T, q *queue.Queue, id queue.ID) string {
+	t.Helper()
+	body, err := q.Body(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

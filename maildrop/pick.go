@@ -223,7 +223,7 @@ func (d *Drop) hand(ctx context.Context, in *bufio.Reader, id queue.ID, uid uint
 	s := queue.Submission{
 		ID: id, Envelope: e, Body: in,
 		Trace:  message.Trace{User: who},
-		Origin: queue.Origin{Door: "sendmail", Client: "unix:" + strconv.FormatUint(uint64(uid), 10), User: who},
+		Origin: queue.Origin{Door: queue.DoorSendmail, Client: "unix:" + strconv.FormatUint(uint64(uid), 10), User: who},
 	}
 	if len(e.To) == 1 {
 		s.Trace.For = e.To[0].Address

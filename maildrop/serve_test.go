@@ -99,21 +99,6 @@ func (s *socket) post(query, body string) (operate.Accepted, error) {
 	return s.ask("POST", operate.SubmitPath+query, body)
 }
 
-// kept is the text of a mail in the queue.
-func (s *socket) kept(id queue.ID) string {
-	s.t.Helper()
-	body, err := s.queue.Body(id)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer body.Close()
-	text, err := io.ReadAll(body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(text)
-}
-
 // wantCode checks that err is an operate.Error with this code, and that its message has these words.
 func wantCode(t *testing.T, err error, code operate.Code, words ...string) {
 	t.Helper()
@@ -225,7 +210,7 @@ func TestSubmitSocket(t *testing.T) {
 		to[0].Notify != message.NotifySuccess|message.NotifyFailure || m.Envelope.Ret != "HDRS" || m.Envelope.ID != "x1" {
 		t.Errorf("envelope = %+v", m.Envelope)
 	}
-	got := s.kept(sent.ID)
+	got := textOf(t, s.queue, sent.ID)
 	if !strings.HasSuffix(got, "\r\n\r\none\r\ntwo\r\n.\r\nthree\r\n") || !strings.Contains(got, "(authenticated as "+me.Username+")") {
 		t.Errorf("arrived: %q", got)
 	}

@@ -66,36 +66,23 @@ func (l *Local) verb(a *Action) (func(queue.ID) error, error) {
 		return func(id queue.ID) error { return l.queue.Bounce(id, reason) }, nil
 	case Redirect:
 		to, err := addresses("redirect", []string{a.To})
-		if err != nil {
-			return nil, err
-		}
-		return func(id queue.ID) error { return l.queue.Redirect(id, to[0]) }, nil
+		return func(id queue.ID) error { return l.queue.Redirect(id, to[0]) }, err
 	case Edit:
-		return l.edit(a)
+		add, err := addresses("add", a.Add)
+		drop, wrong := addresses("drop", a.Drop)
+		if err == nil && wrong == nil && len(add)+len(drop) == 0 {
+			err = Malformed("nothing to add and nothing to drop is given.")
+		}
+		return func(id queue.ID) error { return l.queue.EditRecipients(id, add, drop) }, cmp.Or(err, wrong)
 	default:
 		return nil, Malformed(fmt.Sprintf("%.200q is no verb; there are %s, %s, %s, %s, %s, %s, %s and %s.", a.Verb,
 			Retry, Hold, Release, Remove, Restore, Bounce, Redirect, Edit))
 	}
 }
 
-func (l *Local) edit(a *Action) (func(queue.ID) error, error) {
-	add, err := addresses("add", a.Add)
-	if err != nil {
-		return nil, err
-	}
-	drop, err := addresses("drop", a.Drop)
-	if err != nil {
-		return nil, err
-	}
-	if len(add)+len(drop) == 0 {
-		return nil, Malformed("nothing to add and nothing to drop is given.")
-	}
-	return func(id queue.ID) error { return l.queue.EditRecipients(id, add, drop) }, nil
-}
-
 // targets are the messages that an action means.
 type targets struct {
-	queue Queue
+	queue *queue.Queue
 	ids   []queue.ID
 	told  int  // the most failures told
 	late  bool // the verb may come too late for what is being handed over, which is then counted
@@ -151,10 +138,7 @@ func (t *targets) name(ctx context.Context, ids []queue.ID) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		m, err := queue.Message{}, queue.ErrNotFound
-		if id.Valid() {
-			m, err = t.queue.Get(id)
-		}
+		m, err := get(t.queue, id)
 		switch {
 		case errors.Is(err, queue.ErrNotFound):
 			t.fail(id, err)

@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"dinkymail/queue"
 )
 
 // Cat writes the mail, or a part of it, byte for byte.
 func (l *Local) Cat(_ context.Context, id queue.ID, part string, w io.Writer) error {
-	m, err := l.get(id)
+	m, err := get(l.queue, id)
 	if err != nil {
 		return told(err)
 	}
@@ -72,14 +71,14 @@ func (l *Local) NewestLog(ctx context.Context, lines int, w io.Writer) error {
 	if err := l.Log(ctx, "", &newest); err != nil {
 		return err
 	}
-	_, err := w.Write(bytes.Join(newest.lines[max(0, len(newest.lines)-lines):], nil))
+	_, err := w.Write(bytes.Join(newest.lines, nil))
 	return err
 }
 
 // mostLogLines bounds how many of the newest log lines are shown at once.
 const mostLogLines = 10_000
 
-// lastLines keeps at least as many of the lines last written to it, of which each Write is one.
+// lastLines keeps the lines last written to it, of which each Write is one.
 type lastLines struct {
 	most  int
 	lines [][]byte
@@ -87,9 +86,6 @@ type lastLines struct {
 
 // Write takes in one line.
 func (l *lastLines) Write(line []byte) (int, error) {
-	if len(l.lines) == 2*l.most { // so that each line is moved once
-		l.lines = slices.Delete(l.lines, 0, l.most)
-	}
-	l.lines = append(l.lines, bytes.Clone(line))
+	l.lines = append(l.lines[max(0, len(l.lines)+1-l.most):], bytes.Clone(line))
 	return len(line), nil
 }

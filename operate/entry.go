@@ -33,7 +33,7 @@ func EntryOf(s States, m *queue.Message) Entry {
 func recipientsOf(m *queue.Message) []Recipient {
 	all := make([]Recipient, 0, len(m.Envelope.To))
 	for i, to := range m.Envelope.To {
-		one := Recipient{Address: to.Address.String(), Outcome: queue.Deferred.String(), Notify: notifyWords(to.Notify),
+		one := Recipient{Address: to.Address.String(), Outcome: queue.Deferred.String(), Notify: to.Notify.Words(),
 			Origin: to.Original}
 		if i < len(m.Results) {
 			res := m.Results[i]

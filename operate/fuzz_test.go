@@ -19,7 +19,7 @@ func FuzzCRLF(f *testing.F) {
 			}
 			want.WriteByte(text[i])
 		}
-		c := &crlf{r: &pieces{text, int(in)%700 + 1}}
+		c := withCRLF(&pieces{text, int(in)%700 + 1})
 		var got strings.Builder
 		p := make([]byte, int(out)%900+1)
 		for {

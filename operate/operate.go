@@ -24,7 +24,6 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/message"
 	"dinkymail/queue"
 )
 
@@ -62,30 +61,6 @@ type Operator interface {
 	Reload(ctx context.Context) (SettingsReport, error)
 }
 
-// Queue is what Local needs of *queue.Queue.
-type Queue interface {
-	States
-	Submit(ctx context.Context, s queue.Submission) (queue.ID, error)
-	Get(id queue.ID) (queue.Message, error)
-	Body(id queue.ID) (io.ReadSeekCloser, error)
-	Select(ctx context.Context, sel queue.Selection, after queue.ID, limit int) (queue.Page, error)
-	Active(id queue.ID) bool
-	Status() queue.Status
-	Watch(ctx context.Context) <-chan queue.Event
-
-	Hold(id queue.ID, reason string) error
-	Release(id queue.ID) error
-	Retry(id queue.ID) error
-	Remove(id queue.ID, at time.Time) error
-	Restore(id queue.ID) error
-	LastRemoved(ctx context.Context) ([]queue.ID, error)
-	Bounce(id queue.ID, reason string) error
-	Redirect(id queue.ID, to message.Address) error
-	EditRecipients(id queue.ID, add, drop []message.Address) error
-	Pause(what, reason, by string) error
-	Resume(what string) error
-}
-
 // Parts are what an operator reaches besides the queue. What is nil is not there, and an Error says so.
 type Parts struct {
 	Log interface { // the kept log: every line that has text in it, oldest first
@@ -104,7 +79,7 @@ type Parts struct {
 
 // Local is the Operator of a queue in this process. Make it with New.
 type Local struct {
-	queue   Queue
+	queue   *queue.Queue
 	parts   Parts
 	started time.Time
 }
@@ -112,7 +87,9 @@ type Local struct {
 var _ Operator = (*Local)(nil)
 
 // New makes a Local. It starts nothing.
-func New(q Queue, parts Parts) *Local { return &Local{queue: q, parts: parts, started: time.Now()} }
+func New(q *queue.Queue, parts Parts) *Local {
+	return &Local{queue: q, parts: parts, started: time.Now()}
+}
 
 // told is what an operator is told of an error: in our words where it has a code, and as it is where nobody foresaw it, or where
 // the caller ended it.
@@ -184,7 +161,7 @@ func All(ctx context.Context, o Operator, sel queue.Selection) iter.Seq2[Entry, 
 
 // Show is all that is known of a message.
 func (l *Local) Show(_ context.Context, id queue.ID) (Detail, error) {
-	m, err := l.get(id)
+	m, err := get(l.queue, id)
 	if err != nil {
 		return Detail{}, told(err)
 	}
@@ -208,11 +185,11 @@ func ParseID(text string) (queue.ID, error) {
 }
 
 // get reads a record.
-func (l *Local) get(id queue.ID) (queue.Message, error) {
+func get(q *queue.Queue, id queue.ID) (queue.Message, error) {
 	if !id.Valid() {
 		return queue.Message{}, queue.ErrNotFound
 	}
-	return l.queue.Get(id)
+	return q.Get(id)
 }
 
 // Pause is queue.Queue.Pause.

@@ -19,7 +19,7 @@ func (m *Mail) Query() url.Values {
 	query := url.Values{"from": {e.From.String()}}
 	for _, r := range e.To {
 		query.Add("to", r.Address.String())
-		query.Add("notify", notifyWords(r.Notify))
+		query.Add("notify", r.Notify.Words())
 		query.Add("orcpt", r.Original)
 	}
 	for name, value := range map[string]string{"id": string(m.ID), "ret": e.Ret, "envid": e.ID} {
@@ -89,7 +89,7 @@ func envelope(query url.Values, user string) (env message.Envelope, err error) {
 		}
 	}
 	if len(env.To) == 0 {
-		return env, Refuse(CodeMissingTo, "Recipient (to) is required")
+		return env, told(queue.ErrNoRecipients)
 	}
 	return env, nil
 }
@@ -134,7 +134,7 @@ func parameters(query url.Values, i int) (r message.Recipient, err error) {
 		if len(all) > 1 {
 			text = all[i]
 		}
-		n, ok := parseNotify(text)
+		n, ok := message.ParseNotify(text)
 		if !ok {
 			return r, Malformed("notify is never, or some of success,failure,delay.")
 		}

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,9 +10,6 @@ import (
 	"dinkymail/message"
 	"dinkymail/queue"
 )
-
-// doorSendmail is how the queue remembers mail that a user of this machine handed in.
-const doorSendmail = "sendmail"
 
 // Mail is a mail as it is, with its envelope, from a user of this machine.
 type Mail struct {
@@ -46,9 +44,9 @@ func (l *Local) Submit(ctx context.Context, m Mail) (Accepted, error) {
 		env.UTF8 = env.UTF8 || to.NeedsUTF8()
 	}
 	sub := queue.Submission{
-		ID: m.ID, Envelope: env, Body: &crlf{r: m.Body},
+		ID: m.ID, Envelope: env, Body: withCRLF(m.Body),
 		Trace:  message.Trace{User: m.User},
-		Origin: queue.Origin{Door: doorSendmail, Client: m.Client, User: m.User},
+		Origin: queue.Origin{Door: queue.DoorSendmail, Client: m.Client, User: m.User},
 	}
 	if sub.ID == "" {
 		sub.ID = queue.NewID()
@@ -62,7 +60,7 @@ func (l *Local) Submit(ctx context.Context, m Mail) (Accepted, error) {
 		return Accepted{}, told(err)
 	}
 	kept, err := l.queue.Get(sub.ID)
-	if again && (err != nil || kept.Origin.User != m.User || kept.Origin.Door != doorSendmail) {
+	if again && (err != nil || kept.Origin.User != m.User || kept.Origin.Door != queue.DoorSendmail) {
 		return Accepted{}, Malformed("the id is another mail's.")
 	}
 	return Accepted{true, "Mail accepted", sub.ID, kept.Facts.MessageID, "queued"}, nil
@@ -76,49 +74,34 @@ func (l *Local) machine() string {
 	return "localhost"
 }
 
-// crlf reads r with every line end as CRLF.
+// withCRLF reads r with every line end as CRLF.
+func withCRLF(r io.Reader) io.Reader {
+	const room = 32 << 10
+	return bufio.NewReaderSize(&crlf{r: r, buf: make([]byte, room/2)}, room)
+}
+
+// crlf is read with room for two bytes or more.
 type crlf struct {
 	r    io.Reader
-	buf  []byte // as it was read
-	left []byte // of buf, not passed on yet
-	last byte   // passed on
-	err  error  // of r, once left is passed on
+	buf  []byte
+	last byte // passed on
 }
 
-// Read passes on what r has.
+// Read passes on what r has. At worst half of p is CRs of ours.
 func (c *crlf) Read(p []byte) (n int, err error) {
-	for n < len(p) {
-		if len(c.left) == 0 {
-			if n > 0 || c.err != nil {
-				break
-			}
-			c.fill()
-			continue
+	got, err := c.r.Read(c.buf[:min(len(c.buf), len(p)/2)])
+	for line := range bytes.Lines(c.buf[:got]) {
+		end := len(line) - 1
+		if end > 0 {
+			c.last = line[end-1]
 		}
-		if c.left[0] == '\n' && c.last != '\r' {
-			p[n], c.last = '\r', '\r'
-			n++
-			continue
+		if line[end] == '\n' && c.last != '\r' {
+			n += copy(p[n:], line[:end])
+			n += copy(p[n:], "\r\n")
+		} else {
+			n += copy(p[n:], line)
 		}
-		run := c.left
-		if i := bytes.IndexByte(run[1:], '\n'); i >= 0 {
-			run = run[:i+1]
-		}
-		k := copy(p[n:], run)
-		c.last = run[k-1]
-		c.left = c.left[k:]
-		n += k
+		c.last = line[end]
 	}
-	if n == 0 && len(p) > 0 {
-		return 0, c.err
-	}
-	return n, nil
-}
-
-func (c *crlf) fill() {
-	if c.buf == nil {
-		c.buf = make([]byte, 16<<10)
-	}
-	n, err := c.r.Read(c.buf)
-	c.left, c.err = c.buf[:n], err
+	return n, err
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
@@ -42,10 +43,7 @@ func order(demoted bool) int {
 func lookup(ctx context.Context, cfg *Config) ([]netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
-	resolver := cfg.Resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
+	resolver := cmp.Or(cfg.Resolver, net.DefaultResolver)
 	found, err := resolver.LookupNetIP(ctx, "ip", cfg.Host)
 	if err != nil {
 		return nil, err
@@ -84,15 +82,16 @@ type demotion struct {
 	times int       // in a row
 }
 
-// demote remembers that an address did not work, where there are others: each time in a row for twice
-// as long, until mail goes over it. The first time is logged.
+// demote remembers that an address did not work, where there are others: each time in a row for
+// twice as long, until mail goes over it. The first time is logged.
 func (p *pool) demote(at netip.AddrPort, why *fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.choice {
 		return
 	}
-	if p.demoted == nil || len(p.demoted) >= 10*maxAddresses { // names may change their addresses for years
+	// Names may change their addresses for years.
+	if p.demoted == nil || len(p.demoted) >= 10*maxAddresses {
 		p.demoted = map[netip.AddrPort]demotion{}
 	}
 	s := p.demoted[at]
@@ -111,10 +110,4 @@ func (p *pool) hasOthers() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.choice
-}
-
-// dialer is how addresses are connected to.
-func (p *pool) dialer() func(context.Context, string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: p.cfg.ConnectTimeout}
-	return func(ctx context.Context, at string) (net.Conn, error) { return d.DialContext(ctx, "tcp", at) }
 }

@@ -3,9 +3,9 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
-	"strconv"
 
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -21,7 +21,7 @@ type attempt struct {
 	current transact
 
 	renewed  bool     // a connection was given up for a fresh one, which is done once
-	observed observed // what that one teaches, if the fresh one does better
+	observed observed // of that one, if the fresh one does better
 
 	// The message as this next hop takes it.
 	body     io.ReadSeeker
@@ -40,8 +40,9 @@ func newAttempt(p *pool, d queue.Delivery) *attempt {
 	return a
 }
 
-// over makes the attempt on this connection. It returns a fault when the connection is of no more use; recipients without a
-// result are then the caller's. Without a fault those in todo wait for another connection.
+// over makes the attempt on this connection. It returns a fault when the connection is of no more
+// use; recipients without a result are then the caller's. Without a fault those in todo wait for
+// another connection.
 func (a *attempt) over(ctx context.Context, c *conn) *fault {
 	c.transcript.begin()
 	if !a.prepare(c) {
@@ -121,11 +122,12 @@ func (a *attempt) unsettle(recipients []int) {
 	}
 }
 
-// prepare fits the message to what the next hop is able to do, and settles the recipients for whom that cannot be. It reports
-// whether any are left. SMTPUTF8 is asked for when an address needs it, or the client did and the header has use for it.
+// prepare fits the message to what the next hop is able to do, and settles the recipients for whom
+// that cannot be. It reports whether any are left. SMTPUTF8 is asked for when an address needs it,
+// or the client did and the header has use for it.
 func (a *attempt) prepare(c *conn) bool {
 	if a.Envelope.From.NeedsUTF8() && !c.ext.utf8 {
-		a.refuse(c, "5.6.7", noUTF8)
+		a.fill(refusal(c, "5.6.7", noUTF8))
 		return false
 	}
 	a.utf8 = a.Envelope.From.NeedsUTF8() || c.ext.utf8 && a.Envelope.UTF8 && a.Facts.UTF8Header
@@ -145,8 +147,7 @@ func (a *attempt) prepare(c *conn) bool {
 		return false
 	}
 	if c.ext.limit > 0 && a.size > c.ext.limit {
-		a.refuse(c, "5.3.4", "the message has "+strconv.FormatInt(a.size, 10)+" bytes, and the next hop takes at most "+
-			strconv.FormatInt(c.ext.limit, 10))
+		a.fill(refusal(c, "5.3.4", fmt.Sprintf("the message has %d bytes, and the next hop takes at most %d", a.size, c.ext.limit)))
 		return false
 	}
 	return true
@@ -154,11 +155,7 @@ func (a *attempt) prepare(c *conn) bool {
 
 const noUTF8 = "the next hop offers no SMTPUTF8, which this address, or the sender's, needs for the letters before its @"
 
-// refuse fails every recipient for a reason of ours.
-func (a *attempt) refuse(c *conn, status, text string) {
-	a.fill(refusal(c, status, text))
-}
-
+// refusal fails a recipient for a reason of ours.
 func refusal(c *conn, status, text string) queue.Result {
 	return queue.Result{Outcome: queue.Failed, Status: status, Text: text, Remote: c.remote, Stage: stageMail}
 }
@@ -177,8 +174,8 @@ func (a *attempt) fill(res queue.Result) {
 	}
 }
 
-// fit makes the message one that the next hop takes, or fails it with the reason why that cannot be. Long lines stay where the
-// message would become too large without them.
+// fit makes the message one that the next hop takes, or fails it with the reason why that cannot
+// be. Long lines stay where the message would become too large without them.
 func (a *attempt) fit(c *conn) bool {
 	hop := message.Hop{EightBit: c.ext.eightBit, UTF8: a.utf8, LongLines: c.cfg.LongLines}
 	m, err := message.Fit(a.Body, a.Size, a.Facts, hop)
@@ -188,7 +185,7 @@ func (a *attempt) fit(c *conn) bool {
 	}
 	switch {
 	case errors.Is(err, message.ErrCannotDowngrade):
-		a.refuse(c, "5.6.3", clean("the next hop offers no 8BITMIME, and this message "+err.Error(), maxText))
+		a.fill(refusal(c, "5.6.3", clean("the next hop offers no 8BITMIME, and this message "+err.Error(), maxText)))
 	case err != nil:
 		a.fill(unreadable(c, err))
 	default:

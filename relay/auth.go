@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/md5" //nolint:gosec // CRAM-MD5 is made of it (RFC 2195)
 	"encoding/base64"
@@ -14,7 +15,8 @@ import (
 	"github.com/emersion/go-sasl"
 )
 
-// maxInitial is how long an AUTH line with its initial response may be; a longer one waits for the challenge (RFC 4954, 4).
+// maxInitial is how long an AUTH line with its initial response may be; a longer one waits for the
+// challenge (RFC 4954, 4).
 const maxInitial = 510
 
 // Mechanisms are the ways to log in that are known, in the order in which they are tried unless
@@ -30,7 +32,7 @@ var (
 
 // authenticate logs in (RFC 4954). A mechanism that is offered and then not known is no refusal of
 // the account: the next one is tried, and the refused one comes last from then on.
-func (p *pool) authenticate(c *conn) *fault {
+func (p *pool) authenticate(_ context.Context, c *conn) *fault {
 	names, err := c.mechanisms()
 	if err != nil {
 		return &fault{stage: stageAuth, err: err, secrets: c.cfg}
@@ -42,6 +44,7 @@ func (p *pool) authenticate(c *conn) *fault {
 	for _, name := range names {
 		f = c.exchange(name)
 		if f == nil {
+			p.watch(c, stageAuth)
 			return nil
 		}
 		f.secrets = c.cfg
@@ -49,9 +52,6 @@ func (p *pool) authenticate(c *conn) *fault {
 			return f
 		}
 		p.mu.Lock()
-		if p.unfit == nil {
-			p.unfit = map[string]bool{}
-		}
 		p.unfit[name] = true
 		p.mu.Unlock()
 	}
@@ -151,7 +151,8 @@ func question(mechanism, text string) ([]byte, error) {
 	return challenge, err
 }
 
-// encode writes an answer as AUTH wants it: the empty one is "=" where it stands on the AUTH line, which it never does here.
+// encode writes an answer as AUTH wants it: the empty one is "=" where it stands on the AUTH line,
+// which it never does here.
 func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 // loginClient is LOGIN, which has no standard: the first question is for the name and the second

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -34,7 +35,8 @@ func (f *fault) elsewhere() *fault {
 	return &other
 }
 
-// hangup reports whether the next hop was merely cancelled: what a connection that idled for too long looks like.
+// hangup reports whether the next hop was merely cancelled: what a connection that idled for too
+// long looks like.
 func (f *fault) hangup() bool {
 	return !f.cancelled && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
 }
@@ -45,14 +47,11 @@ func (f *fault) unanswered() bool {
 	return f.reply.code == 421 || f.reply.code == 0 && pauseWithout(f) != queue.PauseCredentials
 }
 
-// classify is the border between SMTP and the queue: it says what a reply, or its absence, means for a recipient. It looks at the
-// code, the enhanced status code, the stage and, because providers share few codes for "you have sent enough" and "who are you",
-// at the words.
+// classify is the border between SMTP and the queue: it says what a reply, or its absence, means
+// for a recipient. It looks at the code, the enhanced status code, the stage and, because providers
+// share few codes for "you have sent enough" and "who are you", at the words.
 func classify(f *fault, remote string) queue.Result {
-	if remote == "" {
-		remote = f.remote
-	}
-	res := queue.Result{Code: f.reply.code, Status: f.reply.status, Remote: remote, Stage: f.stage}
+	res := queue.Result{Code: f.reply.code, Status: f.reply.status, Remote: cmp.Or(remote, f.remote), Stage: f.stage}
 	switch {
 	case f.cancelled:
 		res.Text = "given up: " + f.err.Error()
@@ -69,8 +68,9 @@ func classify(f *fault, remote string) queue.Result {
 	return res
 }
 
-// pauseWithout says what it means that no reply came: before MAIL nothing of the message was said, so it is the lane; from then
-// on it may be the message, and pausing for it would let one message stop all others.
+// pauseWithout says what it means that no reply came: before MAIL nothing of the message was said,
+// so it is the lane; from then on it may be the message, and pausing for it would let one message
+// stop all others.
 func pauseWithout(f *fault) queue.Pause {
 	switch {
 	case errors.Is(f.err, errNoAuth), errors.Is(f.err, errNoMechanism):
@@ -112,14 +112,15 @@ func judge(stage string, r reply, words string) (queue.Outcome, queue.Pause) {
 	}
 }
 
-// passing reports whether a refusal is worth another try. 503 is our own or their confusion about the order of commands, and 5xx
-// with 4.x.x is two answers: delay is the safe one.
+// passing reports whether a refusal is worth another try. 503 is our own or their confusion about
+// the order of commands, and 5xx with 4.x.x is two answers: delay is the safe one.
 func passing(r reply) bool {
 	return r.code/100 == 4 || r.code == 503 || strings.HasPrefix(r.status, "4")
 }
 
-// own is what a result about the lane is if it turns out to be about its message alone; false when it cannot be. Whoever is asked
-// for a message can mean its sender, its recipient or its text by words about our account, login or limit.
+// own is what a result about the lane is if it turns out to be about its message alone; false when
+// it cannot be. Whoever is asked for a message can mean its sender, its recipient or its text by
+// words about our account, login or limit.
 func own(res queue.Result) (queue.Result, bool) {
 	if res.Pause == queue.NoPause || res.Code == 0 || !transaction(res.Stage) {
 		return queue.Result{}, false
@@ -131,7 +132,8 @@ func own(res queue.Result) (queue.Result, bool) {
 	return res, true
 }
 
-// aboutCredentials recognises that our account is refused, or that one is asked for (RFC 4954, 4 and 6).
+// aboutCredentials recognises that our account is refused, or that one is asked for (RFC 4954, 4
+// and 6).
 func aboutCredentials(stage string, r reply, words string) bool {
 	if stage == stageAuth {
 		return r.code != 421 && !containsAny(words, quotaWords)
@@ -147,20 +149,21 @@ func aboutCredentials(stage string, r reply, words string) bool {
 		stage == stageMail && strings.Contains(words, "account") && containsAny(words, blockedWords))
 }
 
-// aboutPace recognises that the next hop would take the mail over fewer connections at a time, or slower. In a reply to RCPT the
-// words may be another server's, about the recipient.
+// aboutPace recognises that the next hop would take the mail over fewer connections at a time, or
+// slower. In a reply to RCPT the words may be another server's, about the recipient.
 func aboutPace(stage string, r reply, words string) bool {
 	return r.code/100 == 4 && stage != stageRcpt && containsAny(words, paceWords)
 }
 
-// aboutQuota recognises that our account has sent enough for now. A recipient's full mailbox, x.2.x, is another thing.
+// aboutQuota recognises that our account has sent enough for now. A recipient's full mailbox,
+// x.2.x, is another thing.
 func aboutQuota(stage string, r reply, words string) bool {
 	if stage != stageAuth && !transaction(stage) {
 		return strings.HasSuffix(r.status, ".7.28") || containsAny(words, quotaWords)
 	}
 	_, detail, _ := strings.Cut(r.status, ".")
 	switch detail {
-	case "4.5", "7.28", "1.90": // congestion, as Gmail says of its daily limit; its rate limit; Exchange's daily limit
+	case "4.5", "7.28", "1.90": // Gmail's daily limit and its rate limit, Exchange's daily limit
 		return true
 	case "5.3": // too many recipients, said before any was taken, can only be a limit over time
 		return r.code == 452

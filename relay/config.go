@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -9,14 +10,16 @@ import (
 	"time"
 )
 
-// Config says where the next hop is and how to talk to it. The zero value has no next hop: see [Relay.Ready].
+// Config says where the next hop is and how to talk to it. The zero value has no next hop: see
+// [Relay.Ready].
 type Config struct {
 	Host string // empty: none
 	Port int    // 0 means 587; 465 means TLS from the first byte
 
 	// ImplicitTLS asks for TLS from the first byte on another port than 465.
 	ImplicitTLS bool
-	// UseTLS demands STARTTLS before mail and password; without it there is no TLS, except from the first byte.
+	// UseTLS demands STARTTLS before mail and password; without it there is no TLS, except from the
+	// first byte.
 	UseTLS bool
 	// VerifyTLS checks the certificate's chain and that it is for Host.
 	VerifyTLS bool
@@ -31,7 +34,7 @@ type Config struct {
 
 	LongLines bool // lines beyond 998 bytes stay as they are
 
-	// PerConnection, Recipients and IdleTimeout are learnedLimit while the next hop's replies ask for
+	// PerConnection, Recipients and IdleTimeout are lowered while the next hop's replies ask for
 	// less.
 	Connections   int           // open at once; 0 means 10
 	PerConnection int           // messages over one connection; 0 means 100
@@ -44,9 +47,10 @@ type Config struct {
 	// greet, and to answer EHLO, before another connection is tried beside; 0 means 2 seconds.
 	ConnectDelay, GreetingDelay time.Duration
 
-	// How long to wait at most: to be connected, TLS included; for the greeting; for the reply to a command; for the 354; for
-	// each write to be taken; and for the reply to the whole message. Zero means what RFC 5321, 4.5.3.2 asks for, but for
-	// ConnectTimeout: 30 seconds, 5 minutes, 5 minutes, 2 minutes, 3 minutes, 10 minutes.
+	// How long to wait at most: to be connected, TLS included; for the greeting; for the reply to a
+	// command; for the 354; for each write to be taken; and for the reply to the whole message.
+	// Zero means what RFC 5321, 4.5.3.2 asks for, but for ConnectTimeout: 30 seconds, 5 minutes, 5
+	// minutes, 2 minutes, 3 minutes, 10 minutes.
 	ConnectTimeout, GreetingTimeout, CommandTimeout, DataTimeout, WriteTimeout, BodyTimeout time.Duration
 }
 
@@ -68,9 +72,7 @@ func (cfg Config) withDefaults() Config {
 	if len(cfg.Mechanisms) == 0 {
 		cfg.Mechanisms = Mechanisms
 	}
-	if cfg.Hostname == "" {
-		cfg.Hostname = "localhost"
-	}
+	cfg.Hostname = cmp.Or(cfg.Hostname, "localhost")
 	return cfg
 }
 

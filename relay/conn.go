@@ -17,7 +17,8 @@ const (
 
 var errLongReply = errors.New("a reply without end")
 
-// conn is one connection to the next hop, past greeting, TLS and AUTH. Whoever took it from the pool owns it.
+// conn is one connection to the next hop, past greeting, TLS and AUTH. Whoever took it from the
+// pool owns it.
 type conn struct {
 	cfg       *Config
 	remote    string // host:port as configured
@@ -79,7 +80,8 @@ func newConn(cfg *Config, nc net.Conn) *conn {
 	return c
 }
 
-// guard closes the connection when ctx ends; what is under way on it then fails at once. The caller calls stop.
+// guard closes the connection when ctx ends; what is under way on it then fails at once. The caller
+// calls stop.
 func (c *conn) guard(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, func() { c.raw.Close() })
 }
@@ -104,5 +106,6 @@ func (c *conn) quit() {
 	}
 }
 
-// close ends it at once. It closes the socket below TLS: a farewell there could wait for a next hop that does not read.
+// close ends it at once. It closes the socket below TLS: a farewell there could wait for a next hop
+// that does not read.
 func (c *conn) close() { c.raw.Close() }

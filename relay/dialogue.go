@@ -46,8 +46,8 @@ func joined(dialogues ...string) string {
 	return w.fit(queue.MaxDialogue)
 }
 
-// dialogue is the transcript in words: lines beginning "C: ", "S: " or, for what nobody said, "-- ". a is nil while the connection is
-// opened, and f what ended it, if anything did.
+// dialogue is the transcript in words: lines beginning "C: ", "S: " or, for what nobody said, "--
+// ". a is nil while the connection is opened, and f what ended it, if anything did.
 func (c *conn) dialogue(a *attempt, f *fault) string {
 	w := script{secrets: c.cfg}
 	w.add("-- ", c.where(a != nil))
@@ -73,7 +73,8 @@ func taken(all []exchange) int {
 	return len(all)
 }
 
-// where is the other end: as configured, and the address that was reached; for an open connection also what protects it.
+// where is the other end: as configured, and the address that was reached; for an open connection
+// also what protects it.
 func (c *conn) where(open bool) string {
 	s := "connected to " + c.remote
 	if at := c.raw.RemoteAddr(); at != nil && at.String() != c.remote {
@@ -133,14 +134,8 @@ func (w *script) exchange(a *attempt, c *conn, e *exchange, f *fault) {
 // words are a command of a transaction, as it was written.
 func (a *attempt) words(c *conn, e *exchange, f *fault) string {
 	switch {
-	case e.reset:
-		return "RSET"
-	case e.stage == stageMail:
-		return strings.TrimSuffix(string(c.ext.appendMail(nil, &a.Envelope, a.size, a.eightBit, a.utf8)), "\r\n")
-	case e.stage == stageRcpt:
-		return strings.TrimSuffix(string(c.ext.appendRcpt(nil, &a.Envelope.To[e.rcpt])), "\r\n")
-	case e.stage == stageData:
-		return "DATA"
+	case e.stage != stageBody:
+		return strings.TrimSuffix(string(a.appendCommand(nil, c, e.step)), "\r\n")
 	case f != nil && f.midst:
 		return fmt.Sprintf("[a part of %d bytes]", a.size)
 	default:
@@ -148,7 +143,8 @@ func (a *attempt) words(c *conn, e *exchange, f *fault) string {
 	}
 }
 
-// reply writes a reply as the other side did, but for the enhanced status code, which stands in each of its lines.
+// reply writes a reply as the other side did, but for the enhanced status code, which stands in
+// each of its lines.
 func (w *script) reply(r reply) {
 	if r.code == 0 {
 		return
@@ -177,8 +173,8 @@ func (w *script) end(f *fault) {
 	}
 }
 
-// fit joins the lines to at most limit bytes. Where they are too many, the first and the last stay: who was spoken to, and how
-// it ended.
+// fit joins the lines to at most limit bytes. Where they are too many, the first and the last stay:
+// who was spoken to, and how it ended.
 func (w *script) fit(limit int) string {
 	size := func(lines []string) (n int) {
 		for _, l := range lines {

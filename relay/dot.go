@@ -8,9 +8,10 @@ import (
 
 var errBareLine = errors.New("the message has a CR or LF that stands alone; it was not sent")
 
-// dotWriter writes a message as DATA wants it: a dot is put before each line that begins with one, the last line is ended, and
-// ".\r\n" closes (RFC 5321, 4.5.2). It refuses a CR or LF that stands alone with errBareLine. Nothing after the line before it is
-// ended then, so that the next hop can never find an end of the message where there is none. The zero value with w set is ready.
+// dotWriter writes a message as DATA wants it: a dot is put before each line that begins with one,
+// the last line is ended, and ".\r\n" closes (RFC 5321, 4.5.2). It refuses a CR or LF that stands
+// alone with errBareLine. Nothing after the line before it is ended then, so that the next hop can
+// never find an end of the message where there is none. The zero value with w set is ready.
 type dotWriter struct {
 	w      *bufio.Writer
 	inLine bool // the line has begun

@@ -98,8 +98,8 @@ func (f *fault) where() string {
 	}
 }
 
-// outdated reports whether a handshake failed because the two sides have no version or cipher of TLS in common. crypto/tls has no
-// type for what the other side's alerts mean.
+// outdated reports whether a handshake failed because the two sides have no version or cipher of
+// TLS in common. crypto/tls has no type for what the other side's alerts mean.
 func outdated(err error) bool {
 	if err == nil {
 		return false

@@ -9,7 +9,8 @@ import (
 	"dinkymail/message"
 )
 
-// extensions are what the next hop offered in its reply to EHLO. The zero value is a server that knows only HELO.
+// extensions are what the next hop offered in its reply to EHLO. The zero value is a server that
+// knows only HELO.
 type extensions struct {
 	startTLS, pipelining, eightBit, utf8, dsn bool
 
@@ -18,7 +19,8 @@ type extensions struct {
 	auth  map[string]bool // mechanisms; nil without AUTH
 }
 
-// parseExtensions reads the text of an EHLO reply, its first line being a greeting (RFC 5321, 4.1.1.1).
+// parseExtensions reads the text of an EHLO reply, its first line being a greeting (RFC 5321,
+// 4.1.1.1).
 func parseExtensions(text string) extensions {
 	var e extensions
 	_, rest, _ := strings.Cut(text, "\n")
@@ -112,20 +114,21 @@ func notify(n message.Notify) string {
 		return "NEVER"
 	}
 	var words []string
-	if n&message.NotifySuccess != 0 {
-		words = append(words, "SUCCESS")
-	}
-	if n&message.NotifyFailure != 0 {
-		words = append(words, "FAILURE")
-	}
-	if n&message.NotifyDelay != 0 {
-		words = append(words, "DELAY")
+	for _, w := range notifyWords {
+		if n&w.notify != 0 {
+			words = append(words, w.word)
+		}
 	}
 	return strings.Join(words, ",")
 }
 
-// original writes "type;address" as ORCPT wants it, or "" where it cannot be written. The address-type utf-8 has an ASCII form of
-// its own, which goes through every next hop (RFC 6533, 3).
+var notifyWords = []struct {
+	notify message.Notify
+	word   string
+}{{message.NotifySuccess, "SUCCESS"}, {message.NotifyFailure, "FAILURE"}, {message.NotifyDelay, "DELAY"}}
+
+// original writes "type;address" as ORCPT wants it, or "" where it cannot be written. The
+// address-type utf-8 has an ASCII form of its own, which goes through every next hop (RFC 6533, 3).
 func original(s string) string {
 	kind, address, ok := strings.Cut(s, ";")
 	switch {
@@ -153,7 +156,8 @@ func xtext(s string) string {
 	return b.String()
 }
 
-// utf8xtext encodes s in the characters that every SMTP server lets through (RFC 6533, 3, utf-8-addr-xtext).
+// utf8xtext encodes s in the characters that every SMTP server lets through (RFC 6533, 3,
+// utf-8-addr-xtext).
 func utf8xtext(s string) string {
 	var b strings.Builder
 	for _, r := range s {

@@ -11,8 +11,8 @@ const (
 	leastIdle = time.Second // below, idleness is not what ended a connection
 )
 
-// learnedLimit is a limit that the next hop's replies have learnedLimit. It comes back slowly, so that one
-// stray reply does not hold it down for ever. The zero value was never learnedLimit.
+// learnedLimit is a limit that the next hop's replies have lowered. It comes back slowly, so that
+// one stray reply does not hold it down for ever. The zero value was never lowered.
 type learnedLimit struct {
 	limit int64
 	since time.Time
@@ -30,13 +30,13 @@ func (l *learnedLimit) now(most int64, at time.Time) int64 {
 	return min(limit, most)
 }
 
-// observed is what the end of a connection teaches; zero fields teach nothing.
+// observed is what the end of a connection says of its limits; zero fields say nothing.
 type observed struct {
 	messages int           // it had carried so many and took no more
 	idle     time.Duration // it had idled so long
 }
 
-// learn lowers what a observed is about.
+// learn lowers what was observed.
 func (p *pool) learn(l observed) {
 	if l.messages > 0 {
 		p.lower(&p.messages, "messages per connection", int64(p.cfg.PerConnection), int64(l.messages))
@@ -73,7 +73,7 @@ func (p *pool) inherit(old *pool) {
 	}
 }
 
-// exhausted reports whether a connection that took messages before has had its number.
+// exhausted reports whether a connection that took messages before has carried as many as it may.
 func (p *pool) exhausted(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,9 +154,9 @@ func tooManyYet(r reply) bool {
 	return tooMany(r) || r.code == 452 && (r.status == "" || strings.HasSuffix(r.status, ".5.3")) && !hasHadNumber(strings.ToLower(r.text))
 }
 
-// aboutConnection reports whether a reply is about the connection, used before, and not about this mail.
-// Where it comes on a fresh connection it is what it says, and what the connection before it seemed
-// to teach is idlePatience.
+// aboutConnection reports whether a reply is about the connection, used before, and not about this
+// mail. Where it comes on a fresh connection it is what it says, and what the connection before it
+// seemed to teach is forgotten.
 func (t *transact) aboutConnection(stage string, r reply) bool {
 	words := strings.ToLower(r.text)
 	number, idled := hasHadNumber(words), hasIdled(r, words)

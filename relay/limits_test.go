@@ -151,7 +151,7 @@ func TestForgottenConnection(t *testing.T) {
 	}
 }
 
-// A limit that was learnedLimit comes back by doubling, and never above the setting.
+// A limit that was lowered comes back by doubling, and never above the setting.
 func TestLowered(t *testing.T) {
 	began := time.Now()
 	var l learnedLimit

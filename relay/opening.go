@@ -10,7 +10,9 @@ import (
 )
 
 const (
-	evenTries   = 6           // connections have the same time to greet, or one for each address; a further one has twice as much
+	// So many connections have the same time to greet, or one for each address; each further one
+	// has twice as much.
+	evenTries   = 6
 	usualAtMost = time.Minute // what is learned of a next hop that greets late
 )
 
@@ -27,7 +29,7 @@ type opening struct {
 	pool      *pool
 	fresh     bool // a connection that idled will not do
 	at        []netip.AddrPort
-	tried     int                     // of at, in their order; from len(at) on those are tried again that were only silent
+	tried     int                     // of at, in order; from len(at) on again, those that were only silent
 	failed    map[netip.AddrPort]bool // those that failed by more than silence
 	begun     time.Time
 	running   []*candidate // oldest first
@@ -96,8 +98,8 @@ func (o *opening) start(ctx context.Context) {
 	}()
 }
 
-// overdue looks after the newest candidate: one that takes too long gets another beside it, or gives
-// it its place.
+// overdue looks after the newest candidate: one that takes too long gets another beside it, or
+// gives it its place.
 func (o *opening) overdue(ctx context.Context) {
 	k := o.running[len(o.running)-1]
 	age, untried := time.Since(k.begun), o.tried < len(o.at)
@@ -105,7 +107,7 @@ func (o *opening) overdue(ctx context.Context) {
 	switch {
 	case k.dropped:
 	case !untried && unreached: // the system tries on by itself
-	case !untried && time.Since(o.begun)+o.patience() > o.pool.cfg.GreetingTimeout: // no time is left for another
+	case !untried && time.Since(o.begun)+o.patience() > o.pool.cfg.GreetingTimeout: // too late
 	case age < o.patience() && (!unreached || age < o.pool.cfg.ConnectDelay):
 	case (unreached || len(o.running) == 1) && o.room(ctx):
 	case age >= o.patience():
@@ -124,15 +126,11 @@ func (o *opening) room(ctx context.Context) bool {
 		return false
 	}
 	o.extra++
-	c := o.pool.take()
-	if c != nil && !o.fresh {
+	if c := o.pool.take(o.fresh); c != nil {
 		k := &candidate{c: c, drop: func() {}}
 		o.running = append(o.running, k)
 		o.ended <- k
 		return true
-	}
-	if c != nil {
-		c.close()
 	}
 	o.start(ctx)
 	return true
@@ -151,8 +149,12 @@ func (o *opening) clear() {
 		k.drop()
 	}
 	for range o.running {
-		if k := <-o.ended; k.c != nil {
-			o.pool.abandon(k.c)
+		switch k := <-o.ended; {
+		case k.c == nil:
+		case k.c.kept:
+			o.pool.keep(k.c)
+		default:
+			k.c.close()
 		}
 	}
 	o.running = o.running[:0]

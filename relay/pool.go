@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// pool keeps the connections made with one Config. Connections in use and idle ones together are never more than
-// cfg.Connections: an idle one gives its place to each that is opened.
+// pool keeps the connections made with one Config. Connections in use and idle ones together are
+// never more than cfg.Connections: an idle one gives its place to each that is opened.
 type pool struct {
 	cfg   Config
 	tls   *tls.Config
 	log   *slog.Logger
 	dial  func(ctx context.Context, at string) (net.Conn, error)
-	watch func(c *conn, stage string) // called when a stage before the first MAIL was passed; nil but in a probe
+	watch func(c *conn, stage string) // called when a stage before the first MAIL was passed
 	slots chan struct{}               // one token per connection in use
-	usual atomic.Int64                // how long the latest connection took until EHLO was answered, in nanoseconds
-	ends  atomic.Int64                // when the certificate that was seen last ends, in seconds since 1970; 0: none was
+	usual atomic.Int64                // how long the latest connection took to answer EHLO, in ns
+	ends  atomic.Int64                // of the certificate seen last, in seconds since 1970; 0: none was
 
 	mu                            sync.Mutex // guards what follows
 	idle                          []*conn    // longest idle first
@@ -36,24 +36,24 @@ type pool struct {
 }
 
 func newPool(cfg Config, log *slog.Logger) *pool {
-	p := &pool{cfg: cfg, tls: cfg.tls(), log: log, slots: make(chan struct{}, cfg.Connections)}
-	p.dial = p.dialer()
-	return p
+	d := &net.Dialer{Timeout: cfg.ConnectTimeout}
+	return &pool{
+		cfg: cfg, tls: cfg.tls(), log: log, slots: make(chan struct{}, cfg.Connections), unfit: map[string]bool{},
+		dial:  func(ctx context.Context, at string) (net.Conn, error) { return d.DialContext(ctx, "tcp", at) },
+		watch: func(*conn, string) {},
+	}
 }
 
-// get returns a connection ready for MAIL: the one that idled for the shortest time, or a fresh one.
+// get returns a connection ready for MAIL: the one that idled for the shortest time, or a fresh
+// one.
 func (p *pool) get(ctx context.Context, fresh bool) (*conn, *fault) {
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
 		return nil, &fault{stage: stageConnect, err: context.Cause(ctx), cancelled: true}
 	}
-	c := p.take()
-	if c != nil && !fresh {
+	if c := p.take(fresh); c != nil {
 		return c, nil
-	}
-	if c != nil {
-		c.close()
 	}
 	c, f := p.open(ctx, fresh)
 	if f != nil {
@@ -66,7 +66,9 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, *fault) {
 	return c, nil
 }
 
-func (p *pool) take() *conn {
+// take returns the connection that idled for the shortest time, if there is one. For a fresh one to
+// come it is closed instead.
+func (p *pool) take(fresh bool) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -75,10 +77,15 @@ func (p *pool) take() *conn {
 		p.idle[n] = nil
 		p.idle = p.idle[:n]
 		c.idled = now.Sub(c.since)
-		if c.used < p.perConnection(now) && c.idled < p.idleTimeout(now) {
+		switch {
+		case c.used >= p.perConnection(now) || c.idled >= p.idleTimeout(now): // lowered while it idled
+			p.quit(c)
+		case fresh:
+			c.close()
+			return nil
+		default:
 			return c
 		}
-		p.quit(c) // the limit was learnedLimit while it idled
 	}
 	return nil
 }
@@ -88,15 +95,6 @@ func (p *pool) put(c *conn, usable bool) {
 	defer func() { <-p.slots }()
 	if !usable {
 		p.log.Debug("connection given up", "remote", c.remote, "n", c.used)
-		c.close()
-		return
-	}
-	p.keep(c)
-}
-
-// abandon gives back a connection that nobody used after all. Its slot is the caller's.
-func (p *pool) abandon(c *conn) {
-	if !c.kept {
 		c.close()
 		return
 	}

@@ -59,6 +59,24 @@ func TestResetAfterRefusal(t *testing.T) {
 	}
 }
 
+// When one idle connection turns out dead, so may all others be: the message goes over a fresh one.
+func TestFreshConnectionNeverIdled(t *testing.T) {
+	hop := smtptest.New(t, smtptest.Config{})
+	r := start(t, to(hop, Config{}))
+	hop.Script(smtptest.Rule{Stage: smtptest.Body, Answer: smtptest.Answer{}.After(50 * time.Millisecond)})
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() { check(t, one(t, r), queue.Delivered, queue.NoPause) })
+	}
+	both.Wait()
+	hop.DropConnections()
+	hop.WaitClosed(10 * time.Second)
+	check(t, one(t, r), queue.Delivered, queue.NoPause)
+	if hop.Connections() != 3 {
+		t.Errorf("%d connections, want 3", hop.Connections())
+	}
+}
+
 // A next hop that does not know how to reset is left, and the message goes over another connection.
 func TestResetRefused(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})

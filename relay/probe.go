@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -30,8 +31,8 @@ type Probed struct {
 	Mechanisms []string // of AUTH, as offered, sorted
 	Mechanism  string   // the one that was used; empty without a login
 
-	// Failure is what an attempt to deliver would have reported, its Stage among it ("resolve" when the host has no address);
-	// nil when mail could be handed over.
+	// Failure is what an attempt to deliver would have reported, its Stage among it ("resolve" when
+	// the host has no address); nil when mail could be handed over.
 	Failure  *queue.Result
 	Dialogue string // what was said until Failure
 	Outdated bool   // Failure is that the next hop knows no TLS that is taken here
@@ -44,8 +45,8 @@ type Reached struct {
 	Err     error
 }
 
-// Stage is a part of the conversation that went well: resolve, connect, tls, greeting, ehlo, starttls (with the EHLO behind it),
-// auth, mail.
+// Stage is a part of the conversation that went well: resolve, connect, tls, greeting, ehlo,
+// starttls (with the EHLO behind it), auth, mail.
 type Stage struct {
 	Name string
 	Took time.Duration
@@ -57,16 +58,18 @@ type Security struct {
 	Names               []string
 	Issuer              string
 	NotBefore, NotAfter time.Time
-	// Problem is why the certificate does not verify, in words; it is set even if VerifyTLS is not, and nobody minds.
+	// Problem is why the certificate does not verify, in words; it is set even if VerifyTLS is not,
+	// and nobody minds.
 	Problem string
 }
 
-// Probe does what an attempt does until just before the first recipient, and sends nothing: it resolves the host, connects to
-// each of its addresses, and on a connection of its own goes through greeting, EHLO, TLS and AUTH by the very code that delivers.
-// Unless from is null it asks then with MAIL whether this sender is taken, and takes that back with RSET. It ends with QUIT, when
+// Probe does what an attempt does until just before the first recipient, and sends nothing: it
+// resolves the host, connects to each of its addresses, and on a connection of its own goes through
+// greeting, EHLO, TLS and AUTH by the very code that delivers. Unless from is null it asks then
+// with MAIL whether this sender is taken, and takes that back with RSET. It ends with QUIT, when
 // ctx does at the latest.
 func Probe(ctx context.Context, cfg Config, from message.Address) Probed {
-	cfg.ConnectDelay, cfg.GreetingDelay = never, never // one after the other: what is found out is of one of them
+	cfg.ConnectDelay, cfg.GreetingDelay = never, never // what is found out is of one address
 	p := newPool(cfg.withDefaults(), slog.New(slog.DiscardHandler))
 	pr := &probe{pool: p, last: time.Now()}
 	p.watch = pr.pass
@@ -192,7 +195,8 @@ func (pr *probe) fail(f *fault) {
 	}
 }
 
-// secured takes in what a handshake agreed upon. A certificate that nobody asked to verify is verified here, for the report.
+// secured takes in what a handshake agreed upon. A certificate that nobody asked to verify is
+// verified here, for the report.
 func (pr *probe) secured(state tls.ConnectionState) {
 	pr.certified(state.PeerCertificates)
 	pr.TLS.Version, pr.TLS.Cipher = tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
@@ -218,10 +222,7 @@ func (pr *probe) certified(chain []*x509.Certificate) {
 		pr.TLS.Names = append(pr.TLS.Names, ip.String())
 	}
 	pr.TLS.NotBefore, pr.TLS.NotAfter = leaf.NotBefore, leaf.NotAfter
-	pr.TLS.Issuer = visible(leaf.Issuer.CommonName)
-	if pr.TLS.Issuer == "" {
-		pr.TLS.Issuer = visible(strings.Join(leaf.Issuer.Organization, ", "))
-	}
+	pr.TLS.Issuer = visible(cmp.Or(leaf.Issuer.CommonName, strings.Join(leaf.Issuer.Organization, ", ")))
 }
 
 // last is the latest reply.

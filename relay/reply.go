@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -24,8 +25,8 @@ func (r reply) positive() bool { return r.code/100 == 2 }
 
 var errNoReply = errors.New("no SMTP reply")
 
-// reply reads one reply of any number of lines (RFC 5321, 4.2.1). The fault it may return is no reply: silence, a broken
-// connection, or something that is not SMTP.
+// reply reads one reply of any number of lines (RFC 5321, 4.2.1). The fault it may return is no
+// reply: silence, a broken connection, or something that is not SMTP.
 func (c *conn) reply(stage string, patience time.Duration) (reply, *fault) {
 	c.transport.patience, c.transport.armed, c.transport.left = patience, false, maxReply
 	var r reply
@@ -56,17 +57,12 @@ func (c *conn) reply(stage string, patience time.Duration) (reply, *fault) {
 
 // parseLine takes one line of a reply apart. Codes outside 200 to 599 are none (RFC 5321, 4.2).
 func parseLine(line string) (code int, more bool, text string, ok bool) {
-	if len(line) < 3 || line[0] < '2' || line[0] > '5' || !digit(line[1]) || !digit(line[2]) {
+	n, err := strconv.ParseUint(line[:min(3, len(line))], 10, 16)
+	if err != nil || n < 200 || n > 599 || len(line) > 3 && line[3] != ' ' && line[3] != '-' {
 		return 0, false, "", false
 	}
-	code = int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
-	if len(line) == 3 {
-		return code, false, "", true
-	}
-	if line[3] != ' ' && line[3] != '-' {
-		return 0, false, "", false
-	}
-	return code, line[3] == '-', line[4:], true
+	rest := strings.TrimPrefix(line[3:], "-")
+	return int(n), len(rest) < len(line[3:]), strings.TrimPrefix(rest, " "), true
 }
 
 // cutStatus takes the enhanced status code off the front of a reply's text (RFC 2034).
@@ -82,13 +78,7 @@ func cutStatus(text string) (status, rest string) {
 	return word, rest
 }
 
-func digit(c byte) bool { return '0' <= c && c <= '9' }
-
 func digits(s string) bool {
-	for i := range len(s) {
-		if !digit(s[i]) {
-			return false
-		}
-	}
-	return len(s) > 0 && len(s) <= 3
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && len(s) <= 3
 }

@@ -71,7 +71,7 @@ func (p *pool) reach(ctx context.Context, at netip.AddrPort, connected *atomic.B
 	connected.Store(true)
 	c := newConn(&p.cfg, nc)
 	c.at = at
-	p.passed(c, stageConnect)
+	p.watch(c, stageConnect)
 	return c, p.guarded(ctx, c, p.greet)
 }
 
@@ -80,13 +80,7 @@ func (p *pool) login(ctx context.Context, c *conn) *fault {
 	if p.cfg.Username == "" {
 		return nil
 	}
-	return p.guarded(ctx, c, func(context.Context, *conn) *fault {
-		f := p.authenticate(c)
-		if f == nil {
-			p.passed(c, stageAuth)
-		}
-		return f
-	})
+	return p.guarded(ctx, c, p.authenticate)
 }
 
 // guarded does a part of the conversation before MAIL. When it fails, or ctx ends, the connection
@@ -114,7 +108,7 @@ func (p *pool) greet(ctx context.Context, c *conn) *fault {
 		if f := c.startTLS(ctx, p.tls, stageConnect); f != nil {
 			return f
 		}
-		p.passed(c, stageTLS)
+		p.watch(c, stageTLS)
 	}
 	greeting, f := c.reply(stageGreeting, p.cfg.GreetingTimeout)
 	if f != nil {
@@ -123,24 +117,18 @@ func (p *pool) greet(ctx context.Context, c *conn) *fault {
 	if greeting.code != 220 {
 		return &fault{stage: stageGreeting, reply: greeting}
 	}
-	p.passed(c, stageGreeting)
+	p.watch(c, stageGreeting)
 	if f := c.hello(); f != nil {
 		return f
 	}
-	p.passed(c, stageEhlo)
+	p.watch(c, stageEhlo)
 	if p.cfg.UseTLS && !c.secure() {
 		if f := c.upgrade(ctx, p.tls); f != nil {
 			return f
 		}
-		p.passed(c, stageStartTLS)
+		p.watch(c, stageStartTLS)
 	}
 	return nil
-}
-
-func (p *pool) passed(c *conn, stage string) {
-	if p.watch != nil {
-		p.watch(c, stage)
-	}
 }
 
 // hello says EHLO, and HELO to those who do not know it.
@@ -165,7 +153,8 @@ func (c *conn) hello() *fault {
 	return &fault{stage: stageEhlo, reply: r}
 }
 
-// upgrade does STARTTLS. What was learned before is forgotten: anybody could have said it (RFC 3207, 4.2).
+// upgrade does STARTTLS. What was learned before is forgotten: anybody could have said it (RFC
+// 3207, 4.2).
 func (c *conn) upgrade(ctx context.Context, config *tls.Config) *fault {
 	if !c.ext.startTLS {
 		return &fault{stage: stageStartTLS, err: errNoStartTLS}

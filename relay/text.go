@@ -34,8 +34,8 @@ func plain(s string) bool {
 	return true
 }
 
-// visible makes a stranger's text fit for a terminal and for one line: what steers one, or would not show, is written as its
-// number. At most maxLine bytes are left of it.
+// visible makes a stranger's text fit for a terminal and for one line: what steers one, or would
+// not show, is written as its number. At most maxLine bytes are left of it.
 func visible(s string) string {
 	const cut = "…"
 	if len(s) <= maxLine && plain(s) {

@@ -6,8 +6,8 @@ import (
 	"dinkymail/queue"
 )
 
-// rcptGroup is how many commands go out before their replies are read. More could fill the buffers of both sides with each
-// waiting for the other to read (RFC 2920, 3.1).
+// rcptGroup is how many commands go out before their replies are read. More could fill the buffers
+// of both sides with each waiting for the other to read (RFC 2920, 3.1).
 const rcptGroup = 100
 
 // idlePatience is after how many times Config.GreetingDelay a connection that idled and does not
@@ -54,8 +54,8 @@ func (t *transact) run() *fault {
 
 // lost sees whether the connection alone ended, before anything of the message was sent: one that
 // was used before had died, or was closed, before anything of this transaction was answered; the
-// next hop has other addresses and this one gets no further; or it lost patience with recipients that
-// it had found too many.
+// next hop has other addresses and this one gets no further; or it lost patience with recipients
+// that it had found too many.
 func (t *transact) lost(f *fault) *fault {
 	if f.renew || t.a.renewed || !f.hangup() {
 		return f
@@ -97,7 +97,8 @@ func (t *transact) verdict() (res queue.Result, all bool) {
 
 var errOutOfStep = errors.New("the next hop spoke out of turn")
 
-// envelope sends all commands. With PIPELINING they are as few writes as rcptGroup allows, and DATA goes with them.
+// envelope sends all commands. With PIPELINING they are as few writes as rcptGroup allows, and DATA
+// goes with them.
 func (t *transact) envelope() *fault {
 	if t.c.r.Buffered() > 0 {
 		return &fault{stage: stageMail, err: errOutOfStep}
@@ -129,19 +130,22 @@ func (t *transact) envelope() *fault {
 }
 
 func (t *transact) write(s step) {
-	b := t.c.w.AvailableBuffer()
+	t.c.w.Write(t.a.appendCommand(t.c.w.AvailableBuffer(), t.c, s))
+	t.c.transcript.send(s, "")
+}
+
+// appendCommand adds the command of a step.
+func (a *attempt) appendCommand(b []byte, c *conn, s step) []byte {
 	switch {
 	case s.reset:
-		b = append(b, "RSET\r\n"...)
+		return append(b, "RSET\r\n"...)
 	case s.stage == stageMail:
-		b = t.c.ext.appendMail(b, &t.a.Envelope, t.a.size, t.a.eightBit, t.a.utf8)
+		return c.ext.appendMail(b, &a.Envelope, a.size, a.eightBit, a.utf8)
 	case s.stage == stageRcpt:
-		b = t.c.ext.appendRcpt(b, &t.a.Envelope.To[s.rcpt])
+		return c.ext.appendRcpt(b, &a.Envelope.To[s.rcpt])
 	default:
-		b = append(b, "DATA\r\n"...)
+		return append(b, "DATA\r\n"...)
 	}
-	t.c.w.Write(b)
-	t.c.transcript.send(s, "")
 }
 
 // listen reads the replies that are due, in the order of the commands.
@@ -154,7 +158,7 @@ func (t *transact) listen() *fault {
 		switch {
 		case s.stage == stageData:
 			patience = t.c.cfg.DataTimeout
-		case !t.answered && t.c.idled >= leastIdle && !t.a.renewed: // it may have been idlePatience somewhere on the way
+		case !t.answered && t.c.idled >= leastIdle && !t.a.renewed: // it may be forgotten on the way
 			patience = min(patience, idlePatience*t.c.cfg.GreetingDelay)
 		}
 		r, f := t.c.reply(s.stage, patience)

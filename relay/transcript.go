@@ -16,8 +16,8 @@ type exchange struct {
 	reply reply  // code 0: none came
 }
 
-// transcript is what was said on a connection for one attempt, or while it was opened. It keeps what
-// is at hand anyway, so that a message that goes through costs no more than a few copies;
+// transcript is what was said on a connection for one attempt, or while it was opened. It keeps
+// what is at hand anyway, so that a message that goes through costs no more than a few copies;
 // conn.dialogue puts it in words.
 type transcript struct {
 	exchanges []exchange

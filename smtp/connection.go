@@ -8,7 +8,6 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
 )
@@ -31,7 +30,6 @@ type connection struct {
 	passed   passed
 	doubtful bool // others may see another end of the body: the next reply is the last
 	lastWord bool // the last reply was said: nothing is read or written any more
-	closed   bool
 }
 
 // passed is what go-smtp was given last.
@@ -160,12 +158,9 @@ func (c *connection) failBody(err error) error {
 	return io.ErrUnexpectedEOF
 }
 
-// Close sends what is left to say and closes the connection.
+// Close sends what is left to say and closes the connection. A second call does nothing: lastWord is
+// set, and the transport is closed.
 func (c *connection) Close() error {
-	if c.closed {
-		return nil
-	}
-	c.closed = true
 	c.flush()
 	if t, ok := c.Conn.(*tls.Conn); ok {
 		_ = t.CloseWrite() // tells the client that nothing was cut off; before the handshake there is nobody to tell
@@ -176,13 +171,6 @@ func (c *connection) Close() error {
 	c.lastWord = true
 	return c.transport.Close()
 }
-
-var _ net.Conn = (*connection)(nil)
-
-// The deadlines are the transport's business alone: go-smtp has none to set.
-func (c *connection) SetDeadline(time.Time) error      { return nil }
-func (c *connection) SetReadDeadline(time.Time) error  { return nil }
-func (c *connection) SetWriteDeadline(time.Time) error { return nil }
 
 // say puts an answer of ours among the replies.
 func (c *connection) say(a *gosmtp.SMTPError) { c.send(line(a)) }

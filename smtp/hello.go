@@ -50,17 +50,12 @@ func hostName(name string) string {
 
 // capabilities is the answer to EHLO.
 func (s *session) capabilities() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "250-%s\r\n", s.server.cfg.Hostname)
-	for _, word := range []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN"} {
-		b.WriteString("250-" + word + "\r\n")
-	}
+	lines := []string{s.server.cfg.Hostname, "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN"}
 	if s.tls == "" && s.server.cfg.TLS != nil {
-		b.WriteString("250-STARTTLS\r\n")
+		lines = append(lines, "STARTTLS")
 	}
 	if s.server.cfg.Accounts.Any() && s.private() {
-		b.WriteString("250-AUTH " + sasl.Plain + " " + sasl.Login + "\r\n")
+		lines = append(lines, "AUTH "+sasl.Plain+" "+sasl.Login)
 	}
-	fmt.Fprintf(&b, "250 SIZE %d\r\n", s.server.cfg.MaxMessageBytes)
-	return b.String()
+	return fmt.Sprintf("250-%s\r\n250 SIZE %d\r\n", strings.Join(lines, "\r\n250-"), s.server.cfg.MaxMessageBytes)
 }

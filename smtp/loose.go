@@ -37,23 +37,11 @@ func (l *loose) Read(p []byte) (int, error) {
 
 // clean reports whether all line ends in b are CR LF already.
 func (l *loose) clean(b []byte) bool {
-	if l.last == '\r' && b[0] == '\r' || bytes.Contains(b, []byte("\r\r")) {
-		return false
+	ends := bytes.Count(b, []byte("\r\n"))
+	if l.last == '\r' && b[0] == '\n' {
+		ends++
 	}
-	for at := 0; ; {
-		i := bytes.IndexByte(b[at:], '\n')
-		if i < 0 {
-			return true
-		}
-		before := l.last
-		if at += i; at > 0 {
-			before = b[at-1]
-		}
-		if before != '\r' {
-			return false
-		}
-		at++
-	}
+	return ends == bytes.Count(b, []byte("\n")) && !bytes.Contains(b, []byte("\r\r")) && (l.last != '\r' || b[0] != '\r')
 }
 
 func (l *loose) normalise(b []byte) {

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,10 +78,7 @@ func knownReply(err error) (a *gosmtp.SMTPError, ok bool) {
 	}
 	for _, row := range replies {
 		if errors.Is(err, row.err) {
-			text := row.text
-			if text == "" {
-				text = row.err.Error()
-			}
+			text := cmp.Or(row.text, row.err.Error())
 			if row.detail {
 				text = err.Error()
 			}

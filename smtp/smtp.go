@@ -29,6 +29,7 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -110,9 +111,7 @@ func (c Config) withDefaults() Config {
 	if c.Accounts == nil {
 		c.Accounts = account.New(account.Config{}, slog.New(slog.DiscardHandler))
 	}
-	if c.Hostname == "" {
-		c.Hostname = "localhost"
-	}
+	c.Hostname = cmp.Or(c.Hostname, "localhost")
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
 		c.TLS.MinVersion = max(c.TLS.MinVersion, tls.VersionTLS12)

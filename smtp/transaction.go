@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	gosmtp "github.com/emersion/go-smtp"
@@ -44,38 +45,29 @@ func (tx *transaction) add(r message.Recipient, most int) error {
 }
 
 func (tx *transaction) has(a message.Address) bool {
-	if tx.known == nil && len(tx.envelope.To) >= manyRecipients {
+	if len(tx.envelope.To) < manyRecipients {
+		return slices.ContainsFunc(tx.envelope.To, func(r message.Recipient) bool { return r.Address == a })
+	}
+	if tx.known == nil {
 		tx.known = make(map[message.Address]bool)
 		for _, r := range tx.envelope.To {
 			tx.known[r.Address] = true
 		}
 	}
-	if tx.known != nil {
-		return tx.known[a]
-	}
-	for _, r := range tx.envelope.To {
-		if r.Address == a {
-			return true
-		}
-	}
-	return false
+	return tx.known[a]
 }
 
 // notify translates NOTIFY, whose words go-smtp has checked.
 func notify(words []gosmtp.DSNNotify) (n message.Notify) {
 	for _, w := range words {
-		switch w {
-		case gosmtp.DSNNotifyNever:
-			n |= message.NotifyNever
-		case gosmtp.DSNNotifySuccess:
-			n |= message.NotifySuccess
-		case gosmtp.DSNNotifyFailure:
-			n |= message.NotifyFailure
-		case gosmtp.DSNNotifyDelayed:
-			n |= message.NotifyDelay
-		}
+		n |= notifyWords[w]
 	}
 	return n
+}
+
+var notifyWords = map[gosmtp.DSNNotify]message.Notify{
+	gosmtp.DSNNotifyNever: message.NotifyNever, gosmtp.DSNNotifySuccess: message.NotifySuccess,
+	gosmtp.DSNNotifyFailure: message.NotifyFailure, gosmtp.DSNNotifyDelayed: message.NotifyDelay,
 }
 
 // original puts ORCPT together again.

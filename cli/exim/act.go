@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/plain"
 	"dinkymail/operate"
 	"dinkymail/queue"
@@ -14,9 +15,10 @@ import (
 // deed is what an option does to messages, in Exim's words.
 type deed struct {
 	verb    operate.Verb
-	refuse  func(e *operate.Entry) string // why it cannot be done; empty or nil: it can
-	done    string                        // behind "Message ID"; empty: nothing is said
-	missing string                        // with %[1]s for the ID; empty: nothing is said, and it is no mistake
+	frozen  *bool  // how a message must be; nil: either way
+	refused string // what is said of one that is not
+	done    string // behind "Message ID"; empty: nothing is said
+	missing string // with %[1]s for the ID; empty: nothing is said, and it is no mistake
 }
 
 const noSpoolFile = "Spool data file for %[1]s does not exist\n"
@@ -24,82 +26,57 @@ const noSpoolFile = "Spool data file for %[1]s does not exist\n"
 var (
 	remove = deed{verb: operate.Remove, done: "has been removed", missing: noSpoolFile +
 		"Message %[1]s has been removed or did not exist\n"}
-	freeze = deed{verb: operate.Hold, refuse: alreadyFrozen, done: "is now frozen", missing: noSpoolFile}
-	thaw   = deed{verb: operate.Release, refuse: notFrozen, done: "is no longer frozen", missing: noSpoolFile}
+	freeze = deed{verb: operate.Hold, frozen: new(false), refused: "is already frozen", done: "is now frozen", missing: noSpoolFile}
+	thaw   = deed{verb: operate.Release, frozen: new(true), refused: "is not frozen", done: "is no longer frozen", missing: noSpoolFile}
 	giveUp = deed{verb: operate.Bounce}
 	finish = deed{verb: operate.Remove, done: "has been modified", missing: noSpoolFile}
 )
 
-func alreadyFrozen(e *operate.Entry) string {
-	if frozen(e) {
-		return "is already frozen"
-	}
-	return ""
-}
-
-func notFrozen(e *operate.Entry) string {
-	if !frozen(e) {
-		return "is not frozen"
-	}
-	return ""
-}
-
-// act makes a verb of a deed.
+// act makes a verb of a deed: it is done to all messages at once, and then said of each what came of it.
 func act(d *deed) verb {
-	return func(c *command, ctx context.Context, l *line) error {
-		wanted, err := ids(l)
+	return named(func(c *command, ctx context.Context, q world.Operator, _ *line, wanted []queue.ID) error {
+		found, err := world.Find(ctx, q, wanted)
 		if err != nil {
 			return err
 		}
-		client, done, err := c.client(ctx)
+		words, todo := d.plan(wanted, found)
+		good := len(todo) == len(wanted)
+		failed, err := do(ctx, q, d.verb, todo)
 		if err != nil {
 			return err
 		}
-		defer done()
-		return c.doAll(ctx, client, d, wanted)
-	}
+		for id, why := range failed {
+			words[id], good = "- "+why, false
+		}
+		for _, id := range wanted {
+			c.tell(d, id, words)
+		}
+		if d.verb == operate.Remove && len(todo) > len(failed) && plain.Terminal(c.Err) {
+			fmt.Fprintln(c.Err, "exim: note: dinkymail undo brings back what was removed last")
+		}
+		if !good && (d.missing != "" || len(failed) > 0) {
+			return unhappy()
+		}
+		return nil
+	})
 }
 
-// doAll does one thing to all of them at once, and then says of each what came of it.
-func (c *command) doAll(ctx context.Context, client appliance, d *deed, wanted []queue.ID) error {
-	found, err := find(ctx, client, wanted)
-	if err != nil {
-		return err
-	}
-	words := make(map[queue.ID]string, len(wanted)) // behind "Message ID"
-	var todo []queue.ID
+// plan says what is to be told of each message that is there, and to which of them the deed is to be done.
+func (d *deed) plan(wanted []queue.ID, found map[queue.ID]operate.Entry) (words map[queue.ID]string, todo []queue.ID) {
+	words = make(map[queue.ID]string, len(wanted)) // behind "Message ID"
 	for _, id := range wanted {
 		e, ok := found[id]
 		if _, again := words[id]; !ok || again {
 			continue
 		}
-		if d.refuse != nil {
-			if why := d.refuse(&e); why != "" {
-				words[id] = why
-				continue
-			}
+		if d.frozen != nil && *d.frozen != world.Frozen(&e) {
+			words[id] = d.refused
+			continue
 		}
 		words[id] = d.done
 		todo = append(todo, id)
 	}
-	good := len(todo) == len(wanted)
-	failed, err := c.do(ctx, client, d.verb, todo)
-	if err != nil {
-		return err
-	}
-	for id, why := range failed {
-		words[id], good = "- "+why, false
-	}
-	for _, id := range wanted {
-		c.tell(d, id, words)
-	}
-	if d.verb == operate.Remove && len(todo) > len(failed) && plain.Terminal(c.Err) {
-		fmt.Fprintln(c.Err, "exim: note: dinkymail undo brings back what was removed last")
-	}
-	if !good && (d.missing != "" || len(failed) > 0) {
-		return unhappy()
-	}
-	return nil
+	return words, todo
 }
 
 // tell says what came of one message.
@@ -114,64 +91,42 @@ func (c *command) tell(d *deed, id queue.ID, words map[queue.ID]string) {
 
 // do does a verb to messages and returns those that it could not be done to, and why. One that is gone meanwhile is done
 // with.
-func (c *command) do(ctx context.Context, client appliance, v operate.Verb, all []queue.ID) (map[queue.ID]string, error) {
+func do(ctx context.Context, q world.Operator, v operate.Verb, all []queue.ID) (map[queue.ID]string, error) {
+	result, err := world.Do(ctx, q, v, all)
 	failed := map[queue.ID]string{}
-	if len(all) == 0 {
-		return failed, nil
-	}
-	result, err := client.Act(ctx, operate.Action{Verb: v, Selection: queue.Selection{IDs: all}})
-	if err != nil {
-		return nil, err
-	}
 	for _, f := range result.Failed {
 		if !f.Missing {
 			failed[f.ID] = f.Message
 		}
 	}
-	return failed, nil
+	return failed, err
 }
 
 // deliver is -M, which thaws what it tries, and -Mc, which does not. A message that is not there is no mistake: it may
 // have been delivered just now.
-func (c *command) deliver(ctx context.Context, l *line) error {
-	wanted, err := ids(l)
-	if err != nil {
-		return err
-	}
-	client, done, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	found, err := find(ctx, client, wanted)
+func (c *command) deliver(ctx context.Context, q world.Operator, l *line, wanted []queue.ID) error {
+	found, err := world.Find(ctx, q, wanted)
 	if err != nil {
 		return err
 	}
 	var try, thawed []queue.ID
 	for _, id := range wanted {
 		e, ok := found[id]
-		switch {
-		case !ok || frozen(&e) && l.option == "-Mc":
-		case frozen(&e):
+		if ice := world.Frozen(&e); !ok || ice && l.option == "-Mc" {
+			continue
+		} else if ice {
 			thawed = append(thawed, id)
-			fallthrough
-		default:
-			try = append(try, id)
 		}
+		try = append(try, id)
 	}
-	return c.try(ctx, client, thawed, try)
-}
-
-// try thaws some messages and tries all of try.
-func (c *command) try(ctx context.Context, client appliance, thawed, try []queue.ID) error {
-	if _, err := c.do(ctx, client, operate.Release, thawed); err != nil {
+	if _, err := do(ctx, q, operate.Release, thawed); err != nil {
 		return err
 	}
-	failed, err := c.do(ctx, client, operate.Retry, try)
+	failed, err := do(ctx, q, operate.Retry, try)
 	if err != nil {
 		return err
 	}
-	there, err := find(ctx, client, slices.Collect(maps.Keys(failed)))
+	there, err := world.Find(ctx, q, slices.Collect(maps.Keys(failed)))
 	if err != nil {
 		return err
 	}
@@ -217,16 +172,13 @@ func (c *command) runSome(ctx context.Context, l *line) error {
 
 // flush has everything selected tried now. What is frozen stays so unless it is to be thawed.
 func (c *command) flush(ctx context.Context, sel queue.Selection, thawToo bool) error {
-	client, done, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if thawToo {
-		if _, err := client.Act(ctx, operate.Action{Verb: operate.Release, Selection: sel}); err != nil {
-			return err
+	return c.Ask(ctx, func(q world.Operator) error {
+		if thawToo {
+			if _, err := q.Act(ctx, operate.Action{Verb: operate.Release, Selection: sel}); err != nil {
+				return err
+			}
 		}
-	}
-	_, err = client.Act(ctx, operate.Action{Verb: operate.Retry, Selection: sel})
-	return err
+		_, err := q.Act(ctx, operate.Action{Verb: operate.Retry, Selection: sel})
+		return err
+	})
 }

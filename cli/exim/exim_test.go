@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/internal/stock"
 	"dinkymail/operate"
@@ -26,11 +27,11 @@ var environ = []string{
 	"SMTP_RELAY_HOST=smtp.example.net", "SMTP_LISTEN=127.0.0.1:587,[::1]:587",
 }
 
-// world is where commands of tests live.
-func world(client func(context.Context) (operate.Operator, func(), error)) (w World, out, err *bytes.Buffer) {
+// lives is where commands of tests live.
+func lives(open func(context.Context) (operate.Operator, func(), error)) (w world.World, out, err *bytes.Buffer) {
 	out, err = new(bytes.Buffer), new(bytes.Buffer)
-	return World{
-		Out: out, Err: err, Location: time.UTC, Version: "1.2.3", Client: client,
+	return world.World{
+		Out: out, Err: err, Now: func() time.Time { return time.Now().UTC() }, Version: "1.2.3", Open: open,
 		Settings: func() (*config.Settings, error) { return config.Load(environ, os.DevNull) },
 	}, out, err
 }
@@ -45,7 +46,7 @@ func transcript(t *testing.T, s *stock.Stock, file string, lines ...string) {
 	t.Helper()
 	var b strings.Builder
 	for _, line := range lines {
-		w, out, err := world(to(s))
+		w, out, err := lives(to(s))
 		words := strings.Fields(line)
 		status := Run(t.Context(), words[0], words[1:], w)
 		fmt.Fprintf(&b, "$ %s\n%s", line, out)
@@ -160,7 +161,7 @@ func TestManyFail(t *testing.T) {
 		s.Put(id, stock.Letter("One", 4), "ada@example.org", "bob@grey.example")
 		args = append(args, string(id))
 	}
-	w, out, _ := world(to(s))
+	w, out, _ := lives(to(s))
 	status := Run(t.Context(), "exim", args, w)
 	if n := strings.Count(out.String(), "never leaves the machine"); status == 0 || n != many || strings.Contains(out.String(), "is no longer frozen") {
 		t.Errorf("status %d, %d told:\n%s", status, n, out)
@@ -170,7 +171,7 @@ func TestManyFail(t *testing.T) {
 // What -Mrm removes comes back by one undo.
 func TestRemovedCanBeRestored(t *testing.T) {
 	mixed(t, func(t *testing.T, s *stock.Stock) {
-		w, _, _ := world(to(s))
+		w, _, _ := lives(to(s))
 		if status := Run(t.Context(), "exim", []string{"-Mrm", string(stock.Deferred), string(stock.Bounce)}, w); status != 0 {
 			t.Fatalf("exim -Mrm: %d", status)
 		}
@@ -197,7 +198,7 @@ func TestRun(t *testing.T) {
 		{"exim -R", 1, 0, 1, 1}, {"exim -q15m", 1, 0, 1, 1}, {"exim -qx", 1, 0, 1, 1},
 	} {
 		mixed(t, func(t *testing.T, s *stock.Stock) {
-			w, out, errOut := world(to(s))
+			w, out, errOut := lives(to(s))
 			words := strings.Fields(c.line)
 			status := Run(t.Context(), words[0], words[1:], w)
 			<-time.After(10 * time.Second) // the attempts have their pace; a retry would not be due yet
@@ -232,7 +233,7 @@ func TestSettings(t *testing.T) {
 	transcript(t, nil, "settings.txt", "exim -bP", "exim -bP primary_hostname nosuch", "exim -bP -n spool_directory", "exim -bV",
 		"exim -bt bob@grey.example ada nonsense@", "exim -bv bob@grey.example", "exim -bv a@b@c")
 	var b strings.Builder
-	w, out, errOut := world(nil)
+	w, out, errOut := lives(nil)
 	w.Settings = func() (*config.Settings, error) { return config.Load([]string{"ENVIRONMENT=production"}, os.DevNull) }
 	status := Run(t.Context(), "exim", []string{"-bt", "bob@grey.example"}, w)
 	fmt.Fprintf(&b, "%s%s", out, errOut)
@@ -245,11 +246,14 @@ func TestSettings(t *testing.T) {
 func TestUsage(t *testing.T) {
 	transcript(t, nil, "usage.txt", "exim", "exim --help", "exim -zzz", "exim -Mx", "exim -bpx",
 		"exim -C", "exim -bd -q30m", "exim -bi", "exim -Meb 1", "exim -t")
-	w, _, _ := world(nil)
+	w, _, _ := lives(nil)
 	var sent []string
-	w.Sendmail = func(_ context.Context, args []string) int { sent = args; return 75 }
+	w.Play = func(_ context.Context, name string, args ...string) int {
+		sent = append([]string{name}, args...)
+		return 75
+	}
 	args := []string{"-oi", "-f", "ada@example.org", "-t", "-v"}
-	if status := Run(t.Context(), "exim4", args, w); status != 75 || !slices.Equal(sent, args) {
+	if status := Run(t.Context(), "exim4", args, w); status != 75 || !slices.Equal(sent, append([]string{"sendmail"}, args...)) {
 		t.Errorf("exim -t: %d, handed on %q", status, sent)
 	}
 }
@@ -259,7 +263,7 @@ func TestNobodyAnswers(t *testing.T) {
 	for _, line := range []string{"exim -bp", "exim -bpc", "exim -Mvh 0000000000000000", "exim -Mrm 0000000000000000",
 		"exim -qf", "exim -R x",
 		"exim -M 0000000000000000", "exim -Mar 0000000000000000 a@b.example", "exiqgrep -i"} {
-		w, out, errOut := world(func(context.Context) (operate.Operator, func(), error) {
+		w, out, errOut := lives(func(context.Context) (operate.Operator, func(), error) {
 			return nil, nil, errors.New("the appliance does not run")
 		})
 		words := strings.Fields(line)
@@ -288,7 +292,7 @@ func FuzzCommandLine(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		w, _, _ := world(func(context.Context) (operate.Operator, func(), error) { return nil, nil, errors.New("nobody") })
+		w, _, _ := lives(func(context.Context) (operate.Operator, func(), error) { return nil, nil, errors.New("nobody") })
 		args := strings.Split(line, "\x00")
 		Run(t.Context(), "exim", args, w)
 		Run(t.Context(), "exiqgrep", args, w)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
 	"dinkymail/operate"
@@ -74,12 +76,7 @@ func (c *command) exiqgrep(ctx context.Context, args []string) error {
 		fmt.Fprint(c.out, exiqgrepHelp)
 		return unhappy()
 	}
-	client, done, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return c.grep(ctx, client, &g)
+	return c.Ask(ctx, func(q world.Operator) error { return c.grep(ctx, q, &g) })
 }
 
 // set takes in one option. Of several formats the first of c, i and b counts, as it does there.
@@ -120,15 +117,15 @@ func seconds(text string) (time.Duration, error) {
 }
 
 // grep looks through the queue.
-func (c *command) grep(ctx context.Context, client appliance, g *grep) error {
+func (c *command) grep(ctx context.Context, q world.Operator, g *grep) error {
 	matched, n := 0, 0
-	for e, err := range operate.All(ctx, client, queue.Selection{Newest: g.newest}) {
+	for e, err := range operate.All(ctx, q, queue.Selection{Newest: g.newest}) {
 		if err != nil {
 			return err
 		}
 		n++
 		to := g.recipients(&e)
-		old := c.Now().Sub(e.Accepted)
+		old := c.Time().Sub(e.Accepted)
 		if !g.match(&e, to, old) {
 			continue
 		}
@@ -144,7 +141,7 @@ func (c *command) grep(ctx context.Context, client appliance, g *grep) error {
 // recipients are those that count: the ones that are not settled, unless all were asked for.
 func (g *grep) recipients(e *operate.Entry) (to []string) {
 	for _, r := range e.Recipients {
-		if g.all || !settled(&r) {
+		if g.all || !world.Settled(&r) {
 			to = append(to, r.Address)
 		}
 	}
@@ -152,20 +149,14 @@ func (g *grep) recipients(e *operate.Entry) (to []string) {
 }
 
 func (g *grep) match(e *operate.Entry, to []string, old time.Duration) bool {
-	if g.to != nil {
-		some := false
-		for _, address := range to {
-			some = some || g.to.MatchString(address)
-		}
-		if !some {
-			return false
-		}
+	if g.to != nil && !slices.ContainsFunc(to, g.to.MatchString) {
+		return false
 	}
 	return (g.from == nil || g.from.MatchString("<"+e.From+">")) &&
 		(g.size == nil || g.size.MatchString(size(e.Size))) &&
 		(g.younger < 0 || old < g.younger) &&
 		(g.older < 0 || old > g.older) &&
-		(!g.frozen || frozen(e)) && (!g.alive || !frozen(e))
+		(!g.frozen || world.Frozen(e)) && (!g.alive || !world.Frozen(e))
 }
 
 // show prints a message that matched.

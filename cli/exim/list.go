@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/plain"
 	"dinkymail/operate"
 	"dinkymail/queue"
@@ -15,30 +16,27 @@ import (
 // list is -bp and its kin: the whole queue in the order of acceptance, or the messages named. With u, recipients that are
 // settled are left out; with i, all but the IDs.
 func (c *command) list(ctx context.Context, l *line) error {
-	client, done, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
 	letters := listOption.FindStringSubmatch(l.option)[1]
-	if len(l.operands) > 0 {
-		return c.listNamed(ctx, client, l.operands, letters)
-	}
-	for e, err := range operate.All(ctx, client, queue.Selection{}) {
-		if err != nil {
-			return err
+	return c.Ask(ctx, func(q world.Operator) error {
+		if len(l.operands) > 0 {
+			return c.listNamed(ctx, q, l.operands, letters)
 		}
-		c.entry(&e, letters)
-	}
-	return nil
+		for e, err := range operate.All(ctx, q, queue.Selection{}) {
+			if err != nil {
+				return err
+			}
+			c.entry(&e, letters)
+		}
+		return nil
+	})
 }
 
-func (c *command) listNamed(ctx context.Context, client appliance, names []string, letters string) error {
+func (c *command) listNamed(ctx context.Context, q world.Operator, names []string, letters string) error {
 	wanted := make([]queue.ID, len(names))
 	for i, name := range names {
 		wanted[i] = queue.ID(name)
 	}
-	found, err := find(ctx, client, wanted)
+	found, err := world.Find(ctx, q, wanted)
 	if err != nil {
 		return err
 	}
@@ -52,35 +50,16 @@ func (c *command) listNamed(ctx context.Context, client appliance, names []strin
 	return nil
 }
 
-// find looks up what is in the queue of the messages named.
-func find(ctx context.Context, client appliance, wanted []queue.ID) (map[queue.ID]operate.Entry, error) {
-	const page = 500
-	found := make(map[queue.ID]operate.Entry, len(wanted))
-	for len(wanted) > 0 {
-		some := wanted[:min(page, len(wanted))]
-		wanted = wanted[len(some):]
-		for e, err := range operate.All(ctx, client, queue.Selection{IDs: some}) {
-			if err != nil {
-				return nil, err
-			}
-			if !gone(&e) {
-				found[e.ID] = e
-			}
-		}
-	}
-	return found, nil
-}
-
 // entry prints a message of the queue as the letters behind -bp ask for it.
 func (c *command) entry(e *operate.Entry, letters string) {
 	if strings.Contains(letters, "i") {
 		fmt.Fprintln(c.out, e.ID)
 		return
 	}
-	head(c.out, e, age(c.Now().Sub(e.Accepted)), size(e.Size))
+	head(c.out, e, age(c.Time().Sub(e.Accepted)), size(e.Size))
 	for _, r := range e.Recipients {
 		mark := " "
-		if settled(&r) {
+		if world.Settled(&r) {
 			mark = "D"
 		}
 		if mark == " " || !strings.Contains(letters, "u") {
@@ -93,7 +72,7 @@ func (c *command) entry(e *operate.Entry, letters string) {
 // head prints the first line about a message.
 func head(out *bufio.Writer, e *operate.Entry, age, size string) {
 	fmt.Fprintf(out, "%3s %5s %s <%s>", age, size, e.ID, e.From)
-	if frozen(e) {
+	if world.Frozen(e) {
 		out.WriteString(" *** frozen ***")
 	}
 	fmt.Fprintln(out)
@@ -134,15 +113,11 @@ func size(n int64) string {
 
 // count is -bpc.
 func (c *command) count(ctx context.Context, _ *line) error {
-	client, done, err := c.client(ctx)
-	if err != nil {
+	return c.Ask(ctx, func(q world.Operator) error {
+		st, err := q.Stats(ctx)
+		if err == nil {
+			fmt.Fprintln(c.out, st.Waiting+st.Captured)
+		}
 		return err
-	}
-	defer done()
-	st, err := client.Stats(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(c.out, st.Waiting+st.Captured)
-	return nil
+	})
 }

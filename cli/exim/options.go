@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/plain"
 	"dinkymail/queue"
 )
@@ -59,20 +60,20 @@ var verbs = map[string]verb{
 	"-bd":       daemon,
 	"-bdf":      daemon,
 
-	"-Mvh": (*command).viewHeader,
-	"-Mvb": (*command).viewBody,
-	"-Mvl": (*command).viewLog,
-	"-Mvc": (*command).viewCopy,
+	"-Mvh": view("Failed to open input file for %s-H", (*command).viewHeader),
+	"-Mvb": view("Failed to open input file for %s-D", (*command).viewBody),
+	"-Mvl": view("Failed to open msglog file for %s", (*command).viewLog),
+	"-Mvc": view("Failed to open input file for %s-D", (*command).viewCopy),
 
 	"-Mrm":  act(&remove),
 	"-Mf":   act(&freeze),
 	"-Mt":   act(&thaw),
 	"-Mg":   act(&giveUp),
 	"-Mmad": act(&finish),
-	"-M":    (*command).deliver,
-	"-Mc":   (*command).deliver,
-	"-Mar":  (*command).addRecipients,
-	"-Mmd":  (*command).dropRecipients,
+	"-M":    named((*command).deliver),
+	"-Mc":   named((*command).deliver),
+	"-Mar":  edit("adding recipient", addRecipients),
+	"-Mmd":  edit(droppingRecipient, dropRecipients),
 	"-Mes":  cannot("the sender of a message cannot be changed here"),
 	"-Meb":  cannot("the body of a message cannot be changed here"),
 	"-MG":   cannot("there is one queue only"),
@@ -105,13 +106,10 @@ func (c *command) exim(ctx context.Context, args []string) error {
 		return fail("exim: bad time value %s: abandoned", plain.Line(l.option))
 	case strings.HasPrefix(l.option, "-M"), strings.HasPrefix(l.option, "-bp"), l.option == "-C":
 		return fail("exim abandoned: unknown, malformed, or incomplete option %s", plain.Line(l.option))
-	case c.Sendmail == nil || len(args) == 0:
+	case c.Play == nil || len(args) == 0:
 		return fail("%s", usage)
 	}
-	if status := c.Sendmail(ctx, args); status != 0 {
-		return &ended{status: status}
-	}
-	return nil
+	return world.Ended(c.Play(ctx, "sendmail", args...))
 }
 
 // parse finds the option that says what to do. Those that change nothing here are passed over.
@@ -152,6 +150,17 @@ func ids(l *line) ([]queue.ID, error) {
 		all = append(all, id)
 	}
 	return all, nil
+}
+
+// named makes a verb of what is done with the messages that its option names.
+func named(do func(*command, context.Context, world.Operator, *line, []queue.ID) error) verb {
+	return func(c *command, ctx context.Context, l *line) error {
+		wanted, err := ids(l)
+		if err != nil {
+			return err
+		}
+		return c.Ask(ctx, func(q world.Operator) error { return do(c, ctx, q, l, wanted) })
+	}
 }
 
 func nothing(*command, context.Context, *line) error { return nil }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"dinkymail/cli/world"
 	"dinkymail/control"
 	"dinkymail/internal/stock"
 	"dinkymail/operate"
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) {
 	if socket == "" {
 		os.Exit(m.Run())
 	}
-	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Client: func(context.Context) (operate.Operator, func(), error) {
+	w := world.World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Open: func(context.Context) (operate.Operator, func(), error) {
 		client := control.NewClient(socket)
 		return client, client.Close, nil
 	}}

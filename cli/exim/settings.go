@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/internal/plain"
 	"dinkymail/message"
@@ -29,12 +29,7 @@ var known = []option{
 	{"qualify_domain", func(s *config.Settings) string { return s.Domain }},
 	{"qualify_recipient", func(s *config.Settings) string { return s.Domain }},
 	{"recipients_max", func(s *config.Settings) string { return fmt.Sprint(s.Queue.MaxRecipients) }},
-	{"spool_directory", func(s *config.Settings) string {
-		if dir, err := filepath.Abs(s.DataDir); err == nil {
-			return dir
-		}
-		return s.DataDir
-	}},
+	{"spool_directory", world.DataDir},
 }
 
 // limit is a number of bytes as Exim's options have it.
@@ -100,22 +95,18 @@ func (c *command) options(_ context.Context, l *line) error {
 		for _, o := range known {
 			show(o)
 		}
-		return nil
 	}
-	good := true
+	bad := 0
 	for _, name := range l.operands {
 		i := slices.IndexFunc(known, func(o option) bool { return o.name == name })
 		if i < 0 {
 			fmt.Fprintf(c.out, "%s is not a known option\n", plain.Line(name))
-			good = false
+			bad = 1
 			continue
 		}
 		show(known[i])
 	}
-	if !good {
-		return unhappy()
-	}
-	return nil
+	return world.Ended(bad)
 }
 
 // Exit statuses of -bt and -bv.
@@ -134,10 +125,7 @@ func (c *command) route(_ context.Context, l *line) error {
 	for _, text := range l.operands {
 		worst = max(worst, c.routeOne(s, text, l.option == "-bv"))
 	}
-	if worst > 0 {
-		return &ended{status: worst}
-	}
-	return nil
+	return world.Ended(worst)
 }
 
 func (c *command) routeOne(s *config.Settings, text string, verify bool) int {

@@ -2,83 +2,69 @@ package exim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/plain"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
-// view opens the one message that an option names. say has %s for the ID, for the case that there is no such message.
-func (c *command) view(ctx context.Context, l *line, say string, show func(client appliance, d *operate.Detail) error) error {
-	wanted, err := ids(l)
-	if err != nil {
-		return err
+// view makes a verb of what is shown of the one message that an option names. say has %s for the ID, for the case that
+// there is no such message.
+func view(say string, show func(*command, context.Context, world.Operator, *operate.Detail) error) verb {
+	return func(c *command, ctx context.Context, l *line) error {
+		if wanted, err := ids(l); err == nil && len(wanted) > 1 {
+			fmt.Fprintln(c.out, "*** Only one message can be listed at once")
+			return unhappy()
+		}
+		return named(func(c *command, ctx context.Context, q world.Operator, _ *line, wanted []queue.ID) error {
+			d, known, err := world.Show(ctx, q, wanted[0])
+			if err != nil {
+				return err
+			}
+			if !known || world.Gone(&d.Entry) || !d.HasBody {
+				fmt.Fprintf(c.out, say+": No such file or directory\n", wanted[0])
+				return unhappy()
+			}
+			return show(c, ctx, q, &d)
+		})(c, ctx, l)
 	}
-	if len(wanted) > 1 {
-		fmt.Fprintln(c.out, "*** Only one message can be listed at once")
-		return unhappy()
-	}
-	client, done, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	d, err := operate.Detail{}, error(queue.ErrNotFound)
-	if wanted[0].Valid() {
-		d, err = client.Show(ctx, wanted[0])
-	}
-	if missing(err) || err == nil && (gone(&d.Entry) || !d.HasBody) {
-		fmt.Fprintf(c.out, say+": No such file or directory\n", wanted[0])
-		return unhappy()
-	}
-	if err != nil {
-		return err
-	}
-	return show(client, &d)
 }
 
 // viewBody is -Mvb.
-func (c *command) viewBody(ctx context.Context, l *line) error {
-	return c.view(ctx, l, "Failed to open input file for %s-D", func(client appliance, d *operate.Detail) error {
-		fmt.Fprintf(c.out, "%s-D\n", d.ID)
-		return client.Cat(ctx, d.ID, "body", plain.Unix(c.out))
-	})
+func (c *command) viewBody(ctx context.Context, q world.Operator, d *operate.Detail) error {
+	fmt.Fprintf(c.out, "%s-D\n", d.ID)
+	return q.Cat(ctx, d.ID, "body", plain.Unix(c.out))
 }
 
 // viewCopy is -Mvc: the message as it will be sent.
-func (c *command) viewCopy(ctx context.Context, l *line) error {
-	return c.view(ctx, l, "Failed to open input file for %s-D", func(client appliance, d *operate.Detail) error {
-		return client.Cat(ctx, d.ID, "raw", plain.Unix(c.out))
-	})
+func (c *command) viewCopy(ctx context.Context, q world.Operator, d *operate.Detail) error {
+	return q.Cat(ctx, d.ID, "raw", plain.Unix(c.out))
 }
 
 // viewHeader is -Mvh: the envelope and the header as they would stand in Exim's spool.
-func (c *command) viewHeader(ctx context.Context, l *line) error {
-	return c.view(ctx, l, "Failed to open input file for %s-H", func(client appliance, d *operate.Detail) error {
-		c.envelope(d)
-		var header bytes.Buffer
-		if err := client.Cat(ctx, d.ID, "headers", plain.Unix(&header)); err != nil {
-			return err
-		}
-		for _, field := range fields(header.String()) {
-			fmt.Fprintf(c.out, "%03d%c %s", len(field), flag(field), field)
-		}
-		return nil
-	})
+func (c *command) viewHeader(ctx context.Context, q world.Operator, d *operate.Detail) error {
+	c.envelope(d)
+	var header bytes.Buffer
+	if err := q.Cat(ctx, d.ID, "headers", plain.Unix(&header)); err != nil {
+		return err
+	}
+	for _, field := range fields(header.String()) {
+		fmt.Fprintf(c.out, "%03d%c %s", len(field), flag(field), field)
+	}
+	return nil
 }
 
 // envelope prints what stands before the header: who handed the mail in, the sender, when, what is known of it, which
 // recipients are settled, and all of them.
 func (c *command) envelope(d *operate.Detail) {
-	user := d.Origin.User
-	if user == "" {
-		user = "nobody"
-	}
+	user := cmp.Or(d.Origin.User, "nobody")
 	fmt.Fprintf(c.out, "%s-H\n%s 0 0\n<%s>\n%d 0\n", d.ID, plain.Line(user), d.From, d.Accepted.Unix())
 	if host, port, err := net.SplitHostPort(d.Origin.Client); err == nil {
 		fmt.Fprintf(c.out, "-host_address %s.%s\n", host, port)
@@ -90,7 +76,7 @@ func (c *command) envelope(d *operate.Detail) {
 	if d.Attempts == 0 {
 		fmt.Fprintln(c.out, "-deliver_firsttime")
 	}
-	if frozen(&d.Entry) {
+	if world.Frozen(&d.Entry) {
 		fmt.Fprintln(c.out, "-frozen")
 	}
 	c.settledTree(d.Recipients)
@@ -106,7 +92,7 @@ func (c *command) envelope(d *operate.Detail) {
 func (c *command) settledTree(all []operate.Recipient) {
 	var done []string
 	for _, r := range all {
-		if settled(&r) {
+		if world.Settled(&r) {
 			done = append(done, r.Address)
 		}
 	}
@@ -135,47 +121,29 @@ func fields(header string) []string {
 	return all
 }
 
-// flag is the letter by which Exim knows a header field again.
+// flags are the letters by which Exim knows header fields again.
+var flags = map[string]byte{"bcc": 'B', "cc": 'C', "from": 'F', "message-id": 'I', "received": 'P', "reply-to": 'R', "sender": 'S', "to": 'T'}
+
+// flag is the letter of a header field.
 func flag(field string) byte {
 	name, _, _ := strings.Cut(field, ":")
-	switch strings.ToLower(strings.TrimSpace(name)) {
-	case "bcc":
-		return 'B'
-	case "cc":
-		return 'C'
-	case "from":
-		return 'F'
-	case "message-id":
-		return 'I'
-	case "received":
-		return 'P'
-	case "reply-to":
-		return 'R'
-	case "sender":
-		return 'S'
-	case "to":
-		return 'T'
-	default:
-		return ' '
-	}
+	return cmp.Or(flags[strings.ToLower(strings.TrimSpace(name))], ' ')
 }
 
 // viewLog is -Mvl: what became of the message so far, a line an event.
-func (c *command) viewLog(ctx context.Context, l *line) error {
-	return c.view(ctx, l, "Failed to open msglog file for %s", func(_ appliance, d *operate.Detail) error {
-		c.event(d.Accepted, "Received from %s%s P=%s S=%d", null(d.From), named("U", d.Origin.User), d.Origin.Door, d.Size)
-		for _, a := range d.History {
-			for _, one := range a.Answers {
-				for _, r := range one.Recipients {
-					c.answer(a.At, r, &one)
-				}
+func (c *command) viewLog(_ context.Context, _ world.Operator, d *operate.Detail) error {
+	c.event(d.Accepted, "Received from %s%s P=%s S=%d", cmp.Or(d.From, "<>"), key("U", d.Origin.User), d.Origin.Door, d.Size)
+	for _, a := range d.History {
+		for _, one := range a.Answers {
+			for _, r := range one.Recipients {
+				c.answer(a.At, r, &one)
 			}
 		}
-		if d.Held != "" {
-			fmt.Fprintf(c.out, "*** Frozen (%s)\n", plain.Line(d.Held))
-		}
-		return nil
-	})
+	}
+	if d.Held != "" {
+		fmt.Fprintf(c.out, "*** Frozen (%s)\n", plain.Line(d.Held))
+	}
+	return nil
 }
 
 // answer prints what the next hop said for one recipient.
@@ -184,7 +152,7 @@ func (c *command) answer(at time.Time, recipient string, a *operate.AnswerDetail
 	if a.Code != 0 {
 		reply = fmt.Sprintf("%d %s %s", a.Code, a.Status, a.Text)
 	}
-	host := named("H", a.Remote)
+	host := key("H", a.Remote)
 	reply = plain.Line(reply)
 	switch a.Outcome {
 	case queue.Delivered.String():
@@ -197,21 +165,13 @@ func (c *command) answer(at time.Time, recipient string, a *operate.AnswerDetail
 }
 
 func (c *command) event(at time.Time, format string, args ...any) {
-	fmt.Fprintf(c.out, "%s %s\n", at.In(c.Location).Format(time.DateTime), fmt.Sprintf(format, args...))
+	fmt.Fprintf(c.out, "%s %s\n", c.Local(at).Format(time.DateTime), fmt.Sprintf(format, args...))
 }
 
-// named is " K=value", or nothing without a value.
-func named(key, value string) string {
+// key is " K=value", or nothing without a value.
+func key(name, value string) string {
 	if value == "" {
 		return ""
 	}
-	return " " + key + "=" + plain.Line(value)
-}
-
-// null is a sender, with <> for none.
-func null(from string) string {
-	if from == "" {
-		return "<>"
-	}
-	return from
+	return " " + name + "=" + plain.Line(value)
 }

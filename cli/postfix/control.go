@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/getopt"
 	"dinkymail/queue"
 )
@@ -13,11 +14,10 @@ const postfixVerbs = "postfix check (or status, flush); start, stop and reload a
 
 // postfix controls the mail system, as far as that is not systemd's business.
 func (c *command) postfix(ctx context.Context, args []string) error {
-	options, verbs, err := getopt.Parse(args, "+c:Dv")
+	_, verbs, err := getopt.Parse(args, "+c:Dv") // no option changes anything here
 	if err != nil {
 		return c.misused(1, err, "postfix [-c config_dir] [-Dv] command")
 	}
-	_ = options // none of them changes anything here
 	c.name = "postfix/postfix-script"
 	verb := ""
 	if len(verbs) > 0 {
@@ -56,17 +56,13 @@ func (c *command) running(ctx context.Context) error {
 	if c.Running != nil {
 		return c.Running(ctx)
 	}
-	_, done, err := c.open(ctx)
-	if err == nil {
-		done()
-	}
-	return err
+	return c.Ask(ctx, func(world.Operator) error { return nil })
 }
 
 func (c *command) status(ctx context.Context) error {
 	if err := c.running(ctx); err != nil {
 		c.say("the Dinkymail mail system is not running")
-		return fail(1, "")
+		return world.Ended(1)
 	}
 	c.say("the Dinkymail mail system is running")
 	return nil
@@ -85,7 +81,7 @@ func (c *command) check(ctx context.Context) error {
 		for line := range strings.Lines(err.Error()) {
 			c.say("fatal: %s", line)
 		}
-		return fail(1, "")
+		return world.Ended(1)
 	}
 	if c.running(ctx) != nil {
 		return nil

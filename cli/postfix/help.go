@@ -1,7 +1,5 @@
 package postfix
 
-import "context"
-
 // helps are what the commands say to --help, which Postfix's own do not know: how each is called, what it is for, and an example.
 var helps = map[string]string{
 	"mailq": "Usage: mailq\n\nLists what waits, as Postfix does.\n" +
@@ -25,8 +23,3 @@ var helps = map[string]string{
 
 // asksHelp reports whether a command line is one that asks for help alone.
 func asksHelp(args []string) bool { return len(args) == 1 && args[0] == "--help" }
-
-func (c *command) help(context.Context, []string) error {
-	_, err := c.out.WriteString(helps[c.name])
-	return err
-}

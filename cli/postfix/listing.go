@@ -3,12 +3,14 @@ package postfix
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/plain"
 	"dinkymail/operate"
 	"dinkymail/queue"
@@ -27,7 +29,7 @@ func queueOf(e *operate.Entry) string {
 	switch {
 	case e.State == queue.StateActive:
 		return active
-	case e.Held != "" || e.State == queue.StateCaptured:
+	case world.Frozen(e):
 		return hold
 	case e.State == queue.StateQueued && e.Reason == "":
 		return incoming
@@ -39,12 +41,7 @@ func queueOf(e *operate.Entry) string {
 // noSender is what stands for the null reverse-path.
 const noSender = "MAILER-DAEMON"
 
-func sender(e *operate.Entry) string {
-	if e.From == "" {
-		return noSender
-	}
-	return e.From
-}
+func sender(e *operate.Entry) string { return cmp.Or(e.From, noSender) }
 
 // waiting are the recipients that are not settled, and why each of them waits. Those that nothing is known of come first, so
 // that nobody takes the reason of others for theirs.
@@ -52,7 +49,7 @@ func waiting(e *operate.Entry) (recipients []operate.Recipient, reasons []string
 	var known []operate.Recipient
 	var why []string
 	for _, r := range e.Recipients {
-		if r.Outcome != queue.Deferred.String() {
+		if world.Settled(&r) {
 			continue
 		}
 		if reason := reasonOf(e, &r); reason != "" {
@@ -86,10 +83,10 @@ func reasonOf(e *operate.Entry, r *operate.Recipient) string {
 
 // columns is the report that people and most scripts read.
 type columns struct {
-	out      *bufio.Writer
-	location *time.Location
-	n        int
-	bytes    int64
+	out   *bufio.Writer
+	local func(time.Time) time.Time
+	n     int
+	bytes int64
 }
 
 // Widths of the report with long queue IDs. A reason ends at the same column wherever it is short enough.
@@ -114,7 +111,7 @@ func (l *columns) message(e operate.Entry) {
 	case hold:
 		id += "!"
 	}
-	fmt.Fprintf(l.out, "%-17s %8d %s %s\n", id, e.Size, e.Accepted.In(l.location).Format(arrival), sender(&e))
+	fmt.Fprintf(l.out, "%-17s %8d %s %s\n", id, e.Size, l.local(e.Accepted).Format(arrival), sender(&e))
 	said := ""
 	recipients, reasons := waiting(&e)
 	for i, r := range recipients {

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/internal/stock"
@@ -32,11 +33,11 @@ var environ = []string{
 // step is one command line and what it reads.
 type step struct{ line, in string }
 
-// world is where commands of tests live.
-func world(client func(context.Context) (operate.Operator, func(), error), in string) (w World, out, err *bytes.Buffer) {
+// lives is where commands of tests live.
+func lives(open func(context.Context) (operate.Operator, func(), error), in string) (w world.World, out, err *bytes.Buffer) {
 	out, err = new(bytes.Buffer), new(bytes.Buffer)
-	return World{
-		In: strings.NewReader(in), Out: out, Err: err, Location: time.UTC, Version: "1.2.3", Client: client,
+	return world.World{
+		In: strings.NewReader(in), Out: out, Err: err, Now: func() time.Time { return time.Now().UTC() }, Version: "1.2.3", Open: open,
 		Settings: func() (*config.Settings, error) { return config.Load(environ, os.DevNull) },
 	}, out, err
 }
@@ -60,7 +61,7 @@ func transcript(t *testing.T, s *stock.Stock, file string, steps ...step) {
 	t.Helper()
 	var b strings.Builder
 	for _, st := range steps {
-		w, out, err := world(to(s), st.in)
+		w, out, err := lives(to(s), st.in)
 		w.Health = health(s)
 		words := strings.Fields(st.line)
 		status := Run(t.Context(), words[0], words[1:], w)

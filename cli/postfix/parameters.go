@@ -3,12 +3,12 @@ package postfix
 import (
 	"net"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
 )
 
@@ -41,7 +41,7 @@ var known = []translated{
 	{"myhostname", []string{"MAIL_HOSTNAME", "MAIL_DOMAIN"}, func(s *config.Settings) string { return s.Hostname }},
 	{"mynetworks", []string{"TRUSTED_NETWORKS"}, networks},
 	{"myorigin", []string{"MAIL_DOMAIN"}, func(s *config.Settings) string { return s.Domain }},
-	{"queue_directory", []string{"DATA_DIR"}, func(s *config.Settings) string { return absolute(s.DataDir) }},
+	{"queue_directory", []string{"DATA_DIR"}, world.DataDir},
 	{"queue_run_delay", nil, func(*config.Settings) string { return "0s" }},
 	{"relayhost", []string{"SMTP_RELAY_HOST", "SMTP_RELAY_PORT"}, relayHost},
 	{"sender_canonical_maps", []string{"SENDERS_FILE"},
@@ -62,12 +62,12 @@ var known = []translated{
 // row is the value of one of our settings as it is shown.
 func row(name string) func(*config.Settings) string {
 	return func(s *config.Settings) string {
-		rows := s.Effective()
-		i := slices.IndexFunc(rows, func(r config.Row) bool { return r.Name == name })
-		if i < 0 {
-			return ""
+		for _, r := range s.Effective() {
+			if r.Name == name {
+				return r.Value
+			}
 		}
-		return rows[i].Value
+		return ""
 	}
 }
 
@@ -165,11 +165,4 @@ func tlsLevel(s *config.Settings) string {
 	default:
 		return "encrypt"
 	}
-}
-
-func absolute(dir string) string {
-	if abs, err := filepath.Abs(dir); err == nil {
-		return abs
-	}
-	return dir
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
 	"dinkymail/operate"
@@ -24,30 +25,20 @@ func (c *command) postcat(ctx context.Context, args []string) error {
 	if err != nil {
 		return c.misused(1, err, postcatUsage)
 	}
-	var show parts
-	for _, o := range options {
-		switch o.Letter {
-		case 'b':
-			show.body = true
-		case 'e':
-			show.envelope = true
-		case 'h':
-			show.header = true
-		}
-	}
+	show := parts{options.Has('e'), options.Has('h'), options.Has('b')}
 	if show == (parts{}) {
 		show = parts{true, true, true}
 	}
 	if len(files) == 0 {
 		return fail(1, "there are no queue files to read from standard input; name a message: postcat -q ID")
 	}
-	client, done, err := c.open(ctx)
+	q, done, err := c.Open(ctx)
 	if err != nil {
 		return fail(1, "open queue: %v", err)
 	}
 	defer done()
 	for _, file := range files {
-		if err := c.cat(ctx, client, file, show); err != nil {
+		if err := c.cat(ctx, q, file, show); err != nil {
 			return err
 		}
 	}
@@ -55,13 +46,10 @@ func (c *command) postcat(ctx context.Context, args []string) error {
 }
 
 // cat shows one message. A path, as to one of Postfix's queue files, means the message that its last part names.
-func (c *command) cat(ctx context.Context, client appliance, file string, show parts) error {
-	id := bare(path.Base(file))
-	d, err := operate.Detail{}, error(queue.ErrNotFound)
-	if id.Valid() {
-		d, err = client.Show(ctx, id)
-	}
-	if missing(err) || err == nil && (d.Removed != nil || !d.HasBody) {
+func (c *command) cat(ctx context.Context, q world.Operator, file string, show parts) error {
+	id := world.Bare(path.Base(file))
+	d, known, err := world.Show(ctx, q, id)
+	if err == nil && (!known || d.Removed != nil || !d.HasBody) {
 		return fail(1, "open queue file %s: No such file or directory", file)
 	}
 	if err != nil {
@@ -73,7 +61,7 @@ func (c *command) cat(ctx context.Context, client appliance, file string, show p
 		c.envelope(&d)
 		fmt.Fprintf(c.out, "*** MESSAGE CONTENTS %s ***\n", title)
 	}
-	if err := c.contents(ctx, client, id, show); err != nil {
+	if err := c.contents(ctx, q, id, show); err != nil {
 		return fail(1, "read queue file %s: %v", file, err)
 	}
 	if show.envelope {
@@ -83,22 +71,22 @@ func (c *command) cat(ctx context.Context, client appliance, file string, show p
 }
 
 // contents writes header and body with line ends as text files have them.
-func (c *command) contents(ctx context.Context, client appliance, id queue.ID, show parts) error {
+func (c *command) contents(ctx context.Context, q world.Operator, id queue.ID, show parts) error {
 	if show.header {
-		if err := client.Cat(ctx, id, "headers", plain.Unix(c.out)); err != nil {
+		if err := q.Cat(ctx, id, "headers", plain.Unix(c.out)); err != nil {
 			return err
 		}
 	}
 	if show.body {
 		fmt.Fprintln(c.out)
-		return client.Cat(ctx, id, "body", plain.Unix(c.out))
+		return q.Cat(ctx, id, "body", plain.Unix(c.out))
 	}
 	return nil
 }
 
 // envelope prints what Postfix would have on record of a message.
 func (c *command) envelope(d *operate.Detail) {
-	at := d.Accepted.In(c.Location).Format(time.ANSIC)
+	at := c.Local(d.Accepted).Format(time.ANSIC)
 	utf8 := 0
 	if d.UTF8 {
 		utf8 = 1
@@ -114,7 +102,7 @@ func (c *command) envelope(d *operate.Detail) {
 	}
 	fmt.Fprintf(c.out, "sender: %s\n", d.From)
 	for _, r := range d.Recipients {
-		if r.Outcome != queue.Deferred.String() {
+		if world.Settled(&r) {
 			fmt.Fprintf(c.out, "done_recipient: %s\n", r.Address)
 			continue
 		}

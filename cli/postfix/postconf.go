@@ -21,17 +21,8 @@ func (c *command) postconf(_ context.Context, args []string) error {
 	if err != nil {
 		return c.misused(1, err, postconfUsage)
 	}
-	var show display
 	for _, o := range options {
 		switch o.Letter {
-		case 'd':
-			show.defaults = true
-		case 'n':
-			show.given = true
-		case 'h':
-			show.noNames = true
-		case 'H':
-			show.noValues = true
 		case 'm':
 			for _, kind := range slices.Sorted(slices.Values(append([]string{patterns}, textTables...))) {
 				fmt.Fprintln(c.out, kind)
@@ -39,7 +30,7 @@ func (c *command) postconf(_ context.Context, args []string) error {
 			return nil
 		case 'e', 'X', '#':
 			return c.edited()
-		case 'c', 'C', 'f', 'p', 'v', 'x':
+		case 'c', 'C', 'd', 'f', 'h', 'H', 'n', 'p', 'v', 'x':
 		default:
 			return fail(1, "-%c: there is no such part of Postfix here; dinkymail config shows the settings", o.Letter)
 		}
@@ -47,6 +38,7 @@ func (c *command) postconf(_ context.Context, args []string) error {
 	if slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, "=") }) {
 		return c.edited()
 	}
+	show := display{options.Has('d'), options.Has('n'), options.Has('h'), options.Has('H')}
 	all, err := c.parameters(show)
 	if err != nil {
 		return err

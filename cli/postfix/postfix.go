@@ -26,49 +26,20 @@ package postfix
 
 import (
 	"bufio"
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/config"
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
-	"dinkymail/operate"
-	"dinkymail/queue"
 )
-
-// World is what a command is given of the world it runs in.
-type World struct {
-	In       io.Reader
-	Out, Err io.Writer
-	Environ  []string         // as os.Environ gives it
-	Now      func() time.Time // nil: time.Now
-	Location *time.Location   // in which times are shown; nil: time.Local
-	Version  string           // what postconf mail_version says
-
-	// Settings loads the settings. Beside an error they may be there all the same, to be shown.
-	Settings func() (*config.Settings, error)
-	// Client is the way to the queue, whether the appliance runs or not, until the function it returns is called.
-	Client func(ctx context.Context) (operate.Operator, func(), error)
-	// Running says why no running appliance answers, or nil when one does. Nil: whoever answers through Client runs.
-	Running func(ctx context.Context) error
-	// Health asks the appliance that runs how it is.
-	Health func(ctx context.Context) (httpapi.Health, error)
-}
-
-// appliance is what the commands see and do.
-type appliance = operate.Operator
 
 // command is one command that runs.
 type command struct {
-	World
+	world.World
 	name string
 	out  *bufio.Writer // to Out
-	open opener
 }
 
 // commands are the names this package answers to.
@@ -84,66 +55,24 @@ var commands = map[string]func(*command, context.Context, []string) error{
 }
 
 // Run does what the command name does with args, which do not have the name, and returns its exit status.
-func Run(ctx context.Context, name string, args []string, w World) int {
-	return run(ctx, name, args, w, func(ctx context.Context) (appliance, func(), error) {
-		client, done, err := w.Client(ctx)
-		if err != nil {
-			return nil, nil, err
+func Run(ctx context.Context, name string, args []string, w world.World) int {
+	c := &command{World: w, name: name}
+	return w.Run("", func(text string) { c.say("fatal: %s", text) }, func(out *bufio.Writer) error {
+		c.out = out
+		do, ok := commands[name]
+		switch {
+		case !ok:
+			return fail(1, "this is no command of Postfix that Dinkymail knows")
+		case asksHelp(args):
+			_, err := out.WriteString(helps[name])
+			return err
 		}
-		return client, done, nil
+		return do(c, ctx, args)
 	})
 }
 
-// opener is the way to the queue, until the function it returns is called.
-type opener func(ctx context.Context) (appliance, func(), error)
-
-func run(ctx context.Context, name string, args []string, w World, open opener) int {
-	if w.Now == nil {
-		w.Now = time.Now
-	}
-	w.Location = cmp.Or(w.Location, time.Local)
-	c := &command{World: w, name: name, out: bufio.NewWriter(w.Out), open: open}
-	do, ok := commands[name]
-	if !ok {
-		return c.end(fail(1, "this is no command of Postfix that Dinkymail knows"))
-	}
-	if asksHelp(args) {
-		do = (*command).help
-	}
-	err := do(c, ctx, args)
-	if flushed := c.out.Flush(); err == nil && flushed != nil {
-		err = fail(1, "write error: %v", flushed)
-	}
-	return c.end(err)
-}
-
-// fatal ends a command.
-type fatal struct {
-	status int
-	text   string // empty: nothing is said
-}
-
-func (f *fatal) Error() string { return f.text }
-
 // fail is an error that ends a command with a status.
-func fail(status int, format string, args ...any) error {
-	return &fatal{status, fmt.Sprintf(format, args...)}
-}
-
-// end says what ended the command, and returns its exit status.
-func (c *command) end(err error) int {
-	if err == nil {
-		return 0
-	}
-	var f *fatal
-	if !errors.As(err, &f) {
-		f = &fatal{1, err.Error()}
-	}
-	if f.text != "" {
-		c.say("fatal: %s", f.text)
-	}
-	return f.status
-}
+func fail(status int, format string, args ...any) error { return world.Failf(status, format, args...) }
 
 // say prints lines on standard error behind the command's name, without control characters.
 func (c *command) say(format string, args ...any) {
@@ -170,16 +99,4 @@ func (c *command) settings() (*config.Settings, error) {
 		c.say("warning: %v", err)
 	}
 	return s, nil
-}
-
-// missing reports whether the appliance knows no such message.
-func missing(err error) bool { return errors.Is(err, queue.ErrNotFound) }
-
-// bare makes an ID of what was typed or piped: the first word of it, without the marks of a listing behind it.
-func bare(text string) queue.ID {
-	text = strings.TrimSpace(text)
-	if i := strings.IndexAny(text, " \t"); i >= 0 {
-		text = text[:i]
-	}
-	return queue.ID(strings.TrimRight(text, "*!#"))
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/stock"
 	"dinkymail/operate"
 	"dinkymail/queue"
@@ -19,7 +20,7 @@ import (
 func TestReport(t *testing.T) {
 	mixed(t, func(t *testing.T, s *stock.Stock) {
 		transcript(t, s, "report.txt", step{line: "postqueue -p"}, step{line: "mailq -Ac"}, step{line: "postqueue -j"})
-		w, out, _ := world(to(s), "")
+		w, out, _ := lives(to(s), "")
 		Run(t.Context(), "postqueue", []string{"-j"}, w)
 		for line := range strings.Lines(out.String()) {
 			if !json.Valid([]byte(line)) {
@@ -63,7 +64,7 @@ func TestManyFail(t *testing.T) {
 		s.Put(id, stock.Letter("One", 4), "ada@example.org", "bob@grey.example")
 		fmt.Fprintln(&ids, id)
 	}
-	w, out, errs := world(to(s), ids.String())
+	w, out, errs := lives(to(s), ids.String())
 	status := Run(t.Context(), "postsuper", []string{"-H", "-"}, w)
 	said := out.String() + errs.String()
 	if n := strings.Count(said, "never leaves the machine"); status != 0 || n != many || strings.Contains(said, "eleased") {
@@ -130,7 +131,7 @@ func TestPostsuper(t *testing.T) {
 // The well-known way to delete what concerns an address goes through the trash.
 func TestDeletedCanBeRestored(t *testing.T) {
 	mixed(t, func(t *testing.T, s *stock.Stock) {
-		w, _, _ := world(to(s), string(stock.Deferred)+"\n"+string(stock.Bounce)+"\n")
+		w, _, _ := lives(to(s), string(stock.Deferred)+"\n"+string(stock.Bounce)+"\n")
 		if status := Run(t.Context(), "postsuper", []string{"-d", "-"}, w); status != 0 {
 			t.Fatalf("postsuper: %d", status)
 		}
@@ -147,7 +148,7 @@ func TestFlush(t *testing.T) {
 		"postqueue -s GREY.example"} {
 		mixed(t, func(t *testing.T, s *stock.Stock) {
 			words := strings.Fields(line)
-			w, out, errOut := world(to(s), "")
+			w, out, errOut := lives(to(s), "")
 			status := Run(t.Context(), words[0], words[1:], w)
 			<-time.After(10 * time.Second) // the attempts have their pace; a retry would not be due yet
 			d, err := s.Client.Show(t.Context(), stock.Deferred)
@@ -167,7 +168,7 @@ func TestNobodyAnswers(t *testing.T) {
 	for _, line := range []string{"mailq", "postqueue -f", "postqueue -i 0000000000000000", "postcat -q x",
 		"postsuper -d ALL", "postfix status",
 		"postfix check", "postfix flush"} {
-		w, out, errOut := world(func(context.Context) (operate.Operator, func(), error) {
+		w, out, errOut := lives(func(context.Context) (operate.Operator, func(), error) {
 			return nil, nil, errors.New("the appliance does not run")
 		}, "")
 		words := strings.Fields(line)
@@ -201,7 +202,7 @@ func TestPostconf(t *testing.T) {
 		step{line: "postconf -d relayhost SMTP_RELAY_HOST message_size_limit"}, step{line: "postconf -m"},
 		step{line: "postconf -H relayhost"},
 		step{line: "postconf SMTP_RELAY_PASSWORD"})
-	w, out, _ := world(nil, "")
+	w, out, _ := lives(nil, "")
 	status := Run(t.Context(), "postconf", nil, w)
 	if status != 0 || !strings.Contains(out.String(), "\nmyhostname = mail.example.org\n") {
 		t.Errorf("postconf: %d, %s", status, out)
@@ -258,9 +259,9 @@ func FuzzCommandLine(f *testing.F) {
 	f.Add("\r", "\x1b[2J")
 	f.Fuzz(func(t *testing.T, line, in string) {
 		for _, name := range []string{"mailq", "postqueue", "postcat", "postsuper", "postfix"} {
-			w, out, errOut := world(func(context.Context) (operate.Operator, func(), error) { return nil, nil, errors.New("nobody") }, in)
+			w, out, errOut := lives(func(context.Context) (operate.Operator, func(), error) { return nil, nil, errors.New("nobody") }, in)
 			status := Run(t.Context(), name, strings.Split(line, "\x00"), w)
-			if out.Len() > 0 || status > 1 && status != exUnavailable || strings.ContainsAny(errOut.String(), "\x00\x1b\r") {
+			if out.Len() > 0 || status > 1 && status != world.ExitUnavailable || strings.ContainsAny(errOut.String(), "\x00\x1b\r") {
 				t.Errorf("%s %q: status %d, printed %q and %q", name, line, status, out, errOut)
 			}
 		}
@@ -270,7 +271,7 @@ func FuzzCommandLine(f *testing.F) {
 // Every command tells its use and an example when it is asked with --help alone, and needs no appliance for it.
 func TestHelp(t *testing.T) {
 	for name := range commands {
-		w, out, errs := world(nil, "")
+		w, out, errs := lives(nil, "")
 		status := Run(t.Context(), name, []string{"--help"}, w)
 		text := out.String()
 		if status != 0 || errs.Len() > 0 || !strings.HasPrefix(text, "Usage: "+name) || !strings.Contains(text, "Example:\n\n    "+name) {

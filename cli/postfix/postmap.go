@@ -1,7 +1,6 @@
 package postfix
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	"dinkymail/aliases"
+	"dinkymail/cli/world"
 	"dinkymail/internal/getopt"
 )
 
@@ -76,7 +76,7 @@ func (c *command) query(key string, names []string) error {
 	}
 	value, found := lookUp(tables, key)
 	if !found {
-		return fail(1, "")
+		return world.Ended(1)
 	}
 	fmt.Fprintln(c.out, value)
 	return nil
@@ -97,23 +97,19 @@ func lookUp(tables []dictionary, key string) (string, bool) {
 // queryAll prints each key of standard input that is found, and what it stands for.
 func (c *command) queryAll(tables []dictionary) error {
 	some := false
-	in := bufio.NewReader(c.In)
-	for {
-		line, err := in.ReadString('\n')
-		key := strings.TrimRight(line, "\r\n")
+	for key, err := range world.Lines(c.In) {
+		if err != nil {
+			return fail(1, "read standard input: %v", err)
+		}
 		if value, found := lookUp(tables, key); found {
 			some = true
 			fmt.Fprintf(c.out, "%s\t%s\n", key, value)
 		}
-		switch {
-		case err == io.EOF && !some:
-			return fail(1, "")
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return fail(1, "read standard input: %v", err)
-		}
 	}
+	if !some {
+		return world.Ended(1)
+	}
+	return nil
 }
 
 func (c *command) listTable(name string) error {

@@ -4,26 +4,24 @@ import (
 	"context"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/getopt"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
-
-// exUnavailable is the exit status with which postqueue fails, whatever is wrong: EX_UNAVAILABLE of sysexits.h.
-const exUnavailable = 69
 
 const postqueueUsage = "postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site"
 
 // mailq is postqueue -p. Like sendmail, whose name for it this is, it does not mind options.
 func (c *command) mailq(ctx context.Context, _ []string) error {
 	c.name = "postqueue" // under which it complains
-	return c.report(ctx, &columns{out: c.out, location: c.Location})
+	return c.report(ctx, &columns{out: c.out, local: c.Local})
 }
 
 func (c *command) postqueue(ctx context.Context, args []string) error {
 	options, operands, err := getopt.Parse(args, "c:fi:jps:v")
 	if err != nil {
-		return c.misused(exUnavailable, err, postqueueUsage)
+		return c.misused(world.ExitUnavailable, err, postqueueUsage)
 	}
 	var mode getopt.Option
 	for _, o := range options {
@@ -31,16 +29,16 @@ func (c *command) postqueue(ctx context.Context, args []string) error {
 			continue
 		}
 		if mode.Letter != 0 {
-			return c.misused(exUnavailable, nil, postqueueUsage)
+			return c.misused(world.ExitUnavailable, nil, postqueueUsage)
 		}
 		mode = o
 	}
 	if mode.Letter == 0 || len(operands) > 0 {
-		return c.misused(exUnavailable, nil, postqueueUsage)
+		return c.misused(world.ExitUnavailable, nil, postqueueUsage)
 	}
 	switch mode.Letter {
 	case 'p':
-		return c.report(ctx, &columns{out: c.out, location: c.Location})
+		return c.report(ctx, &columns{out: c.out, local: c.Local})
 	case 'j':
 		return c.report(ctx, &objects{out: c.out})
 	case 'i':
@@ -60,26 +58,27 @@ type listing interface {
 
 // report lists the queue.
 func (c *command) report(ctx context.Context, l listing) error {
-	client, done, err := c.open(ctx)
-	if err != nil {
-		return fail(exUnavailable, "Queue report unavailable - %v", err)
-	}
-	defer done()
-	for e, err := range operate.All(ctx, client, queue.Selection{}) {
-		if err != nil {
-			return fail(exUnavailable, "Queue report unavailable - %v", err)
+	err := c.Ask(ctx, func(q world.Operator) error {
+		for e, err := range operate.All(ctx, q, queue.Selection{}) {
+			if err != nil {
+				return err
+			}
+			l.message(e)
 		}
-		l.message(e)
+		l.end()
+		return nil
+	})
+	if err != nil {
+		return fail(world.ExitUnavailable, "Queue report unavailable - %v", err)
 	}
-	l.end()
 	return nil
 }
 
 // flushMessage has one message tried now. One that is not there is no mistake: it may have been delivered just now.
 func (c *command) flushMessage(ctx context.Context, text string) error {
-	id := bare(text)
+	id := world.Bare(text)
 	if !plausible(string(id)) {
-		return fail(exUnavailable, "Cannot flush queue ID - invalid name: %q", text)
+		return fail(world.ExitUnavailable, "Cannot flush queue ID - invalid name: %q", text)
 	}
 	return c.flush(ctx, "queue ID", queue.Selection{IDs: []queue.ID{id}})
 }
@@ -87,7 +86,7 @@ func (c *command) flushMessage(ctx context.Context, text string) error {
 // flushSite has everything tried now that goes to a domain.
 func (c *command) flushSite(ctx context.Context, site string) error {
 	if site == "" || strings.ContainsFunc(site, func(r rune) bool { return !strings.ContainsRune(siteLetters, r) }) {
-		return fail(exUnavailable, "Cannot flush mail queue - invalid destination: %q", site)
+		return fail(world.ExitUnavailable, "Cannot flush mail queue - invalid destination: %q", site)
 	}
 	return c.flush(ctx, "mail queue", queue.Selection{Domain: strings.ToLower(site)})
 }
@@ -97,13 +96,12 @@ const siteLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 
 // flush has what is selected tried now. What is on hold stays there.
 func (c *command) flush(ctx context.Context, what string, sel queue.Selection) error {
-	client, done, err := c.open(ctx)
+	err := c.Ask(ctx, func(q world.Operator) error {
+		_, err := q.Act(ctx, operate.Action{Verb: operate.Retry, Selection: sel})
+		return err
+	})
 	if err != nil {
-		return fail(exUnavailable, "Cannot flush %s - %v", what, err)
-	}
-	defer done()
-	if _, err := client.Act(ctx, operate.Action{Verb: operate.Retry, Selection: sel}); err != nil {
-		return fail(exUnavailable, "Cannot flush %s - %v", what, err)
+		return fail(world.ExitUnavailable, "Cannot flush %s - %v", what, err)
 	}
 	return nil
 }

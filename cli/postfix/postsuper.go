@@ -1,14 +1,13 @@
 package postfix
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
 	"dinkymail/operate"
@@ -61,13 +60,13 @@ func (c *command) postsuper(ctx context.Context, args []string) error {
 	if err != nil || len(orders) == 0 { // -p, -s and -S mend what cannot be wrong here
 		return err
 	}
-	client, done, err := c.open(ctx)
+	q, done, err := c.Open(ctx)
 	if err != nil {
 		return fail(1, "open queue: %v", err)
 	}
 	defer done()
 	for _, o := range orders {
-		if err := c.carryOut(ctx, client, &o); err != nil {
+		if err := c.carryOut(ctx, q, &o); err != nil {
 			return err
 		}
 	}
@@ -110,29 +109,23 @@ func (c *command) target(o *order, value string) error {
 	switch value {
 	case everything:
 		o.all = true
-		return nil
 	case "-":
-		in := bufio.NewReader(c.In)
-		for {
-			line, err := in.ReadString('\n')
-			if strings.TrimSpace(line) != "" {
-				c.add(o, line)
-			}
-			if err == io.EOF {
-				return nil
-			}
+		for line, err := range world.Lines(c.In) {
 			if err != nil {
 				return fail(1, "read standard input: %v", err)
+			}
+			if strings.TrimSpace(line) != "" {
+				c.add(o, line)
 			}
 		}
 	default:
 		c.add(o, value)
-		return nil
 	}
+	return nil
 }
 
 func (c *command) add(o *order, text string) {
-	id := bare(text)
+	id := world.Bare(text)
 	if !plausible(string(id)) {
 		c.say("warning: invalid mail queue id: %s", text)
 		return
@@ -152,17 +145,17 @@ func unique(ids []queue.ID) []queue.ID {
 
 // carryOut does an order and reports it. A message named that is not there is worth a warning, and no mistake: it may be delivered
 // by now.
-func (c *command) carryOut(ctx context.Context, client appliance, o *order) error {
-	found, err := c.find(ctx, client, o)
+func (c *command) carryOut(ctx context.Context, q world.Operator, o *order) error {
+	found, err := c.find(ctx, q, o)
 	if err != nil {
 		return fail(1, "scan queue: %v", err)
 	}
-	if err := c.release(ctx, client, o, found); err != nil {
+	if err := c.release(ctx, q, o, found); err != nil {
 		return fail(1, "%v", err)
 	}
 	n, released := 0, 0
 	for batch := range slices.Chunk(found, atOnce) {
-		done, freed, err := c.do(ctx, client, o, batch)
+		done, freed, err := c.do(ctx, q, o, batch)
 		if err != nil {
 			return fail(1, "%v", err)
 		}
@@ -186,18 +179,18 @@ func (c *command) sum(done string, n int) {
 }
 
 // do does an order to a batch of messages, names those that were named, and counts what was done and what was on hold.
-func (c *command) do(ctx context.Context, client appliance, o *order, batch []found) (n, released int, err error) {
-	result, err := client.Act(ctx, operate.Action{Verb: o.verb, Selection: queue.Selection{IDs: idsOf(batch)}})
+func (c *command) do(ctx context.Context, q world.Operator, o *order, batch []found) (n, released int, err error) {
+	result, err := world.Do(ctx, q, o.verb, idsOf(batch))
 	if err != nil {
 		return 0, 0, err
 	}
-	failed, err := c.complain(ctx, client, &result)
+	failed, err := c.complain(ctx, q, result.Failed)
 	if err != nil {
 		return 0, 0, err
 	}
 	n = result.Done
 	for _, f := range batch {
-		if failed[f.id] {
+		if _, ok := failed[f.id]; ok {
 			if o.letter != 'r' || !f.held {
 				continue
 			}
@@ -231,14 +224,14 @@ func idsOf(batch []found) []queue.ID {
 }
 
 // find looks up the messages that an order is for.
-func (c *command) find(ctx context.Context, client appliance, o *order) (all []found, err error) {
+func (c *command) find(ctx context.Context, q world.Operator, o *order) (all []found, err error) {
 	look := func(sel queue.Selection) error {
-		for e, err := range operate.All(ctx, client, sel) {
+		for e, err := range operate.All(ctx, q, sel) {
 			if err != nil {
 				return err
 			}
 			in := queueOf(&e)
-			if e.Finished == nil && e.Removed == nil && slices.Contains(o.queues, in) {
+			if !world.Gone(&e) && slices.Contains(o.queues, in) {
 				all = append(all, found{e.ID, in == hold})
 			}
 		}
@@ -268,14 +261,13 @@ func (c *command) missing(o *order, ids []queue.ID, there []found) {
 }
 
 // release takes from hold what is to be requeued: held messages are not tried.
-func (c *command) release(ctx context.Context, client appliance, o *order, all []found) error {
+func (c *command) release(ctx context.Context, q world.Operator, o *order, all []found) error {
 	if o.letter != 'r' {
 		return nil
 	}
 	held := slices.DeleteFunc(slices.Clone(all), func(f found) bool { return !f.held })
 	for batch := range slices.Chunk(held, atOnce) {
-		action := operate.Action{Verb: operate.Release, Selection: queue.Selection{IDs: idsOf(batch)}}
-		if _, err := client.Act(ctx, action); err != nil {
+		if _, err := world.Do(ctx, q, operate.Release, idsOf(batch)); err != nil {
 			return err
 		}
 	}
@@ -283,27 +275,19 @@ func (c *command) release(ctx context.Context, client appliance, o *order, all [
 }
 
 // complain warns of what could not be done, and returns to which messages. One that is gone meanwhile is not worth a word.
-func (c *command) complain(ctx context.Context, client appliance, result *operate.ActionResult) (map[queue.ID]bool, error) {
-	failed := map[queue.ID]bool{}
-	if len(result.Failed) == 0 {
-		return failed, nil
-	}
-	why := make(map[queue.ID]string, len(result.Failed))
-	for _, f := range result.Failed {
-		failed[f.ID] = true
+func (c *command) complain(ctx context.Context, q world.Operator, failed []operate.ActionError) (map[queue.ID]string, error) {
+	why := make(map[queue.ID]string, len(failed))
+	for _, f := range failed {
 		why[f.ID] = f.Message
 	}
-	for ids := range slices.Chunk(slices.Sorted(maps.Keys(why)), 500) { // one page of a list
-		for e, err := range operate.All(ctx, client, queue.Selection{IDs: ids}) {
-			if err != nil {
-				return nil, err
-			}
-			if e.Finished == nil && e.Removed == nil {
-				c.say("warning: %s: %s", e.ID, why[e.ID])
-			}
+	ids := slices.Sorted(maps.Keys(why))
+	there, err := world.Find(ctx, q, ids)
+	for _, id := range ids {
+		if _, ok := there[id]; ok {
+			c.say("warning: %s: %s", id, why[id])
 		}
 	}
-	return failed, nil
+	return why, err
 }
 
 // messages is how many there are, in words.

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"unicode"
 	"unicode/utf8"
+
+	"dinkymail/cli/world"
 )
 
 // entry is one line of a table, with those that continue it.
@@ -157,10 +159,9 @@ func (p *pattern) apply(key string) (string, bool) {
 
 // cause is what the system said, without the name of the file, which stands before it already.
 func cause(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		text := errno.Error()
+	text := world.Cause(err)
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
 		return strings.ToUpper(text[:1]) + text[1:]
 	}
-	return err.Error()
+	return text
 }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/message"
 )
 
@@ -14,13 +15,13 @@ import (
 func addresses(list string) ([]message.Address, error) {
 	p := parser{rest: list}
 	if err := p.run(); err != nil {
-		return nil, failf(exitNoUser, "%q: %w", shorten(list), err)
+		return nil, world.Failf(world.ExitNoUser, "%q: %w", shorten(list), err)
 	}
 	var all []message.Address
 	for _, text := range p.found {
 		a, err := message.ParseLocalAddress(text)
 		if err != nil {
-			return nil, &exit{exitNoUser, err}
+			return nil, &world.Exit{Code: world.ExitNoUser, Err: err}
 		}
 		all = append(all, a)
 	}
@@ -70,10 +71,10 @@ func (p *parser) run() error {
 			p.start() // what stood before is the name of a group
 			p.group = true
 		case ';':
-			err = p.end()
+			p.end()
 			p.group = false
 		case ',':
-			err = p.end()
+			p.end()
 		default:
 			p.add(c)
 		}
@@ -81,7 +82,8 @@ func (p *parser) run() error {
 			return err
 		}
 	}
-	return p.end()
+	p.end()
+	return nil
 }
 
 // start forgets what was read since the last address.
@@ -107,12 +109,19 @@ func (p *parser) add(c byte) {
 }
 
 // end takes what was read as an address, if there is something.
-func (p *parser) end() error {
+func (p *parser) end() {
 	if text := p.word.String(); text != "" {
 		p.found = append(p.found, text)
 	}
 	p.start()
-	return nil
+}
+
+// take reads the next n characters as they are.
+func (p *parser) take(n int) {
+	if !p.angle {
+		p.word.WriteString(p.rest[:n])
+	}
+	p.rest = p.rest[n:]
 }
 
 // comment skips what stands in parentheses.
@@ -143,33 +152,20 @@ func (p *parser) quoted() error {
 			i++
 		case '"':
 			p.add('"')
-			for j := range i + 1 {
-				p.addAsIs(p.rest[j])
-			}
-			p.rest = p.rest[i+1:]
+			p.take(i + 1)
 			return nil
 		}
 	}
 	return errors.New("a quotation mark is not closed")
 }
 
-func (p *parser) addAsIs(c byte) {
-	if !p.angle {
-		p.word.WriteByte(c)
-	}
-}
-
 // literal reads an address literal to its bracket: the colons in it begin no group.
 func (p *parser) literal() {
 	const longest = 100
 	i := strings.IndexAny(p.rest[:min(len(p.rest), longest)], "],; \t")
-	if i < 0 || p.rest[i] != ']' {
-		return
+	if i >= 0 && p.rest[i] == ']' {
+		p.take(i + 1)
 	}
-	for j := range i + 1 {
-		p.addAsIs(p.rest[j])
-	}
-	p.rest = p.rest[i+1:]
 }
 
 // encodedWord is the rest of an encoded word (RFC 2047, 2) behind its first character. Commas and the like in it, which many programs
@@ -179,11 +175,7 @@ var encodedWord = regexp.MustCompile(`^\?[^?=\s<>"]+\?[BbQq]\?[^?<>"\r\n]*\?=`)
 // encoded reads an encoded word to its end, if it is one.
 func (p *parser) encoded() {
 	const longest = 1000
-	word := encodedWord.FindString(p.rest[:min(len(p.rest), longest)])
-	for i := range len(word) {
-		p.addAsIs(word[i])
-	}
-	p.rest = p.rest[len(word):]
+	p.take(len(encodedWord.FindString(p.rest[:min(len(p.rest), longest)])))
 }
 
 // bracketed reads an address in angle brackets. What stood before was a name.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/message"
 )
 
@@ -57,12 +59,7 @@ func (l *letter) add(name, value string) {
 
 // has reports whether there is a field of this name, in small letters.
 func (l *letter) has(name string) bool {
-	for _, f := range l.fields {
-		if f.name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.fields, func(f field) bool { return f.name == name })
 }
 
 // reader gives the whole mail from its beginning.
@@ -109,12 +106,12 @@ func (l *letter) split() error {
 			}
 			l.unfold()
 			if received > maxReceived {
-				return failf(exitData, "the mail goes in circles: it has more than %d Received fields", maxReceived)
+				return world.Failf(world.ExitData, "the mail goes in circles: it has more than %d Received fields", maxReceived)
 			}
 			return nil
 		}
 		if at += int64(len(line)); at > message.MaxHeader-64<<10 { // room for the fields that are added
-			return failf(exitData, "the header of the mail is larger than 960 KiB")
+			return world.Failf(world.ExitData, "the header of the mail is larger than 960 KiB")
 		}
 	}
 }
@@ -178,10 +175,8 @@ func (l *letter) unfold() {
 // recipients are those that the header names: of the latest resending, if it was resent.
 func (l *letter) recipients() ([]message.Address, error) {
 	prefix, seen := "", map[string]bool{}
-	for _, f := range l.fields {
-		if strings.HasPrefix(f.name, "resent-") {
-			prefix = "resent-"
-		}
+	if slices.ContainsFunc(l.fields, func(f field) bool { return strings.HasPrefix(f.name, "resent-") }) {
+		prefix = "resent-"
 	}
 	var all []message.Address
 	for _, f := range l.fields {

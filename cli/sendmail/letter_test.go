@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"dinkymail/cli/world"
 	"dinkymail/message"
 )
 
@@ -87,7 +88,7 @@ func TestLargeLetter(t *testing.T) {
 		t.Error("it is another")
 	}
 	_, err := read(bytes.NewReader(b.Bytes()), false, 2<<20)
-	if x := (*exit)(nil); !errors.As(err, &x) || x.code != exitUnavailable || strings.Count(err.Error(), "larger") != 1 {
+	if x := (*world.Exit)(nil); !errors.As(err, &x) || x.Code != world.ExitUnavailable || strings.Count(err.Error(), "larger") != 1 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -98,13 +99,13 @@ func TestBadLetters(t *testing.T) {
 		in   io.Reader
 		code int
 	}{
-		{strings.NewReader(strings.Repeat("Received: x\n", 51) + "\n"), exitData},
-		{strings.NewReader("Subject: " + strings.Repeat("x", 1<<20) + "\n\n"), exitData},
-		{strings.NewReader(strings.Repeat("X: y\n", 300_000)), exitData},
-		{iotest.ErrReader(errors.New("gone")), exitInput},
+		{strings.NewReader(strings.Repeat("Received: x\n", 51) + "\n"), world.ExitData},
+		{strings.NewReader("Subject: " + strings.Repeat("x", 1<<20) + "\n\n"), world.ExitData},
+		{strings.NewReader(strings.Repeat("X: y\n", 300_000)), world.ExitData},
+		{iotest.ErrReader(errors.New("gone")), world.ExitInput},
 	} {
 		_, err := read(c.in, true, 0)
-		if x := (*exit)(nil); !errors.As(err, &x) || x.code != c.code {
+		if x := (*world.Exit)(nil); !errors.As(err, &x) || x.Code != c.code {
 			t.Errorf("got %v, want status %d", err, c.code)
 		}
 	}
@@ -154,7 +155,7 @@ func TestRecipients(t *testing.T) {
 	for _, list := range []string{"a b@x.org", "<a@x.org", "\"a@x.org", "(a@x.org", "a@", "@x.org", "a@x@y", "<a@x.org> <b@x.org>", "a@x..org",
 		"a\x01@x.org", "a\u200bb@x.org", "a@x\u00a0y.org", "ro\u200bot"} {
 		_, err := addresses(list)
-		if x := (*exit)(nil); !errors.As(err, &x) || x.code != exitNoUser {
+		if x := (*world.Exit)(nil); !errors.As(err, &x) || x.Code != world.ExitNoUser {
 			t.Errorf("%q: got %v", list, err)
 		}
 	}

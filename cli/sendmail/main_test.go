@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"dinkymail/cli/world"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/operate"
@@ -88,10 +89,10 @@ type result struct {
 // sendmail runs the program as the user ada.
 func (a *appliance) sendmail(stdin string, args ...string) result {
 	a.t.Helper()
-	return run(a.t, World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + a.dir, "HOME=" + a.t.TempDir()}}, stdin, args...)
+	return run(a.t, world.World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + a.dir, "HOME=" + a.t.TempDir()}}, stdin, args...)
 }
 
-func run(t *testing.T, w World, stdin string, args ...string) result {
+func run(t *testing.T, w world.World, stdin string, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
 	w.In, w.Out, w.Err = strings.NewReader(stdin), &out, &errs

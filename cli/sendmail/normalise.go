@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"dinkymail/cli/world"
 )
 
 // changes counts the bytes that could not stay.
@@ -52,7 +54,7 @@ func (n *normaliser) run(dot bool) error {
 			return n.eof()
 		}
 		if err != nil {
-			return failf(exitInput, "read standard input: %w", err)
+			return world.Failf(world.ExitInput, "read standard input: %w", err)
 		}
 		switch {
 		case c == '\n' && n.dot && n.column == 1:

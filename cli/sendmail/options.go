@@ -1,8 +1,11 @@
 package sendmail
 
 import (
+	"errors"
 	"strings"
 
+	"dinkymail/cli/world"
+	"dinkymail/internal/getopt"
 	"dinkymail/message"
 )
 
@@ -41,9 +44,7 @@ type mode int
 const (
 	modeSend mode = iota
 	modeSMTP
-	modeMailq
-	modeAliases
-	modeFlush
+	modePlay
 	modeNothing
 	modeHelp
 )
@@ -51,7 +52,7 @@ const (
 // options is a command line, understood.
 type options struct {
 	mode       mode
-	flush      []string // arguments for postqueue
+	play       []string // another program that does it, and its arguments
 	extract    bool     // -t
 	ignoreDot  bool     // -i
 	verbose    bool
@@ -64,53 +65,29 @@ type options struct {
 	args       []string // recipients
 }
 
-// The options that have a value behind them, be it in the next argument, and those that have none. -q and -d have one only in the
-// same argument.
-const (
-	valued = "ABCDFLMNORVXbefhopr"
-	flags  = "GIUTacimnstvxqd"
-)
+// letters are the options there are, as getopt has them.
+const letters = "A:B:C:D:F:L:M:N:O:R:V:X:b:e:f:h:o:p:r:GIUTacimnstvxq::d::"
 
 // parse understands a command line as GNU's getopt does: options may stand together, and behind recipients; -- ends them.
 func parse(args []string) (*options, error) {
-	o := &options{}
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		if arg == "--" {
-			o.args = append(o.args, args...)
-			break
-		}
-		if len(arg) < 2 || arg[0] != '-' {
-			o.args = append(o.args, arg)
-			continue
-		}
-		if arg == "--help" {
-			return &options{mode: modeHelp}, nil
-		}
-		for cluster := arg[1:]; cluster != ""; {
-			option := cluster[0]
-			cluster = cluster[1:]
-			value := ""
-			switch {
-			case option == 'q' || option == 'd':
-				value, cluster = cluster, ""
-			case strings.IndexByte(flags, option) >= 0:
-			case strings.IndexByte(valued, option) < 0:
-				return nil, failf(exitUsage, "there is no option -%c; sendmail --help lists those there are", option)
-			case cluster != "":
-				value, cluster = cluster, ""
-			case len(args) == 0:
-				return nil, failf(exitUsage, "the option -%c needs something behind it", option)
-			default:
-				value, args = args[0], args[1:]
-			}
-			if err := o.set(option, value); err != nil {
-				return nil, err
-			}
+	given, operands, err := getopt.Parse(args, letters)
+	o := &options{args: operands}
+	for _, one := range given {
+		if err := o.set(one.Letter, one.Value); err != nil {
+			return nil, err
 		}
 	}
-	return o, o.check()
+	wrong, is := errors.AsType[*getopt.Error](err)
+	switch {
+	case !is:
+		return o, o.check()
+	case wrong.Arg == "--help":
+		return &options{mode: modeHelp}, nil
+	case wrong.Lacks:
+		return nil, world.Failf(world.ExitUsage, "the option -%c needs something behind it", wrong.Letter)
+	default:
+		return nil, world.Failf(world.ExitUsage, "there is no option -%c; sendmail --help lists those there are", wrong.Letter)
+	}
 }
 
 // set takes one option in. What is not named here is known to others and means nothing to us.
@@ -127,7 +104,7 @@ func (o *options) set(option byte, value string) error {
 	case 'F':
 		o.name = value
 	case 'I':
-		o.mode = modeAliases
+		return o.setMode("i")
 	case 'b':
 		return o.setMode(value)
 	case 'o':
@@ -139,7 +116,7 @@ func (o *options) set(option byte, value string) error {
 		return o.setFlush(value)
 	case 'B':
 		if t := strings.ToUpper(value); t != "7BIT" && t != "8BITMIME" {
-			return failf(exitUsage, "-B %s: 7BIT or 8BITMIME is wanted", value)
+			return world.Failf(world.ExitUsage, "-B %s: 7BIT or 8BITMIME is wanted", value)
 		}
 	case 'N', 'R', 'V':
 		return o.setNotification(option, value)
@@ -154,18 +131,18 @@ func (o *options) setMode(value string) error {
 	case "s":
 		o.mode = modeSMTP
 	case "p":
-		o.mode = modeMailq
+		o.mode, o.play = modePlay, []string{"mailq"}
 	case "i":
-		o.mode = modeAliases
+		o.mode, o.play = modePlay, []string{"newaliases"}
 	case "h", "H":
 		o.mode = modeNothing
 	case "d", "D", "l":
-		return failf(exitUsage, "-b%s: the appliance is started with systemctl start dinkymail, or dinkymail serve", value)
+		return world.Failf(world.ExitUsage, "-b%s: the appliance is started with systemctl start dinkymail, or dinkymail serve", value)
 	case "v", "t":
-		return failf(exitUnavailable, "-b%s: checking an address without sending is not supported; "+
+		return world.Failf(world.ExitUnavailable, "-b%s: checking an address without sending is not supported; "+
 			"dinkymail doctor ADDRESS tries one", value)
 	default:
-		return failf(exitUsage, "-b%s: there is no such mode; sendmail --help lists those there are", value)
+		return world.Failf(world.ExitUsage, "-b%s: there is no such mode; sendmail --help lists those there are", value)
 	}
 	return nil
 }
@@ -174,39 +151,34 @@ func (o *options) setMode(value string) error {
 func (o *options) setFlush(value string) error {
 	switch {
 	case value == "":
-		o.mode, o.flush = modeFlush, []string{"-f"}
+		o.mode, o.play = modePlay, []string{"postqueue", "-f"}
 	case value[0] == 'I' && len(value) > 1:
-		o.mode, o.flush = modeFlush, []string{"-i", value[1:]}
+		o.mode, o.play = modePlay, []string{"postqueue", "-i", value[1:]}
 	case value[0] == 'R' && len(value) > 1, value[0] == 'S' && len(value) > 1:
-		o.mode, o.flush = modeFlush, []string{"-s", value[1:]}
+		o.mode, o.play = modePlay, []string{"postqueue", "-s", value[1:]}
 	case '0' <= value[0] && value[0] <= '9':
 		o.mode = modeNothing
 	default:
-		return failf(exitUsage, "-q%s: nothing, an interval, or I with an ID or R with a domain may stand behind -q", value)
+		return world.Failf(world.ExitUsage, "-q%s: nothing, an interval, or I with an ID or R with a domain may stand behind -q", value)
 	}
 	return nil
 }
 
 // setNotification takes the parameters of RFC 3461 in.
 func (o *options) setNotification(option byte, value string) error {
-	words := map[string]message.Notify{"never": message.NotifyNever, "success": message.NotifySuccess,
-		"failure": message.NotifyFailure, "delay": message.NotifyDelay}
 	switch option {
 	case 'N':
-		o.notify = 0
-		for word := range strings.SplitSeq(strings.ToLower(value), ",") {
-			n, known := words[strings.TrimSpace(word)]
-			if o.notify |= n; !known || o.notify&message.NotifyNever != 0 && o.notify != message.NotifyNever {
-				return failf(exitUsage, "-N %s: never is wanted, or some of success, failure and delay with commas between", value)
-			}
+		var ok bool
+		if o.notify, ok = message.ParseNotify(value); !ok || o.notify == 0 {
+			return world.Failf(world.ExitUsage, "-N %s: never is wanted, or some of success, failure and delay with commas between", value)
 		}
 	case 'R':
 		if o.ret = strings.ToUpper(value); o.ret != "FULL" && o.ret != "HDRS" {
-			return failf(exitUsage, "-R %s: full or hdrs is wanted", value)
+			return world.Failf(world.ExitUsage, "-R %s: full or hdrs is wanted", value)
 		}
 	case 'V':
 		if len(value) > 100 || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
-			return failf(exitUsage, "-V: at most 100 printable ASCII characters are wanted")
+			return world.Failf(world.ExitUsage, "-V: at most 100 printable ASCII characters are wanted")
 		}
 		o.envid = value
 	}
@@ -217,9 +189,9 @@ func (o *options) setNotification(option byte, value string) error {
 func (o *options) check() error {
 	switch {
 	case o.extract && o.mode != modeSend:
-		return failf(exitUsage, "-t is for sending mail alone")
+		return world.Failf(world.ExitUsage, "-t is for sending mail alone")
 	case o.mode != modeSend && o.mode != modeNothing && len(o.args) > 0:
-		return failf(exitUsage, "%s: no recipient is wanted here", o.args[0])
+		return world.Failf(world.ExitUsage, "%s: no recipient is wanted here", o.args[0])
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sendmail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,15 +13,14 @@ import (
 	"slices"
 	"time"
 
+	"dinkymail/cli/world"
+	"dinkymail/config"
 	"dinkymail/control"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
-
-// systemDir is where the systemd unit has the appliance keep its mail.
-const systemDir = "/var/lib/dinkymail"
 
 // answerTime is how long the appliance may take to bring a mail to its disk before the mail goes into the maildrop instead.
 const answerTime = 2 * time.Minute
@@ -32,8 +32,8 @@ type place struct {
 }
 
 // places are all places where this user's appliance may be, the likeliest first.
-func (w World) places() []place {
-	if dir := w.getenv("DINKYMAIL_SUBMIT_DIR"); dir != "" {
+func (w program) places() []place {
+	if dir := w.Getenv("DINKYMAIL_SUBMIT_DIR"); dir != "" {
 		return []place{{dir: dir}}
 	}
 	var all []place
@@ -43,11 +43,9 @@ func (w World) places() []place {
 			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, control.Socket)})
 		}
 	}
-	dirs := []string{systemDir}
-	if binary, err := os.Executable(); err == nil {
-		if binary, err = filepath.EvalSymlinks(binary); err == nil {
-			dirs = slices.Insert(dirs, 0, filepath.Join(filepath.Dir(binary), "data"))
-		}
+	dirs := []string{config.SystemDataDir}
+	if binary, err := world.Binary(); err == nil {
+		dirs = slices.Insert(dirs, 0, filepath.Join(filepath.Dir(binary), "data"))
 	}
 	for _, dir := range dirs {
 		p := place{filepath.Join(dir, "submit"), filepath.Join(dir, control.Socket)}
@@ -103,11 +101,11 @@ func handIn(ctx context.Context, places []place, e message.Envelope, l *letter) 
 func refusal(places []place, denied string, last error) error {
 	switch {
 	case last != nil:
-		return failf(exitTryLater, "the appliance takes no mail now, and it could not be kept for later: %w", last)
+		return world.Failf(world.ExitTempFail, "the appliance takes no mail now, and it could not be kept for later: %w", last)
 	case denied != "":
-		return failf(exitPermission, "you may not hand in mail: %s", whoMay(denied))
+		return world.Failf(world.ExitNoPermission, "you may not hand in mail: %s", whoMay(denied))
 	default:
-		return failf(exitTryLater, "there is no appliance and no maildrop at %s; DINKYMAIL_SUBMIT_DIR may say where it is", places[0].dir)
+		return world.Failf(world.ExitTempFail, "there is no appliance and no maildrop at %s; DINKYMAIL_SUBMIT_DIR may say where it is", places[0].dir)
 	}
 }
 
@@ -147,13 +145,13 @@ func ask(ctx context.Context, path string, id queue.ID, e message.Envelope, l *l
 	}
 	switch said.Code {
 	case operate.CodeFull:
-		return true, failf(exitTryLater, "%w", err)
+		return true, world.Failf(world.ExitTempFail, "%w", err)
 	case operate.CodeAddress:
-		return true, failf(exitNoUser, "%w", err)
+		return true, world.Failf(world.ExitNoUser, "%w", err)
 	case operate.CodePaused, operate.CodeBusy, operate.CodeUnavailable, operate.CodeInternal, operate.CodeRate, "":
 		return false, err
 	default:
-		return true, failf(exitUnavailable, "%w", err)
+		return true, world.Failf(world.ExitUnavailable, "%w", err)
 	}
 }
 
@@ -167,10 +165,7 @@ func deadLetter(home string, e message.Envelope, l *letter) (path string, err er
 	if err != nil {
 		return path, err
 	}
-	from := e.From.String()
-	if from == "" {
-		from = "MAILER-DAEMON"
-	}
+	from := cmp.Or(e.From.String(), "MAILER-DAEMON")
 	_, err = fmt.Fprintf(f, "From %s %s\n", from, time.Now().UTC().Format(time.ANSIC))
 	if err == nil {
 		_, err = io.Copy(&mbox{to: f, lineStart: true}, l.reader())

@@ -2,18 +2,18 @@ package sendmail
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
+	"dinkymail/cli/world"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 )
 
 // send takes a mail from standard input and hands it in.
-func (w World) send(ctx context.Context, o *options) error {
+func (w program) send(ctx context.Context, o *options) error {
 	if len(o.args) == 0 && !o.extract {
-		return failf(exitUsage, "there is no recipient: give some, or -t for those in the header")
+		return world.Failf(world.ExitUsage, "there is no recipient: give some, or -t for those in the header")
 	}
 	places := w.places()
 	limits := about(places)
@@ -37,25 +37,21 @@ func (w World) send(ctx context.Context, o *options) error {
 }
 
 // bury keeps a mail that could not be sent where its owner may find it.
-func (w World) bury(why error, e message.Envelope, l *letter) error {
-	home := w.getenv("HOME")
+func (w program) bury(why error, e message.Envelope, l *letter) error {
+	home := w.Getenv("HOME")
 	if u, err := w.user(); home == "" && err == nil {
 		home = u.HomeDir
 	}
 	path, err := deadLetter(home, e, l)
-	code := exitSoftware
-	var x *exit
-	if errors.As(why, &x) {
-		code = x.code
-	}
+	code := world.Status(why, world.ExitSoftware)
 	if err != nil {
-		return failf(code, "%w; and it is in no dead.letter: %w", why, err)
+		return world.Failf(code, "%w; and it is in no dead.letter: %w", why, err)
 	}
-	return failf(code, "%w; the mail is in %s", why, path)
+	return world.Failf(code, "%w; the mail is in %s", why, path)
 }
 
 // envelope says from whom the mail is and to whom it goes, and completes its header.
-func (w World) envelope(o *options, l *letter, limits maildrop.About) (e message.Envelope, err error) {
+func (w program) envelope(o *options, l *letter, limits maildrop.About) (e message.Envelope, err error) {
 	if e.From, err = w.sender(o); err != nil {
 		return e, err
 	}
@@ -64,7 +60,7 @@ func (w World) envelope(o *options, l *letter, limits maildrop.About) (e message
 	for _, arg := range o.args {
 		list, err := addresses(arg)
 		if err == nil && len(list) == 0 {
-			err = failf(exitNoUser, "%q is no address", arg)
+			err = world.Failf(world.ExitNoUser, "%q is no address", arg)
 		}
 		if err != nil {
 			return e, err
@@ -89,15 +85,15 @@ func (w World) envelope(o *options, l *letter, limits maildrop.About) (e message
 	}
 	switch n := len(e.To); {
 	case n == 0:
-		return e, failf(exitUsage, "there is no recipient in To, Cc or Bcc of the mail")
+		return e, world.Failf(world.ExitUsage, "there is no recipient in To, Cc or Bcc of the mail")
 	case limits.MaxRecipients > 0 && n > limits.MaxRecipients:
-		return e, failf(exitUnavailable, "the mail has %d recipients, and one may have %d (MESSAGE_MAX_RECIPIENTS)", n, limits.MaxRecipients)
+		return e, world.Failf(world.ExitUnavailable, "the mail has %d recipients, and one may have %d (MESSAGE_MAX_RECIPIENTS)", n, limits.MaxRecipients)
 	}
 	return e, w.sign(o.name, e.From, l)
 }
 
 // sender is the envelope's: what was given, or the user.
-func (w World) sender(o *options) (message.Address, error) {
+func (w program) sender(o *options) (message.Address, error) {
 	if !o.hasSender {
 		u, err := w.user()
 		if err != nil {
@@ -105,7 +101,7 @@ func (w World) sender(o *options) (message.Address, error) {
 		}
 		a, err := message.ParseLocalAddress(u.Username)
 		if err != nil {
-			return a, failf(exitOS, "your user name cannot be an address (%w); give the sender with -f", err)
+			return a, world.Failf(world.ExitOS, "your user name cannot be an address (%w); give the sender with -f", err)
 		}
 		return a, nil
 	}
@@ -114,7 +110,7 @@ func (w World) sender(o *options) (message.Address, error) {
 	case err != nil:
 		return message.Address{}, err
 	case len(list) > 1:
-		return message.Address{}, failf(exitUsage, "-f %s: one sender is wanted", o.sender)
+		return message.Address{}, world.Failf(world.ExitUsage, "-f %s: one sender is wanted", o.sender)
 	case len(list) == 0: // "" and <>
 		return message.Address{}, nil
 	}
@@ -122,7 +118,7 @@ func (w World) sender(o *options) (message.Address, error) {
 }
 
 // sign adds From where it is missing.
-func (w World) sign(name string, from message.Address, l *letter) error {
+func (w program) sign(name string, from message.Address, l *letter) error {
 	if l.has("from") {
 		return nil
 	}
@@ -132,11 +128,11 @@ func (w World) sign(name string, from message.Address, l *letter) error {
 			return err
 		}
 		if from, err = message.ParseLocalAddress(u.Username); err != nil {
-			return failf(exitOS, "your user name cannot be an address (%w); write a From field", err)
+			return world.Failf(world.ExitOS, "your user name cannot be an address (%w); write a From field", err)
 		}
 	}
 	if name == "" {
-		name = w.getenv("NAME")
+		name = w.Getenv("NAME")
 	}
 	if name == "" && u != nil {
 		name, _, _ = strings.Cut(u.Name, ",")

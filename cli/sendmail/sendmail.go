@@ -41,120 +41,58 @@ package sendmail
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/user"
 	"strings"
 
-	"dinkymail/config"
+	"dinkymail/cli/world"
 )
 
-// The exit statuses of sysexits.h.
-const (
-	exitUsage       = 64
-	exitData        = 65
-	exitNoUser      = 67
-	exitUnavailable = 69
-	exitSoftware    = 70
-	exitOS          = 71
-	exitInput       = 74
-	exitTryLater    = 75
-	exitPermission  = 77
-)
-
-// World is what the program lives in.
-type World struct {
-	In       io.Reader
-	Out, Err io.Writer
-	Environ  []string // as os.Environ gives it
-	// Settings reads the settings. An error is no hindrance: most users may not read them.
-	Settings func() (*config.Settings, error)
-	// Postfix runs another program of the family: "mailq", "postqueue" or "newaliases". It returns the exit status.
-	Postfix func(ctx context.Context, name string, args ...string) int
-	// User is who runs the program; nil: asked of the system.
-	User *user.User
-}
-
-// exit is an error and the status it means.
-type exit struct {
-	code int
-	err  error
-}
-
-func (e *exit) Error() string { return e.err.Error() }
-
-func (e *exit) Unwrap() error { return e.err }
-
-func failf(code int, format string, a ...any) *exit { return &exit{code, fmt.Errorf(format, a...)} }
+// program is the program as it runs.
+type program struct{ world.World }
 
 // Run does what args say, which do not have the program's name, and returns the exit status. name is what it was called by.
-func Run(ctx context.Context, name string, args []string, w World) int {
+func Run(ctx context.Context, name string, args []string, w world.World) int {
 	o, err := parse(args)
 	if err == nil {
-		return w.report(name, w.run(ctx, o))
+		err = program{w}.run(ctx, o)
 	}
-	return w.report(name, err)
-}
-
-// report says what went wrong.
-func (w World) report(name string, err error) int {
 	if err == nil {
 		return 0
 	}
-	var e *exit
-	if !errors.As(err, &e) {
-		e = &exit{exitSoftware, err}
-	}
-	if e.err != nil {
+	code := world.Status(err, world.ExitSoftware)
+	if !world.Said(err) {
 		fmt.Fprintf(w.Err, "%s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	return e.code
+	return code
 }
 
-// run does it. An exit without an error says its status alone, for somebody else has spoken.
-func (w World) run(ctx context.Context, o *options) error {
-	var code int
+// run does it.
+func (w program) run(ctx context.Context, o *options) error {
 	switch o.mode {
 	case modeHelp:
 		_, err := io.WriteString(w.Out, help)
 		return err
 	case modeSMTP:
 		return w.talk(ctx, o)
-	case modeMailq:
-		code = w.Postfix(ctx, "mailq")
-	case modeAliases:
-		code = w.Postfix(ctx, "newaliases")
-	case modeFlush:
-		code = w.Postfix(ctx, "postqueue", o.flush...)
+	case modePlay:
+		return world.Ended(w.Play(ctx, o.play[0], o.play[1:]...))
 	case modeNothing:
+		return nil
 	default:
 		return w.send(ctx, o)
 	}
-	if code != 0 {
-		return &exit{code: code}
-	}
-	return nil
-}
-
-// getenv looks a variable up. The last one wins, as in a shell.
-func (w World) getenv(name string) string {
-	for i := len(w.Environ) - 1; i >= 0; i-- {
-		if value, ok := strings.CutPrefix(w.Environ[i], name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 // user is who runs the program.
-func (w World) user() (*user.User, error) {
+func (w program) user() (*user.User, error) {
 	if w.User != nil {
 		return w.User, nil
 	}
 	u, err := user.Current()
 	if err != nil || u.Username == "" {
-		return nil, failf(exitOS, "the system does not say who you are; give the sender with -f")
+		return nil, world.Failf(world.ExitOS, "the system does not say who you are; give the sender with -f")
 	}
 	return u, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"dinkymail/aliases"
+	"dinkymail/cli/world"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -69,7 +70,7 @@ func TestNotNow(t *testing.T) {
 	}
 	a.pickUp()
 	r := a.sendmail("Hello\n", "bob@example.net")
-	if r.status != exitTryLater || !strings.Contains(r.err, "full") {
+	if r.status != world.ExitTempFail || !strings.Contains(r.err, "full") {
 		t.Errorf("full: got %+v", r)
 	}
 }
@@ -104,7 +105,7 @@ func TestBareNames(t *testing.T) {
 		a.start()
 		r := a.sendmail("To: "+c.name+"\n\nHello\n", "-t")
 		if c.want == "" {
-			if r.status != exitNoUser || !strings.Contains(r.err, "ALIASES_FILE") || !strings.Contains(r.err, "DEFAULT_TO") {
+			if r.status != world.ExitNoUser || !strings.Contains(r.err, "ALIASES_FILE") || !strings.Contains(r.err, "DEFAULT_TO") {
 				t.Errorf("%s: got %+v", c.name, r)
 			}
 			r = a.sendmail("HELO x\r\nMAIL FROM:<ada>\r\nRCPT TO:<"+c.name+">\r\nDATA\r\n.\r\nQUIT\r\n", "-bs")
@@ -214,7 +215,7 @@ func TestOtherModes(t *testing.T) {
 		"-qRexample.net": "postqueue -s example.net", "-q30m": "", "-bp -v": "mailq", "-bh": "",
 	} {
 		got := ""
-		r := run(t, World{Postfix: func(_ context.Context, name string, args ...string) int {
+		r := run(t, world.World{Play: func(_ context.Context, name string, args ...string) int {
 			got = strings.Join(append([]string{name}, args...), " ")
 			return 69
 		}}, "", strings.Fields(args)...)
@@ -222,7 +223,7 @@ func TestOtherModes(t *testing.T) {
 			t.Errorf("sendmail %s: got %q, %+v", args, got, r)
 		}
 	}
-	if r := run(t, World{}, "", "--help"); r.status != 0 || !strings.Contains(r.out, "Exit status") {
+	if r := run(t, world.World{}, "", "--help"); r.status != 0 || !strings.Contains(r.out, "Exit status") {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -230,13 +231,13 @@ func TestOtherModes(t *testing.T) {
 // Where there is neither appliance nor maildrop a program is told to try again; with -oem, as cron has it, the mail is kept.
 func TestDeadLetter(t *testing.T) {
 	home := t.TempDir()
-	w := World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + filepath.Join(home, "none"), "HOME=" + home}}
-	if r := run(t, w, "x\n", "bob@example.net"); r.status != exitTryLater || !strings.Contains(r.err, "DINKYMAIL_SUBMIT_DIR") {
+	w := world.World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + filepath.Join(home, "none"), "HOME=" + home}}
+	if r := run(t, w, "x\n", "bob@example.net"); r.status != world.ExitTempFail || !strings.Contains(r.err, "DINKYMAIL_SUBMIT_DIR") {
 		t.Errorf("got %+v", r)
 	}
 	for range 2 {
 		r := run(t, w, "Subject: x\n\nFrom here on\n>From there\nHello", "-oem", "-i", "bob@example.net")
-		if r.status != exitTryLater || !strings.HasSuffix(r.err, "the mail is in "+home+"/dead.letter\n") {
+		if r.status != world.ExitTempFail || !strings.HasSuffix(r.err, "the mail is in "+home+"/dead.letter\n") {
 			t.Errorf("got %+v", r)
 		}
 	}
@@ -253,22 +254,22 @@ func TestDeadLetter(t *testing.T) {
 // Without a user in the system, as in some containers, the sender must be given.
 func TestUserWithoutName(t *testing.T) {
 	a := newAppliance(t, queue.Config{}).start()
-	w := World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + a.dir}, User: &user.User{Username: "CORP\\ada lovelace"}, In: strings.NewReader("x\n")}
+	w := world.World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + a.dir}, User: &user.User{Username: "CORP\\ada lovelace"}, In: strings.NewReader("x\n")}
 	var errs strings.Builder
 	w.Err = &errs
-	if status := Run(context.Background(), "sendmail", []string{"bob@example.net"}, w); status != exitOS || !strings.Contains(errs.String(), "-f") {
+	if status := Run(context.Background(), "sendmail", []string{"bob@example.net"}, w); status != world.ExitOS || !strings.Contains(errs.String(), "-f") {
 		t.Errorf("got %d, %s", status, errs.String())
 	}
 }
 
 // Of the places where an appliance may be, one named in the environment is the only one.
 func TestPlaces(t *testing.T) {
-	w := World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=/a", "DINKYMAIL_SUBMIT_DIR=/b"}}
-	if got := w.places(); !slices.Equal(got, []place{{dir: "/b"}}) {
+	w := world.World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=/a", "DINKYMAIL_SUBMIT_DIR=/b"}}
+	if got := (program{w}).places(); !slices.Equal(got, []place{{dir: "/b"}}) {
 		t.Errorf("got %v", got)
 	}
-	w = World{}
-	if got := w.places(); !slices.Contains(got, place{"/var/lib/dinkymail/submit", "/var/lib/dinkymail/control.sock"}) {
+	w = world.World{}
+	if got := (program{w}).places(); !slices.Contains(got, place{"/var/lib/dinkymail/submit", "/var/lib/dinkymail/control.sock"}) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -281,7 +282,7 @@ func FuzzOptions(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		args := strings.Fields(line)
 		o, err := parse(args)
-		if x := (*exit)(nil); err != nil && !errors.As(err, &x) {
+		if x := (*world.Exit)(nil); err != nil && !errors.As(err, &x) {
 			t.Fatal(err)
 		}
 		if err == nil && len(o.args) > len(args) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"dinkymail/cli/world"
 )
 
 // inMemory is how many bytes of a mail are kept in memory; of larger ones the rest is in a temporary file without a name.
@@ -21,7 +23,7 @@ type spool struct {
 // Write keeps p.
 func (s *spool) Write(p []byte) (int, error) {
 	if s.limit > 0 && s.size+int64(len(p)) > s.limit {
-		return 0, failf(exitUnavailable, "the mail is larger than %d bytes (MESSAGE_MAX_BYTES)", s.limit)
+		return 0, world.Failf(world.ExitUnavailable, "the mail is larger than %d bytes (MESSAGE_MAX_BYTES)", s.limit)
 	}
 	fits := min(len(p), inMemory-len(s.head))
 	s.head = append(s.head, p[:fits]...)
@@ -30,7 +32,7 @@ func (s *spool) Write(p []byte) (int, error) {
 			return fits, err
 		}
 		if n, err := s.file.Write(p[fits:]); err != nil {
-			return fits + n, failf(exitOS, "no room for the mail: %w", err)
+			return fits + n, world.Failf(world.ExitOS, "no room for the mail: %w", err)
 		}
 	}
 	s.size += int64(len(p))
@@ -42,7 +44,7 @@ func (s *spool) open() (err error) {
 		return nil
 	}
 	if s.file, err = os.CreateTemp("", "sendmail-*"); err != nil {
-		return failf(exitOS, "no room for the mail: %w", err)
+		return world.Failf(world.ExitOS, "no room for the mail: %w", err)
 	}
 	_ = os.Remove(s.file.Name()) // where a file in use cannot be removed, close does it
 	return nil

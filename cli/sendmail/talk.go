@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"dinkymail/cli/world"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -19,7 +20,7 @@ import (
 
 // talk speaks SMTP on standard input and output, as the appliance does on its ports. Each mail goes the way of all mail handed in
 // by this program.
-func (w World) talk(ctx context.Context, o *options) error {
+func (w program) talk(ctx context.Context, o *options) error {
 	places := w.places()
 	limits := about(places)
 	domain := limits.Domain
@@ -27,7 +28,7 @@ func (w World) talk(ctx context.Context, o *options) error {
 		domain = "localhost"
 	}
 	here := netip.MustParseAddr("127.0.0.1")
-	next := &submitter{world: w, o: o, places: places, limits: limits}
+	next := &submitter{program: w, o: o, places: places, limits: limits}
 	server := smtp.New(next, smtp.Config{
 		Hostname: domain, Domain: domain, Trusted: []netip.Prefix{netip.PrefixFrom(here, here.BitLen())},
 		Knows:           func(message.Address) bool { return true }, // the appliance will say
@@ -45,7 +46,7 @@ func (w World) talk(ctx context.Context, o *options) error {
 
 // submitter is where the SMTP server gives its mail to. It belongs to the server's one connection.
 type submitter struct {
-	world  World
+	program
 	o      *options
 	places []place
 	limits maildrop.About
@@ -63,21 +64,17 @@ func (s *submitter) outcome(t smtp.Tally) error {
 	case t.Accepted == 0:
 		lost = t.Begun
 	}
-	code := exitData
-	var x *exit
-	switch {
-	case errors.Is(s.failed, queue.ErrTooLarge):
-		code = exitUnavailable
-	case errors.As(s.failed, &x):
-		code = x.code
+	code := world.Status(s.failed, world.ExitData)
+	if errors.Is(s.failed, queue.ErrTooLarge) {
+		code = world.ExitUnavailable
 	}
 	switch {
 	case lost <= 0:
-		return failf(code, "no mail was sent, and a command was refused")
+		return world.Failf(code, "no mail was sent, and a command was refused")
 	case t.Begun == 1:
-		return failf(code, "the mail was not accepted; the replies say why")
+		return world.Failf(code, "the mail was not accepted; the replies say why")
 	}
-	return failf(code, "%d of %d mails were not accepted; the replies say why", lost, t.Begun)
+	return world.Failf(code, "%d of %d mails were not accepted; the replies say why", lost, t.Begun)
 }
 
 // Submit hands a mail in.
@@ -97,9 +94,9 @@ func (s *submitter) submit(ctx context.Context, m queue.Submission) (queue.ID, e
 	}
 	defer l.close()
 	if l.mended != (changes{}) {
-		return "", failf(exitData, "there is a NUL byte, or a CR without LF") // as on the appliance's ports
+		return "", world.Failf(world.ExitData, "there is a NUL byte, or a CR without LF") // as on the appliance's ports
 	}
-	if err := s.world.sign(s.o.name, m.Envelope.From, l); err != nil {
+	if err := s.program.sign(s.o.name, m.Envelope.From, l); err != nil {
 		return "", err
 	}
 	id, _, err := handIn(ctx, s.places, m.Envelope, l)
@@ -108,16 +105,12 @@ func (s *submitter) submit(ctx context.Context, m queue.Submission) (queue.ID, e
 
 // inQueueWords makes an error one that the SMTP server has a reply for.
 func inQueueWords(err error) error {
-	var x *exit
-	if !errors.As(err, &x) {
-		return err
-	}
-	switch x.code {
-	case exitTryLater:
+	switch world.Status(err, 0) {
+	case world.ExitTempFail:
 		return fmt.Errorf("%w: %w", queue.ErrFull, err)
-	case exitNoUser:
+	case world.ExitNoUser:
 		return fmt.Errorf("%w: %w", queue.ErrNoMailbox, err)
-	case exitData, exitUnavailable, exitPermission:
+	case world.ExitData, world.ExitUnavailable, world.ExitNoPermission:
 		return &message.MalformedError{Reason: err.Error()}
 	default:
 		return err

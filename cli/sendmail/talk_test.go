@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/cli/world"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -81,27 +82,27 @@ func TestTalkStatus(t *testing.T) {
 		{"with LF", "HELO\n" + strings.ReplaceAll(from+to, "\r", "") + "DATA\nSubject: x\n\nHello\r\n.\r\nQUIT\n", 0},
 		{"given up, then a mail", begin + from + to + "RSET\r\n" + mail, 0},
 		{"refused recipient, given up, then a mail", begin + from + "RCPT TO:<b@@>\r\nRSET\r\n" + mail, 0},
-		{"given up", begin + from + to + "RSET\r\nQUIT\r\n", exitData},
-		{"end within the mail", begin + from + to + "DATA\r\nSubject: x\r\n\r\nHel", exitInput},
-		{"end before DATA", begin + from + to, exitData},
-		{"QUIT before DATA", begin + from + to + "QUIT\r\n", exitData},
-		{"QUIT behind MAIL", begin + from + "QUIT\r\n", exitData},
-		{"no HELO", mail + "QUIT\r\n", exitData},
-		{"refused sender", begin + "MAIL FROM:<@>\r\n" + to + "DATA\r\nQUIT\r\n", exitData},
-		{"refused recipient", begin + from + "RCPT TO:<b@@>\r\nDATA\r\nQUIT\r\n", exitData},
-		{"LF alone", strings.ReplaceAll(begin+mail, "\r", "") + "QUIT\n", exitInput},
-		{"a mail and half of one", begin + mail + from + to + "DATA\r\nHel", exitInput},
-		{"one refused, one taken", begin + strings.Replace(mail, "Hello", strings.Repeat("Hello", 1<<20), 1) + mail, exitUnavailable},
-		{"a NUL", begin + from + to + "DATA\r\nHel\x00o\r\n.\r\nQUIT\r\n", exitData},
-		{"no SMTP at all", "Subject: x\n\nHello\n", exitData},
+		{"given up", begin + from + to + "RSET\r\nQUIT\r\n", world.ExitData},
+		{"end within the mail", begin + from + to + "DATA\r\nSubject: x\r\n\r\nHel", world.ExitInput},
+		{"end before DATA", begin + from + to, world.ExitData},
+		{"QUIT before DATA", begin + from + to + "QUIT\r\n", world.ExitData},
+		{"QUIT behind MAIL", begin + from + "QUIT\r\n", world.ExitData},
+		{"no HELO", mail + "QUIT\r\n", world.ExitData},
+		{"refused sender", begin + "MAIL FROM:<@>\r\n" + to + "DATA\r\nQUIT\r\n", world.ExitData},
+		{"refused recipient", begin + from + "RCPT TO:<b@@>\r\nDATA\r\nQUIT\r\n", world.ExitData},
+		{"LF alone", strings.ReplaceAll(begin+mail, "\r", "") + "QUIT\n", world.ExitInput},
+		{"a mail and half of one", begin + mail + from + to + "DATA\r\nHel", world.ExitInput},
+		{"one refused, one taken", begin + strings.Replace(mail, "Hello", strings.Repeat("Hello", 1<<20), 1) + mail, world.ExitUnavailable},
+		{"a NUL", begin + from + to + "DATA\r\nHel\x00o\r\n.\r\nQUIT\r\n", world.ExitData},
+		{"no SMTP at all", "Subject: x\n\nHello\n", world.ExitData},
 	} {
 		r := a.sendmail(c.said, "-bs")
 		if r.status != c.status || (r.err == "") != (c.status == 0) {
 			t.Errorf("%s: got %+v, want status %d", c.name, r, c.status)
 		}
 	}
-	down := World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + t.TempDir()}}
-	if r := run(t, down, begin+mail+"QUIT\r\n", "-bs"); r.status != exitTryLater {
+	down := world.World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + t.TempDir()}}
+	if r := run(t, down, begin+mail+"QUIT\r\n", "-bs"); r.status != world.ExitTempFail {
 		t.Errorf("nobody there: got %+v", r)
 	}
 }
@@ -112,7 +113,7 @@ func TestTalkEndsAtQuit(t *testing.T) {
 	in, out := io.Pipe()
 	done := make(chan int)
 	go func() {
-		w := World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + a.dir}, In: in, Out: io.Discard, Err: io.Discard}
+		w := world.World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + a.dir}, In: in, Out: io.Discard, Err: io.Discard}
 		done <- Run(t.Context(), "sendmail", []string{"-bs"}, w)
 	}()
 	if _, err := io.WriteString(out, "QUIT\r\n"); err != nil {

@@ -55,8 +55,10 @@ func TestTrustedTurnsOutToBeAStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := c.(*Conn)
-	if !conn.Stranger() || !conn.Stranger() || turned != 0 {
-		t.Errorf("no place for the third stranger, %d were turned away", turned)
+	for range 2 { // the second time changes nothing
+		if !conn.Stranger() || turned != 0 {
+			t.Errorf("no place for the third stranger, %d were turned away", turned)
+		}
 	}
 	if !conn.Crowded() {
 		t.Error("all places are taken and it is not crowded")

@@ -4,12 +4,13 @@
 // # What it promises
 //
 // Letters may share a hyphen (-qv), a value may follow its letter at once or as the next argument (-i5, -i 5), a lone
-// hyphen is an operand, and everything behind -- is. Options behind operands count too, as with glibc, unless the letters
+// hyphen is an operand, and everything behind -- is. A letter with two colons takes what stands behind it in its argument (-q, -q5m). Options behind operands count too, as with glibc, unless the letters
 // begin with a plus sign. Options come back in the order in which they were given.
 package getopt
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,10 +21,19 @@ type Option struct {
 	Value  string // of a letter that takes one
 }
 
+// Options are those of a command line.
+type Options []Option
+
+// Has reports whether a letter was given.
+func (o Options) Has(letter byte) bool {
+	return slices.ContainsFunc(o, func(one Option) bool { return one.Letter == letter })
+}
+
 // Error is a letter that is not known, or that lacks its value. Its text is what glibc prints behind the program's name.
 type Error struct {
 	Letter byte
 	Lacks  bool
+	Arg    string // the argument it stands in
 }
 
 func (e *Error) Error() string {
@@ -35,8 +45,8 @@ func (e *Error) Error() string {
 }
 
 // Parse reads args, which do not have the program's name. letters are those known, with a colon behind those that take a
-// value. The error is an *Error; options and operands are then those before it.
-func Parse(args []string, letters string) (options []Option, operands []string, err error) {
+// value, and two where it may be missing. The error is an *Error; options and operands are then those before it.
+func Parse(args []string, letters string) (options Options, operands []string, err error) {
 	letters, strict := strings.CutPrefix(letters, "+")
 	for len(args) > 0 {
 		arg := args[0]
@@ -65,17 +75,17 @@ func cluster(text string, args []string, letters string) (options []Option, rest
 	for i := range len(text) {
 		at := strings.IndexByte(letters, text[i])
 		if at < 0 || text[i] == ':' {
-			return options, args, &Error{Letter: text[i]}
+			return options, args, &Error{Letter: text[i], Arg: "-" + text}
 		}
 		if !strings.HasPrefix(letters[at+1:], ":") {
 			options = append(options, Option{Letter: text[i]})
 			continue
 		}
-		if i+1 < len(text) {
+		if i+1 < len(text) || strings.HasPrefix(letters[at+1:], "::") {
 			return append(options, Option{text[i], text[i+1:]}), args, nil
 		}
 		if len(args) == 0 {
-			return options, args, &Error{Letter: text[i], Lacks: true}
+			return options, args, &Error{Letter: text[i], Lacks: true, Arg: "-" + text}
 		}
 		return append(options, Option{text[i], args[0]}), args[1:], nil
 	}

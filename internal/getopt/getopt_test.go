@@ -42,6 +42,7 @@ func TestParse(t *testing.T) {
 		{"ab:", "-ab", "a [] option requires an argument -- 'b'"},
 		{"ab:", "-\x01", `[] invalid option -- '\x01'`},
 		{"ab:", "-é", `[] invalid option -- '\xc3'`},
+		{"aq::", "-q -aqI5 x", `q a q=I5 ["x"]`},
 		{"ab:", "--help", "[] invalid option -- '-'"},
 	} {
 		if got := show(Parse(strings.Fields(c.args), c.letters)); got != c.want {

@@ -13,12 +13,11 @@ const Nowhere = "127.0.0.1:1"
 
 // FreeAddr returns an address on 127.0.0.1 with a port that nobody listened on a moment ago.
 func FreeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := FreeAddrs(1)
 	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+		return "", err
 	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
+	return addrs[0], nil
 }
 
 // FreeAddrs returns n different addresses, as FreeAddr does.

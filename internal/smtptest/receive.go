@@ -1,8 +1,10 @@
 package smtptest
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 func (s *session) mailFrom(arg string) bool {
@@ -49,13 +51,12 @@ func (s *session) rcptTo(arg string) bool {
 }
 
 func (s *session) checkASCII(address string) {
-	for i := range len(address) {
-		if address[i] >= 0x80 {
-			s.srv.problem(fmt.Sprintf("address %q without SMTPUTF8", address))
-			return
-		}
+	if strings.ContainsFunc(address, eightBit) {
+		s.srv.problem(fmt.Sprintf("address %q without SMTPUTF8", address))
 	}
 }
+
+func eightBit(r rune) bool { return r >= utf8.RuneSelf }
 
 // path takes "FROM:<address> PARAMS" apart.
 func path(arg, word string) (address, params string, ok bool) {
@@ -120,11 +121,8 @@ func (s *session) checkData(m *Received) {
 	if s.srv.cfg.Take != nil || strings.Contains(m.MailParams, "BODY=8BITMIME") || strings.Contains(m.MailParams, "SMTPUTF8") {
 		return
 	}
-	for _, c := range m.Data {
-		if c >= 0x80 {
-			s.srv.problem("eight-bit data without BODY=8BITMIME")
-			return
-		}
+	if bytes.ContainsFunc(m.Data, eightBit) {
+		s.srv.problem("eight-bit data without BODY=8BITMIME")
 	}
 }
 

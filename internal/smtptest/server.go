@@ -194,12 +194,10 @@ func (s *Server) accept(ln net.Listener, stop chan struct{}) {
 			continue // out of descriptors for a moment: the queue of connections keeps the client
 		}
 		s.mu.Lock()
-		select {
-		case <-stop:
+		if s.ln != ln { // stopped meanwhile
 			s.mu.Unlock()
 			nc.Close()
 			return
-		default:
 		}
 		s.conns++
 		n := s.conns

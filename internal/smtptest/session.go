@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,23 +24,20 @@ type session struct {
 	r    *bufio.Reader
 	w    *bufio.Writer
 
-	seen map[Stage]int
-	ext  map[string]bool
-	tls  bool
-	user string
-	helo string
-	mail *Received // the transaction that is open
-	room []byte    // for messages that Config.Take gets
+	seen       map[Stage]int
+	pipelining bool // is offered
+	tls        bool
+	user       string
+	helo       string
+	mail       *Received // the transaction that is open
+	room       []byte    // for messages that Config.Take gets
 
 	accepted bool // the latest answer was 2xx or 3xx
 }
 
 func newSession(srv *Server, nc net.Conn, n int, stop chan struct{}) *session {
-	s := &session{srv: srv, n: n, stop: stop, raw: nc, seen: map[Stage]int{}, ext: map[string]bool{}}
-	for _, e := range s.extensions() {
-		word, _, _ := strings.Cut(e, " ")
-		s.ext[strings.ToUpper(word)] = true
-	}
+	s := &session{srv: srv, n: n, stop: stop, raw: nc, seen: map[Stage]int{}}
+	s.pipelining = slices.Contains(s.extensions(), "PIPELINING")
 	s.use(nc)
 	return s
 }
@@ -106,8 +104,7 @@ func (s *session) checkAhead(verb string) {
 	if s.r.Buffered() == 0 {
 		return
 	}
-	last := verb == "EHLO" || verb == "HELO" || verb == "STARTTLS" || verb == "AUTH" || verb == "DATA" || verb == "QUIT"
-	if last || !s.ext["PIPELINING"] {
+	if slices.Contains([]string{"EHLO", "HELO", "STARTTLS", "AUTH", "DATA", "QUIT"}, verb) || !s.pipelining {
 		s.srv.problem("more was sent before the reply to " + verb)
 	}
 }
