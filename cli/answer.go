@@ -97,7 +97,7 @@ func (p *program) finish(err error) int {
 
 // printResult prints how a command ended, and what it has to tell in the same object.
 func (p *program) printResult(o outcome) error {
-	text, err := marshal(p.result)
+	text, err := world.Marshal(p.result)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (p *program) printResult(o outcome) error {
 
 // before is an object with the outcome and behind it all members that it has not itself.
 func (o outcome) before(members members) ([]byte, error) {
-	head, err := marshal(o)
+	head, err := world.Marshal(o)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (o outcome) before(members members) ([]byte, error) {
 				continue
 			}
 		}
-		name, err := marshal(m.name)
+		name, err := world.Marshal(m.name)
 		if err != nil {
 			return nil, err
 		}
@@ -175,13 +175,4 @@ func membersOf(text []byte) (found members, ok bool) {
 		found = append(found, one)
 	}
 	return found, true
-}
-
-// marshal is v as JSON on one line, in which < and & stay as they are.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

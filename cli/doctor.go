@@ -86,7 +86,7 @@ func (c doctorCommand) print(p *program, r doctor.Report) error {
 func (c doctorCommand) send(p *program) func(context.Context, string, func(string)) error {
 	return func(ctx context.Context, address string, say func(string)) error {
 		aside := *p
-		aside.Out = sayer(say)
+		aside.Out, aside.json = sayer(say), false
 		return testCommand{Address: address, Wait: true, Timeout: c.Timeout}.Run(ctx, &aside)
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -18,10 +19,7 @@ const systemFile = "/etc/dinkymail/dinkymail.env"
 // may not be read counts as missing: systemd reads it for the appliance and hands it over in the environment. Under the name of
 // another program the working directory does not count: anybody may have put a file there.
 func (w Program) settingsFile(given string) string {
-	if given != "" {
-		return given
-	}
-	if named := w.Getenv("DINKYMAIL_ENV_FILE"); named != "" {
+	if named := cmp.Or(given, w.Getenv("DINKYMAIL_ENV_FILE")); named != "" {
 		return named
 	}
 	const here = ".env"
@@ -50,21 +48,4 @@ func otherFiles() []string {
 	return files
 }
 
-func readable(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	return f.Close() == nil
-}
-
-// newSettingsFile is where init writes: what was given or named, or .env here.
-func (w Program) newSettingsFile(given string) string {
-	if given != "" {
-		return given
-	}
-	if named := w.Getenv("DINKYMAIL_ENV_FILE"); named != "" {
-		return named
-	}
-	return ".env"
-}
+func readable(path string) bool { return opens(path) == nil }

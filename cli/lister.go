@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -24,8 +23,7 @@ type lister struct {
 }
 
 func (l *lister) list(ctx context.Context, q world.Operator, sel queue.Selection) error {
-	encoder := json.NewEncoder(l.p)
-	encoder.SetEscapeHTML(false)
+	encoder := world.JSON(l.p)
 	for e, err := range q.All(ctx, sel) {
 		if err != nil {
 			return err

@@ -138,23 +138,19 @@ func ask(ctx context.Context, path string, id queue.ID, e message.Envelope, l *l
 	client := httpapi.NewSocketClient(path)
 	defer client.Close()
 	_, err = client.HandIn(ctx, id, e, l.reader())
-	var said *httpapi.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return true, nil
-	case !errors.As(err, &said):
-		return false, err
-	case said.Code == "queue_full":
-		return true, world.Failf(world.ExitTempFail, "%w", err)
-	case said.Code == "invalid_address":
-		return true, world.Failf(world.ExitNoUser, "%w", err)
-	case said.Code == "sender_not_allowed":
-		return true, world.Failf(world.ExitNoPermission, "%w", err)
-	case said.Status >= http.StatusInternalServerError || said.Status == http.StatusTooManyRequests || said.Code == "":
-		return false, err
-	default:
-		return true, world.Failf(world.ExitUnavailable, "%w", err)
 	}
+	said, ok := errors.AsType[*httpapi.Error](err)
+	if !ok {
+		return false, err
+	}
+	code, known := map[httpapi.Code]int{"queue_full": world.ExitTempFail, "invalid_address": world.ExitNoUser,
+		"sender_not_allowed": world.ExitNoPermission}[said.Code]
+	if !known && (said.Status >= http.StatusInternalServerError || said.Status == http.StatusTooManyRequests || said.Code == "") {
+		return false, err
+	}
+	return true, world.Failf(cmp.Or(code, world.ExitUnavailable), "%w", err)
 }
 
 // deadLetter appends a mail that nobody took to a file in the user's home directory.

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"dinkymail/cli/world"
+	"dinkymail/config"
+	"dinkymail/httpapi"
+)
+
+// appliance is the running appliance: at a given address, else over its control socket, else where HTTP_LISTEN says.
+func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, error) {
+	if url != "" {
+		s, _ := config.Load(p.Environ, p.dotenv) // for a key, where there is one
+		return httpapi.NewClient(url, widestKey(s)), nil
+	}
+	client, s, err := p.running(ctx)
+	if err == nil {
+		return client, nil
+	}
+	var absent *absentError
+	if !errors.As(err, &absent) && !errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	if url = apiURL(s); url == "" {
+		return nil, err
+	}
+	if absent != nil && !listens(ctx, url) {
+		return nil, world.Failf(world.ExitUnavailable, "the appliance does not run: nobody answers at %s (%s), nor at %s; "+
+			"start it with systemctl start dinkymail, or dinkymail serve. If it runs elsewhere, name its settings with --env-file, "+
+			"or its address with --url", absent.socket, world.Cause(absent.err), url)
+	}
+	return httpapi.NewClient(url, widestKey(s)), nil
+}
+
+// listens tries whether somebody takes connections at a URL.
+func listens(ctx context.Context, url string) bool {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+// apiURL is where this machine reaches the API; "" when nothing listens.
+func apiURL(s *config.Settings) string {
+	if len(s.HTTPListen) == 0 {
+		return ""
+	}
+	return reach(s.HTTPListen[0])
+}
+
+// reach is the URL under which this machine reaches what listens at an address.
+func reach(listen string) string {
+	host, port, _ := net.SplitHostPort(listen) // config checked it, or the listener said it
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.Is6() {
+			host = "::1"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// widestKey is a key that may send from DEFAULT_FROM, for the case that loopback is not trusted; "" without one.
+func widestKey(s *config.Settings) string {
+	address := s.HTTP.DefaultFrom.Address
+	for _, k := range s.HTTP.Keys {
+		for _, from := range k.From {
+			if from == "*" || from == "@"+address.Domain || from == address.String() {
+				return k.Secret
+			}
+		}
+	}
+	return ""
+}
