@@ -7,12 +7,12 @@ import (
 	"strings"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 )
 
 // deed is an action, and what is said when it is done.
 type deed struct {
-	httpapi.Action
+	operate.Action
 	past string // what was done: "Held"
 	hint string // what to type next or to know
 	one  string // the same for one message that was named, with %s for its ID; empty: hint
@@ -36,7 +36,7 @@ func (p *program) act(ctx context.Context, t targets, d deed) (err error) {
 }
 
 // acted prints what an action did, and turns what it could not do into an error.
-func (p *program) acted(a httpapi.Action, r httpapi.ActionResult, asJSON bool, past, hint string) error {
+func (p *program) acted(a operate.Action, r operate.ActionResult, asJSON bool, past, hint string) error {
 	switch {
 	case asJSON:
 		p.result = r
@@ -53,7 +53,7 @@ func (p *program) acted(a httpapi.Action, r httpapi.ActionResult, asJSON bool, p
 }
 
 // tooLate says of how many messages an action may have come too late; empty when of none.
-func tooLate(r httpapi.ActionResult) string {
+func tooLate(r operate.ActionResult) string {
 	switch {
 	case r.Active == 0:
 		return ""
@@ -68,7 +68,7 @@ func tooLate(r httpapi.ActionResult) string {
 
 // failures is an error that names each message an action could not be done to; nil when there was none. Its status is 66 when
 // those do not exist, 75 when a later try may do.
-func failures(a httpapi.Action, r httpapi.ActionResult) error {
+func failures(a operate.Action, r operate.ActionResult) error {
 	if len(r.Failed) == 0 {
 		return nil
 	}
@@ -109,7 +109,7 @@ Examples:
 
 // Run tries messages now.
 func (c retryCommand) Run(ctx context.Context, p *program) error {
-	return p.act(ctx, c.targets, deed{Action: httpapi.Action{Verb: httpapi.Retry}, past: "Tries now:", hint: "dinkymail watch shows how it goes."})
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Retry}, past: "Tries now:", hint: "dinkymail watch shows how it goes."})
 }
 
 type holdCommand struct {
@@ -131,7 +131,7 @@ Examples:
 
 // Run holds messages.
 func (c holdCommand) Run(ctx context.Context, p *program) error {
-	return p.act(ctx, c.targets, deed{Action: httpapi.Action{Verb: httpapi.Hold, Reason: c.Reason}, past: "Held",
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Hold, Reason: c.Reason}, past: "Held",
 		hint: "dinkymail release with the same words lets go.", one: "dinkymail release %s lets it go."})
 }
 
@@ -152,7 +152,7 @@ Examples:
 
 // Run releases messages.
 func (c releaseCommand) Run(ctx context.Context, p *program) error {
-	return p.act(ctx, c.targets, deed{Action: httpapi.Action{Verb: httpapi.Release}, past: "Released", hint: "dinkymail watch shows how it goes."})
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Release}, past: "Released", hint: "dinkymail watch shows how it goes."})
 }
 
 type removeCommand struct {
@@ -173,7 +173,7 @@ Examples:
 
 // Run removes messages.
 func (c removeCommand) Run(ctx context.Context, p *program) error {
-	return p.act(ctx, c.targets, deed{Action: httpapi.Action{Verb: httpapi.Remove}, past: "Removed", hint: p.undoHint()})
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Remove}, past: "Removed", hint: p.undoHint()})
 }
 
 // undoHint says until when a removal can be taken back.
@@ -203,5 +203,5 @@ Examples:
 
 // Run bounces messages.
 func (c bounceCommand) Run(ctx context.Context, p *program) error {
-	return p.act(ctx, c.targets, deed{Action: httpapi.Action{Verb: httpapi.Bounce, Reason: c.Reason}, past: "Bounced", hint: "The senders are told."})
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Bounce, Reason: c.Reason}, past: "Bounced", hint: "The senders are told."})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 )
 
 // outcome begins the object that a command prints with --json. Success is true exactly where the
@@ -40,7 +40,7 @@ func outcomeOf(err error) outcome {
 	if o.Code == "" {
 		o.Code = exitWords[1]
 	}
-	if api, ok := errors.AsType[*httpapi.Error](err); ok && api.Code != "" {
+	if api, ok := errors.AsType[*operate.Error](err); ok && api.Code != "" {
 		o.Code = string(api.Code)
 	}
 	if !world.Said(err) {

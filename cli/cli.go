@@ -34,13 +34,13 @@ package cli
 
 import (
 	"context"
-	"net/http"
 	"slices"
 
 	"github.com/alecthomas/kong"
 
 	"dinkymail/cli/world"
 	"dinkymail/config"
+	"dinkymail/operate"
 )
 
 // Exit is how a command ends, with the statuses of sysexits.h.
@@ -62,9 +62,8 @@ type Program struct {
 	Serve Serve
 	// Name is the base name that the program was started under; one of Guises makes it that program. Empty: dinkymail.
 	Name string
-	// Offline opens the queue of an appliance that does not run, and answers as its control socket would, until close. Nil: the
-	// commands about mail need a running appliance.
-	Offline func(ctx context.Context, s *config.Settings) (h http.Handler, close func() error, err error)
+	// Offline opens the queue of an appliance that does not run, until close. Nil: the commands about mail need a running appliance.
+	Offline func(s *config.Settings) (o operate.Operator, close func() error, err error)
 }
 
 // disguised reports whether the program was started under the name of another.

@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"dinkymail/cli/world"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -172,7 +173,7 @@ func (p *program) someIDs(ctx context.Context, command string) []suggestion {
 	}
 	var all []suggestion
 	_ = p.askRunning(ctx, func(q world.Operator) error { // without an answer there is nothing to suggest
-		for e, err := range q.All(ctx, sel) {
+		for e, err := range operate.All(ctx, q, sel) {
 			if err != nil || len(all) == terminalLimit {
 				return err
 			}

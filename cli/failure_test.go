@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"dinkymail/cli/world"
+	"dinkymail/control"
 )
 
 // failed runs a command that must fail, and reads the object that it then prints, alone or last.
@@ -159,7 +160,7 @@ func TestBrokenListJSON(t *testing.T) {
 		t.Errorf("show: %+v behind %s", found, before)
 	}
 	dir := t.TempDir()
-	listener, err := net.Listen("unix", filepath.Join(dir, world.ControlSocket))
+	listener, err := net.Listen("unix", filepath.Join(dir, control.Socket))
 	if err != nil {
 		t.Fatal(err)
 	}

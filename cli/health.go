@@ -8,6 +8,7 @@ import (
 
 	"dinkymail/cli/world"
 	"dinkymail/httpapi"
+	"dinkymail/operate"
 )
 
 type healthCommand struct {
@@ -69,9 +70,9 @@ func tryDoors(ctx context.Context, listening []string) error {
 		_, err := door.Health(ctx)
 		door.Close()
 		cancel()
-		var refused *httpapi.Error
+		var refused *operate.Error
 		switch {
-		case err == nil, errors.As(err, &refused) && refused.Code != "busy":
+		case err == nil, errors.As(err, &refused) && refused.Code != operate.CodeBusy:
 		case refused != nil:
 			return fmt.Errorf("HTTP_LISTEN: nobody is served at %s: %w", at, err)
 		default:

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -24,7 +24,7 @@ type lister struct {
 
 func (l *lister) list(ctx context.Context, q world.Operator, sel queue.Selection) error {
 	encoder := world.JSON(l.p)
-	for e, err := range q.All(ctx, sel) {
+	for e, err := range operate.All(ctx, q, sel) {
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ const singleLine = 140
 func (l *lister) narrow() bool { return l.screen.terminal && l.screen.width < singleLine }
 
 // add makes a row of a message. Sender, recipient and reason come last.
-func (l *lister) add(e httpapi.Entry) {
+func (l *lister) add(e operate.Entry) {
 	if l.table == nil {
 		l.table = &table{heads: []string{"ID", "AGE", "STATUS", "TRIES", "NEXT", "SIZE", "FROM", "TO", "WHY"},
 			right: map[int]bool{1: true, 3: true, 5: true}}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,13 +13,14 @@ import (
 
 	"dinkymail/cli/world"
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/control"
 	"dinkymail/maildrop"
+	"dinkymail/operate"
 )
 
 // operator is the way to the queue: over the running appliance's control socket, or, while none runs, in this process. close ends
 // it, and must be called.
-func (p *program) operator(ctx context.Context) (client *httpapi.Client, close func(), err error) {
+func (p *program) operator(ctx context.Context) (o operate.Operator, close func(), err error) {
 	client, s, err := p.running(ctx)
 	if err == nil {
 		return client, client.Close, nil
@@ -29,7 +29,7 @@ func (p *program) operator(ctx context.Context) (client *httpapi.Client, close f
 	if !errors.As(err, &absent) || p.Offline == nil {
 		return nil, nil, err
 	}
-	return p.offline(ctx, s, absent)
+	return p.offline(s, absent)
 }
 
 // absentError says that no appliance answers at its socket.
@@ -46,11 +46,11 @@ func (e *absentError) Error() string {
 // running is the client of the appliance that runs. Its socket is looked for before anything is made of the settings: a mistake in
 // them, or a file of another program that happens to be called .env, takes no command away. The error is of *absentError when
 // nobody answers; the settings are then those of the directory with a queue, if there is one.
-func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Settings, error) {
+func (p *program) running(ctx context.Context) (*control.Client, *config.Settings, error) {
 	var absent, denied, wrong error
 	var of *config.Settings
 	for c := range p.candidates {
-		path := filepath.Join(c.settings.DataDir, world.ControlSocket)
+		path := filepath.Join(c.settings.DataDir, control.Socket)
 		err := knock(ctx, path)
 		switch {
 		case err == nil:
@@ -58,7 +58,7 @@ func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Setting
 				fmt.Fprintf(p.Err, "note: the settings in %s have mistakes, which dinkymail config check names; "+
 					"the appliance at %s is asked all the same\n", c.settings.File, path)
 			}
-			return httpapi.NewSocketClient(path), c.settings, nil
+			return control.NewClient(path), c.settings, nil
 		case errors.Is(err, fs.ErrPermission):
 			if denied == nil {
 				denied = world.Failf(world.ExitNoPermission, "only root and the user the appliance runs as may use the control socket %s; "+
@@ -162,7 +162,7 @@ func knock(ctx context.Context, path string) error {
 }
 
 // offline opens the queue that no appliance has open.
-func (p *program) offline(ctx context.Context, s *config.Settings, absent *absentError) (*httpapi.Client, func(), error) {
+func (p *program) offline(s *config.Settings, absent *absentError) (operate.Operator, func(), error) {
 	if info, err := os.Stat(s.DataDir); err != nil || !info.IsDir() {
 		return nil, nil, world.Failf(world.ExitUnavailable, "there is no queue at DATA_DIR=%s, and nobody answers at %s; "+
 			"name the appliance's settings with --env-file, or run this where it was started", s.DataDir, absent.socket)
@@ -170,7 +170,7 @@ func (p *program) offline(ctx context.Context, s *config.Settings, absent *absen
 	if err := becomeOwner(s.DataDir); err != nil {
 		return nil, nil, &Exit{Code: world.ExitNoPermission, Err: err}
 	}
-	handler, closeStore, err := p.Offline(ctx, s)
+	o, closeStore, err := p.Offline(s)
 	if err != nil {
 		return nil, nil, unavailable(fmt.Errorf("the appliance does not answer at %s, and its queue cannot be opened: %w", absent.socket, err))
 	}
@@ -181,9 +181,7 @@ func (p *program) offline(ctx context.Context, s *config.Settings, absent *absen
 			fmt.Fprintf(p.Err, "note: besides, mail that sendmail left waits in %s to be taken in when it runs: %d\n", s.Maildrop.Dir, n)
 		}
 	}
-	client := httpapi.NewLocalClient(handler)
-	return client, func() {
-		client.Close()
+	return o, func() {
 		if err := closeStore(); err != nil {
 			fmt.Fprintln(p.Err, "dinkymail: close the queue:", err)
 		}
@@ -199,25 +197,21 @@ func unavailable(err error) error {
 	return &Exit{Code: world.ExitUnavailable, Err: err}
 }
 
-// refused gives an error of the API the exit status it means.
+// refused gives an error of an operate.Operator the exit status it means.
 func refused(err error) error {
-	var api *httpapi.Error
-	if err == nil || errors.Is(err, context.Canceled) || !errors.As(err, &api) {
-		if err != nil {
-			return &Exit{Code: world.ExitUnavailable, Err: err}
-		}
+	if err == nil {
 		return nil
 	}
 	code := world.ExitUnavailable
-	switch api.Status {
-	case http.StatusNotFound, http.StatusGone:
-		code = world.ExitNoInput
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		code = world.ExitUsage
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		code = world.ExitTempFail
-	case http.StatusForbidden, http.StatusUnauthorized:
-		code = world.ExitNoPermission
+	if e, ok := errors.AsType[*operate.Error](err); ok {
+		switch e.Code {
+		case operate.CodeNotFound:
+			code = world.ExitNoInput
+		case operate.CodeFormat, operate.CodeAddress, operate.CodeSelection:
+			code = world.ExitUsage
+		case operate.CodePaused, operate.CodeBusy, operate.CodeFull, operate.CodeUnavailable:
+			code = world.ExitTempFail
+		}
 	}
 	return &Exit{Code: code, Err: err}
 }

@@ -7,6 +7,7 @@ import (
 
 	"dinkymail/cli/world"
 	"dinkymail/config"
+	"dinkymail/httpapi"
 )
 
 // program is what every command is given.
@@ -33,6 +34,14 @@ func (w Program) program(given string) *program {
 			done()
 		}
 		return err
+	}
+	p.Health = func(ctx context.Context) (h httpapi.Health, err error) {
+		client, err := p.appliance(ctx, "")
+		if err == nil {
+			defer client.Close()
+			h, err = client.Health(ctx)
+		}
+		return h, err
 	}
 	p.Play = func(ctx context.Context, name string, args ...string) int { return p.play(ctx, name, args) }
 	return p

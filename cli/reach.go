@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"dinkymail/cli/world"
 	"dinkymail/config"
+	"dinkymail/control"
 	"dinkymail/httpapi"
 )
 
@@ -22,7 +24,8 @@ func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, e
 	}
 	client, s, err := p.running(ctx)
 	if err == nil {
-		return client, nil
+		client.Close()
+		return httpapi.NewSocketClient(filepath.Join(s.DataDir, control.Socket)), nil
 	}
 	var absent *absentError
 	if !errors.As(err, &absent) && !errors.Is(err, fs.ErrPermission) {
@@ -72,7 +75,7 @@ func reach(listen string) string {
 // widestKey is a key that may send from DEFAULT_FROM, for the case that loopback is not trusted; "" without one.
 func widestKey(s *config.Settings) string {
 	address := s.HTTP.DefaultFrom.Address
-	for _, k := range s.HTTP.Keys {
+	for _, k := range s.Account.Keys {
 		for _, from := range k.From {
 			if from == "*" || from == "@"+address.Domain || from == address.String() {
 				return k.Secret

@@ -4,8 +4,8 @@ import (
 	"context"
 	"strings"
 
-	"dinkymail/httpapi"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -34,7 +34,7 @@ func (c redirectCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return p.act(ctx, targets{IDs: c.Words[:last], filters: c.filters, Everything: c.Everything},
-		deed{Action: httpapi.Action{Verb: httpapi.Redirect, To: to}, past: "Redirected", hint: "It goes to " + to + " now."})
+		deed{Action: operate.Action{Verb: operate.Redirect, To: to}, past: "Redirected", hint: "It goes to " + to + " now."})
 }
 
 // address is an address as it was typed, in its one form.
@@ -80,6 +80,6 @@ func (c editCommand) Run(ctx context.Context, p *program) error {
 			list[i] = a
 		}
 	}
-	return p.act(ctx, c.targets, deed{Action: httpapi.Action{Verb: httpapi.Edit, Add: c.Add, Drop: c.Drop}, past: "Changed",
+	return p.act(ctx, c.targets, deed{Action: operate.Action{Verb: operate.Edit, Add: c.Add, Drop: c.Drop}, past: "Changed",
 		one: "dinkymail show %s shows how it stands now."})
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 )
 
 type reloadCommand struct {
@@ -32,7 +32,7 @@ func (reloadCommand) Run(ctx context.Context, p *program) error {
 		}
 		if p.json {
 			p.result = struct {
-				httpapi.SettingsReport
+				operate.SettingsReport
 				Message string `json:"message,omitempty"`
 			}{report, strings.Join(report.Problems, "\n")}
 		} else {
@@ -46,7 +46,7 @@ func (reloadCommand) Run(ctx context.Context, p *program) error {
 }
 
 // reloaded says what a reload did.
-func (p *program) reloaded(report httpapi.SettingsReport) {
+func (p *program) reloaded(report operate.SettingsReport) {
 	p.note("warning:", report.Warnings)
 	p.note("dinkymail:", report.Problems)
 	switch {
@@ -66,7 +66,7 @@ func (p *program) reloaded(report httpapi.SettingsReport) {
 }
 
 // fromEnvironment says that settings of the environment stay what they are.
-func fromEnvironment(report httpapi.SettingsReport) string {
+func fromEnvironment(report operate.SettingsReport) string {
 	var names []string
 	for _, r := range report.Settings {
 		if r.Source == "environment" {

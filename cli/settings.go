@@ -8,7 +8,7 @@ import (
 
 	"dinkymail/cli/world"
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 )
 
 type configCommands struct {
@@ -49,14 +49,14 @@ func (showCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	s, failed := p.settings()
-	var rows []httpapi.Setting
+	var rows []operate.Setting
 	for _, r := range s.Effective() {
 		rows = append(rows, r.Setting)
 	}
 	switch {
 	case p.json && failed != nil:
 		p.result = struct {
-			Settings []httpapi.Setting `json:"settings"`
+			Settings []operate.Setting `json:"settings"`
 		}{rows}
 	case p.json:
 		p.result = rows
@@ -68,11 +68,11 @@ func (showCommand) Run(ctx context.Context, p *program) error {
 }
 
 // showRunning prints what the running appliance told.
-func (p *program) showRunning(report httpapi.SettingsReport) {
+func (p *program) showRunning(report operate.SettingsReport) {
 	if p.json {
 		type row struct {
-			httpapi.Setting
-			Pending *httpapi.SettingChange `json:"pending,omitempty"` // what a reload, or a restart, makes of it
+			operate.Setting
+			Pending *operate.SettingChange `json:"pending,omitempty"` // what a reload, or a restart, makes of it
 		}
 		rows := []row{}
 		for _, r := range report.Settings {
@@ -91,7 +91,7 @@ func (p *program) showRunning(report httpapi.SettingsReport) {
 }
 
 // printSettings prints a line for each setting, and below it what it would be after a reload.
-func (p *program) printSettings(rows []httpapi.Setting, changes []httpapi.SettingChange) {
+func (p *program) printSettings(rows []operate.Setting, changes []operate.SettingChange) {
 	wide, wider := 0, 0
 	for _, r := range rows {
 		wide, wider = max(wide, len(r.Name)), max(wider, min(60, len([]rune(r.Value))))
@@ -110,8 +110,8 @@ func (p *program) printSettings(rows []httpapi.Setting, changes []httpapi.Settin
 	}
 }
 
-func changeOf(changes []httpapi.SettingChange, name string) *httpapi.SettingChange {
-	i := slices.IndexFunc(changes, func(c httpapi.SettingChange) bool { return c.Name == name })
+func changeOf(changes []operate.SettingChange, name string) *operate.SettingChange {
+	i := slices.IndexFunc(changes, func(c operate.SettingChange) bool { return c.Name == name })
 	if i < 0 {
 		return nil
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -22,7 +22,7 @@ func (p *program) printTrouble(ctx context.Context, q world.Operator) error {
 }
 
 // trouble is a line for each thing that stands still, with what ends it.
-func (p *program) trouble(st httpapi.Stats) []string {
+func (p *program) trouble(st operate.Stats) []string {
 	var lines []string
 	if st.Broken != "" {
 		lines = append(lines, "Nothing is delivered: "+plain(st.Broken)+". dinkymail doctor looks into it.")
@@ -49,7 +49,7 @@ func (p *program) trouble(st httpapi.Stats) []string {
 	return lines
 }
 
-func (p *program) waitingLane(l httpapi.LaneDetail) string {
+func (p *program) waitingLane(l operate.LaneDetail) string {
 	line := "Lane " + l.Name + " waits"
 	if l.Since != nil {
 		line += " since " + p.clock(*l.Since)

@@ -211,9 +211,16 @@ func (e *exam) failure(p *relay.Probed) Finding {
 	return f
 }
 
-// reply is what was answered, codes in front.
+// reply is what was answered, codes in front, or what went wrong, and what can be done.
 func reply(res *queue.Result) string {
 	text := res.Text
+	switch {
+	case res.Remedy == "":
+	case res.Code != 0:
+		text += " (" + res.Remedy + ")"
+	default:
+		text += "; " + res.Remedy
+	}
 	if res.Status != "" {
 		text = res.Status + " " + text
 	}

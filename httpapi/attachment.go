@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // attachment is one file of a request.
@@ -75,7 +76,7 @@ func (q *request) decodeAttachments(b []byte) error {
 			return badJSON(err)
 		}
 		if len(q.Attachments) == maxAttachments {
-			return refuse(codeAttachment, fmt.Sprintf("There are more than %d attachments.", maxAttachments))
+			return refuse(operate.CodeAttachment, fmt.Sprintf("There are more than %d attachments.", maxAttachments))
 		}
 		var a attachment
 		switch value[0] {
@@ -120,7 +121,7 @@ func (a *attachment) decode(name string, value []byte) error {
 		*field = text
 		return nil
 	}
-	return malformed(fmt.Sprintf("the field %q of an attachment is given twice.", cut(line(name), maxOtherName)))
+	return operate.Malformed(fmt.Sprintf("the field %q of an attachment is given twice.", cut(line(name), maxOtherName)))
 }
 
 // goesWithoutSaying reports whether a field says what is so anyway: the content is base64, and a
@@ -178,11 +179,11 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 		return a.unusual.upload, nil
 	}
 	if reason := a.absent(); reason != "" {
-		return nil, refuse(codeAttachment, fmt.Sprintf("The attachment %s has no content: %s. "+
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The attachment %s has no content: %s. "+
 			"Give the bytes of the file as base64 in \"content\".", a.title(n), reason))
 	}
 	if a.Filename == "" && a.ContentID == "" {
-		return nil, refuse(codeAttachment, fmt.Sprintf("The attachment number %d has no filename.", n))
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The attachment number %d has no filename.", n))
 	}
 	text := strings.Join(strings.Fields(a.Content), "")
 	content, err := base64.StdEncoding.DecodeString(text)
@@ -193,10 +194,10 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 	case err == nil:
 		return content, nil
 	case strings.HasPrefix(strings.ToLower(text[:min(len(text), 5)]), "data:"):
-		return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %s is a data: URL. "+
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The content of the attachment %s is a data: URL. "+
 			"Give only what stands behind its comma, in base64.", a.title(n)))
 	}
-	return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
+	return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
 }
 
 // nothing are the words that a content becomes when a program that has none makes a string of it.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"dinkymail/operate"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -107,11 +109,11 @@ func (q *request) parse(b []byte) error {
 	b = bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\ufeff")))
 	switch {
 	case len(b) == 0:
-		return malformed("the body is empty.")
+		return operate.Malformed("the body is empty.")
 	case !utf8.Valid(b):
-		return malformed("the body is not UTF-8.")
+		return operate.Malformed("the body is not UTF-8.")
 	case b[0] != '{':
-		return malformed("the body must be a JSON object.")
+		return operate.Malformed("the body must be a JSON object.")
 	}
 	if r, ok := quick(b); ok && len(r.Attachments) <= maxAttachments {
 		*q = r
@@ -136,7 +138,7 @@ func (q *request) decode(b []byte) error {
 			q.others.addJSON(name, value)
 			return nil
 		case seen[i]:
-			return malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
+			return operate.Malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
 		}
 		seen[i] = true
 		if fieldTypes[i].name == "attachments" {
@@ -189,43 +191,41 @@ func (q *request) odd() string {
 // checkExtras bounds what would be stored with the mail.
 func (q *request) checkExtras() error {
 	if len(q.Tags) > maxTags {
-		return malformed(fmt.Sprintf("there are more than %d tags.", maxTags))
+		return operate.Malformed(fmt.Sprintf("there are more than %d tags.", maxTags))
 	}
 	for _, t := range q.Tags {
 		if len(t) > maxWord {
-			return malformed(fmt.Sprintf("a tag is longer than %d bytes.", maxWord))
+			return operate.Malformed(fmt.Sprintf("a tag is longer than %d bytes.", maxWord))
 		}
 	}
 	if len(q.Metadata) > maxMetadata {
-		return malformed(fmt.Sprintf("there are more than %d entries in \"metadata\".", maxMetadata))
+		return operate.Malformed(fmt.Sprintf("there are more than %d entries in \"metadata\".", maxMetadata))
 	}
 	for name, value := range q.Metadata {
 		if len(name) > maxWord || len(value) > maxValue {
-			return malformed(fmt.Sprintf("a name in \"metadata\" is longer than %d bytes or its value than %d.", maxWord,
+			return operate.Malformed(fmt.Sprintf("a name in \"metadata\" is longer than %d bytes or its value than %d.", maxWord,
 				maxValue))
 		}
 	}
 	return nil
 }
 
-func malformed(reason string) *refusal { return refuse(codeFormat, badFormat+reason) }
-
-func mistyped(name string) *refusal {
+func mistyped(name string) *operate.Error {
 	for _, f := range fieldTypes {
 		if f.name == name {
-			return malformed("the field \"" + name + "\" must be " + f.what + ".")
+			return operate.Malformed("the field \"" + name + "\" must be " + f.what + ".")
 		}
 	}
-	return malformed("a field has the wrong type.")
+	return operate.Malformed("a field has the wrong type.")
 }
 
 // badJSON says what is wrong with the JSON in a sentence of ours where the decoder's would puzzle.
-func badJSON(err error) *refusal {
+func badJSON(err error) *operate.Error {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		if syntax.Error() == "unexpected end of JSON input" {
-			return malformed("the JSON ends too early.")
+			return operate.Malformed("the JSON ends too early.")
 		}
-		return malformed(fmt.Sprintf("the JSON is wrong at byte %d: %v.", syntax.Offset, syntax))
+		return operate.Malformed(fmt.Sprintf("the JSON is wrong at byte %d: %v.", syntax.Offset, syntax))
 	}
-	return malformed(err.Error() + ".")
+	return operate.Malformed(err.Error() + ".")
 }

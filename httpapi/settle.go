@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // maxPage is how much of the address of a visitor's page is shown, in bytes.
@@ -42,13 +43,13 @@ func (s *Server) settle(q *request, who caller, r *http.Request) error {
 func (q *request) complete(defaultTo bool) error {
 	switch {
 	case blank(strings.Join(q.To.all, "")) && !defaultTo:
-		return refuse(codeMissingTo, "Recipient (to) is required")
+		return refuse(operate.CodeMissingTo, "Recipient (to) is required")
 	case blank(q.Subject):
-		return refuse(codeMissingSubject, "Subject is required")
+		return refuse(operate.CodeMissingSubject, "Subject is required")
 	case blank(q.Body) && blank(q.Text) && blank(q.HTML.text):
-		return refuse(codeMissingBody, "Email body is required")
+		return refuse(operate.CodeMissingBody, "Email body is required")
 	case q.Body != "" && q.Text != "" && q.Body != q.Text && !q.HTML.body:
-		return refuse(codeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
+		return refuse(operate.CodeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
 	}
 	return nil
 }

@@ -63,9 +63,9 @@ func (c *conn) mechanisms() ([]string, error) {
 	offered := c.ext.auth
 	if offered == nil {
 		if c.cfg.UseTLS || c.secure() {
-			return nil, errNoAuth
+			return nil, advisedError{errNoAuth, "if it wants no login, leave SMTP_RELAY_USERNAME empty"}
 		}
-		return nil, fmt.Errorf("%w; many offer it only under TLS: set USE_TLS=yes", errNoAuth)
+		return nil, advisedError{errNoAuth, "many offer it only under TLS: set USE_TLS=yes"}
 	}
 	var names []string
 	for _, name := range c.cfg.Mechanisms {
@@ -74,8 +74,9 @@ func (c *conn) mechanisms() ([]string, error) {
 		}
 	}
 	if names == nil {
-		return nil, fmt.Errorf("%w of %s, which SMTP_RELAY_AUTH allows; it offers %s", errNoMechanism,
-			strings.Join(c.cfg.Mechanisms, ", "), strings.Join(slices.Sorted(maps.Keys(offered)), ", "))
+		return nil, advisedError{fmt.Errorf("%w of %s, which SMTP_RELAY_AUTH allows; it offers %s", errNoMechanism,
+			strings.Join(c.cfg.Mechanisms, ", "), strings.Join(slices.Sorted(maps.Keys(offered)), ", ")),
+			"allow one of those in SMTP_RELAY_AUTH"}
 	}
 	return names, nil
 }

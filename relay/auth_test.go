@@ -38,7 +38,7 @@ func TestNoUserName(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{Users: map[string]string{"ada": "secret"}})
 	res := one(t, start(t, to(hop, Config{})))
 	check(t, res, queue.Deferred, queue.PauseCredentials)
-	if !strings.Contains(res.Text, "SMTP_RELAY_USERNAME") || res.Code != 530 {
+	if !strings.Contains(res.Remedy, "SMTP_RELAY_USERNAME") || res.Code != 530 {
 		t.Errorf("got %+v", res)
 	}
 }

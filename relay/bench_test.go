@@ -15,7 +15,7 @@ func BenchmarkDeliver(b *testing.B) {
 	ca := smtptest.NewCA(b)
 	for name, secure := range map[string]bool{"plain": false, "tls": true} {
 		b.Run(name, func(b *testing.B) {
-			cfg := smtptest.Config{Discard: true}
+			cfg := smtptest.Config{Take: func(smtptest.Received) {}}
 			if secure {
 				cfg.TLS = ca.Server("127.0.0.1")
 			}

@@ -57,13 +57,13 @@ func classify(f *fault, remote string) queue.Result {
 	case f.gone:
 		res.Text = "given up: " + f.err.Error()
 	case f.reply.code == 0:
-		res.Text = f.explain()
+		res.Text, res.Remedy = f.explain()
 		res.Pause = pauseWithout(f)
 	default:
 		res.Text = f.reply.text
 		words := strings.ToLower(f.reply.text)
 		res.Outcome, res.Pause = judge(f.stage, f.reply, words)
-		res.Text = advise(res, words)
+		res.Remedy = advise(res, words)
 	}
 	res.Text = clean(f.hide(res.Text), maxText)
 	return res
@@ -124,10 +124,7 @@ func own(res queue.Result) (queue.Result, bool) {
 	if res.Pause == queue.NoPause || res.Code == 0 || !transaction(res.Stage) {
 		return queue.Result{}, false
 	}
-	if advised := res.Pause == queue.PauseCredentials || res.Pause == queue.PauseQuota; advised {
-		res.Text = res.Text[:max(strings.LastIndex(res.Text, " ("), 0)] // see advise
-	}
-	res.Pause = queue.NoPause
+	res.Pause, res.Remedy = queue.NoPause, ""
 	if !passing(reply{code: res.Code, status: res.Status}) {
 		res.Outcome = queue.Failed
 	}
@@ -197,28 +194,24 @@ func containsAny(s string, words []string) bool {
 	return false
 }
 
-// advise adds to a reply that concerns the account what the operator can do.
+// advise is what the operator can do about a reply that refuses our account.
 func advise(res queue.Result, words string) string {
-	var hint string
 	switch {
-	case res.Pause == queue.PauseCredentials && strings.Contains(words, "starttls"):
-		hint = "set USE_TLS=yes"
-	case res.Pause == queue.PauseCredentials && (res.Status == "5.7.9" || res.Code == 534 || strings.Contains(words, "gmail")):
-		hint = "make an app password and put it in SMTP_RELAY_PASSWORD"
-	case res.Pause == queue.PauseCredentials && res.Code/100 == 4:
-		hint = "the login could not be checked; if it stays so, look at the account at the provider"
-	case res.Pause == queue.PauseCredentials && containsAny(words, blockedWords):
-		hint = "ask the provider about the account"
-	case res.Pause == queue.PauseCredentials && res.Stage != stageAuth:
-		hint = "the next hop wants a login: set SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD"
-	case res.Pause == queue.PauseCredentials:
-		hint = "check SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD; with Gmail, make an app password and put it in SMTP_RELAY_PASSWORD"
-	case res.Pause == queue.PauseQuota:
-		hint = "the account has sent as much as its provider allows for now"
+	case res.Pause != queue.PauseCredentials:
+		return ""
+	case strings.Contains(words, "starttls"):
+		return "set USE_TLS=yes"
+	case res.Status == "5.7.9" || res.Code == 534 || strings.Contains(words, "gmail"):
+		return "make an app password and put it in SMTP_RELAY_PASSWORD"
+	case res.Code/100 == 4:
+		return "the login could not be checked; if it stays so, look at the account at the provider"
+	case containsAny(words, blockedWords):
+		return "ask the provider about the account"
+	case res.Stage != stageAuth:
+		return "the next hop wants a login: set SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD"
 	default:
-		return res.Text
+		return "check SMTP_RELAY_USERNAME and SMTP_RELAY_PASSWORD; with Gmail, make an app password and put it in SMTP_RELAY_PASSWORD"
 	}
-	return clean(res.Text, maxText-len(hint)-3) + " (" + hint + ")"
 }
 
 // hide blots out the password, plain and as AUTH sends it, should somebody quote it back to us.

@@ -104,11 +104,11 @@ func TestClassify(t *testing.T) {
 		}
 		status, text := cutStatus(text)
 		res := classify(&fault{stage: tt.stage, reply: reply{code, status, text}}, "hop:25")
-		if got := res.Outcome.String() + " " + res.Pause.String(); got != tt.want || !strings.Contains(res.Text, tt.says) {
-			t.Errorf("%s: %s: got %q (%s), want %q saying %q", tt.stage, tt.reply, got, res.Text, tt.want, tt.says)
+		if got := res.Outcome.String() + " " + res.Pause.String(); got != tt.want || !strings.Contains(res.Remedy, tt.says) {
+			t.Errorf("%s: %s: got %q (%s), want %q saying %q", tt.stage, tt.reply, got, res.Remedy, tt.want, tt.says)
 		}
 		if mine, inDoubt := own(res); inDoubt != (res.Pause != queue.NoPause && transaction(tt.stage)) ||
-			inDoubt && (mine.Text != text || mine.Pause != queue.NoPause || (mine.Outcome == queue.Failed) != (code/100 == 5 && code != 503)) {
+			inDoubt && (mine.Text != text || mine.Remedy != "" || mine.Pause != queue.NoPause || (mine.Outcome == queue.Failed) != (code/100 == 5 && code != 503)) {
 			t.Errorf("%s: %s: its own would be %+v", tt.stage, tt.reply, mine)
 		}
 		if res.Code != code || res.Status != status || res.Stage != tt.stage || res.Remote != "hop:25" {

@@ -237,7 +237,7 @@ func (w *script) end(f *fault) {
 	case f.gone:
 		w.add("-- ", "given up: "+f.err.Error())
 	default:
-		w.add("-- ", f.explain())
+		w.add("-- ", f.sentence())
 	}
 }
 

@@ -194,7 +194,7 @@ func TestAllAddressesFail(t *testing.T) {
 	r := start(t, cfg)
 	res := deliver(t, r, d)[0]
 	check(t, res, queue.Deferred, queue.PauseUnreachable)
-	if !strings.Contains(res.Text, "SMTP_RELAY_HOST") || res.Stage != "starttls" {
+	if !strings.Contains(res.Remedy, "SMTP_RELAY_HOST") || res.Stage != "starttls" {
 		t.Errorf("got %+v", res)
 	}
 	if !strings.Contains(said, bad.Addr()) || !strings.Contains(said, good.Addr()) || !strings.Contains(said, "S: 421 4.3.2 shutting down") {

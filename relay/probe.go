@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"dinkymail/internal/certs"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -187,7 +188,7 @@ func (pr *probe) fail(f *fault) {
 	var unverified *tls.CertificateVerificationError
 	if errors.As(f.err, &unverified) && pr.TLS == nil {
 		pr.certified(unverified.UnverifiedCertificates)
-		pr.TLS.Problem = res.Text
+		pr.TLS.Problem = clean(f.sentence(), maxText)
 	}
 }
 
@@ -198,15 +199,9 @@ func (pr *probe) secured(state tls.ConnectionState) {
 	if len(state.VerifiedChains) > 0 || len(state.PeerCertificates) == 0 {
 		return
 	}
-	between := x509.NewCertPool()
-	for _, cert := range state.PeerCertificates[1:] {
-		between.AddCert(cert)
-	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
-		DNSName: pr.pool.tls.ServerName, Roots: pr.pool.cfg.RootCAs, Intermediates: between,
-	})
+	err := certs.Verify(state.PeerCertificates, pr.pool.tls.ServerName, pr.pool.cfg.RootCAs)
 	if err != nil {
-		pr.TLS.Problem = clean((&fault{err: err}).explain(), maxText)
+		pr.TLS.Problem = clean((&fault{err: err}).sentence(), maxText)
 	}
 }
 

@@ -84,7 +84,7 @@ func TestProbeFailures(t *testing.T) {
 		hop := smtptest.New(t, tt.hop)
 		hop.Script(tt.rule)
 		got := Probe(t.Context(), to(hop, tt.cfg), address(t, "ada@example.org"))
-		if got.Failure == nil || got.Failure.Stage != tt.stage || !strings.Contains(got.Failure.Text, tt.text) {
+		if got.Failure == nil || got.Failure.Stage != tt.stage || !strings.Contains(got.Failure.Text+got.Failure.Remedy, tt.text) {
 			t.Errorf("%s: got %+v", tt.name, got.Failure)
 		}
 		if !strings.HasPrefix(got.Dialogue, "-- connected to 127.0.0.1") || strings.Contains(got.Dialogue, "secret") {

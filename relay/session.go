@@ -23,8 +23,10 @@ const (
 )
 
 var (
-	errNoStartTLS = errors.New("the next hop offers no STARTTLS, and USE_TLS=yes sends nothing without; " +
-		"try SMTP_RELAY_PORT=465, or set USE_TLS=no if the way there is trusted")
+	errNoStartTLS = advisedError{
+		errors.New("the next hop offers no STARTTLS, and USE_TLS=yes sends nothing without"),
+		"try SMTP_RELAY_PORT=465, or set USE_TLS=no if the way there is trusted",
+	}
 	errInjected = errors.New("the next hop, or somebody in between, talked on before TLS began; nothing was sent")
 )
 

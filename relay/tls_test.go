@@ -34,8 +34,8 @@ func TestWrongCertificate(t *testing.T) {
 			cfg := Config{UseTLS: true, VerifyTLS: true, RootCAs: ca.Pool(), Username: "ada", Password: "secret", ImplicitTLS: implicit}
 			res := one(t, start(t, to(hop, cfg)))
 			check(t, res, queue.Deferred, queue.PauseUnreachable)
-			if !strings.Contains(res.Text, tt.want) || !strings.Contains(res.Text, "TLS_VERIFY=no") {
-				t.Errorf("%s: %q explains too little", tt.name, res.Text)
+			if !strings.Contains(res.Text+res.Remedy, tt.want) || !strings.Contains(res.Remedy, "TLS_VERIFY=no") {
+				t.Errorf("%s: %q explains too little", tt.name, res.Text+"; "+res.Remedy)
 			}
 			for _, c := range hop.Commands() {
 				if !strings.HasPrefix(c, "EHLO") && c != "STARTTLS" {
@@ -82,7 +82,7 @@ func TestStartTLSNotOffered(t *testing.T) {
 		hop := smtptest.New(t, cfg)
 		res := one(t, start(t, to(hop, Config{UseTLS: true, Username: "ada", Password: "secret"})))
 		check(t, res, queue.Deferred, queue.PauseUnreachable)
-		if res.Stage != "starttls" || !strings.Contains(res.Text, "USE_TLS=no") {
+		if res.Stage != "starttls" || !strings.Contains(res.Remedy, "USE_TLS=no") {
 			t.Errorf("got %+v", res)
 		}
 		for _, c := range hop.Commands() {

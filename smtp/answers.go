@@ -5,59 +5,48 @@ import (
 	"strconv"
 )
 
-// Write takes replies of go-smtp, one line at a time, and keeps them until the client has nothing more to say: the answers to
-// pipelined commands leave in one packet (RFC 2920, 3.2). Where we know better words, they replace go-smtp's.
-func (t *talk) Write(p []byte) (n int, err error) {
-	defer t.contain(&err)
-	for rest := p; len(rest) > 0 && !t.lastWord; {
-		end := bytes.IndexByte(rest, '\n') + 1
-		if end == 0 {
-			end = len(rest)
-		}
-		t.answered(rest[:end])
-		rest = rest[end:]
+// Write takes replies of go-smtp, whole lines at a time, and keeps them until the client has
+// nothing more to say: the answers to pipelined commands leave in one packet (RFC 2920, 3.2).
+func (c *connection) Write(p []byte) (n int, err error) {
+	defer c.contain(&err)
+	for line := range bytes.Lines(p) {
+		c.answered(line)
 	}
-	if len(t.out) > maxOut {
-		if err := t.flush(); err != nil {
-			t.err, t.lastWord = err, true
-		}
+	if len(c.out) > maxOut {
+		c.flush()
 	}
 	return len(p), nil
 }
 
-// answered looks at one reply line.
-func (t *talk) answered(line []byte) {
-	b := &t.body
-	if b.data {
-		t.fail(errDesync) // an answer in the middle of a body
-		return
-	}
+// answered takes in one reply line. Of several lines only the last counts: the one reply that has
+// them is that to EHLO, for which there is a reply of ours.
+func (c *connection) answered(line []byte) {
 	code, final := replyCode(line)
-	if b.skip {
-		b.skip = !final
+	p := &c.passed
+	if !final || c.lastWord {
 		return
 	}
-	switch own, ours := t.session.words(b.verb, code); {
-	case b.verb == "" && b.quiet:
-	case !ours:
-		t.out = append(t.out, line...)
-	case final:
-		t.out = append(t.out, own...)
-	}
-	if !final || b.verb == "" {
+	p.owed = code == 354 // a line of the body comes next
+	if p.mute {
+		p.mute = false
 		return
 	}
-	b.code = code
-	t.lastWord = t.lastWord || code == 421 || b.doubtful && b.verb == "DATA" && code != 354
 	switch {
-	case code == 250 && (b.verb == "DATA" || b.verb == "BDAT" && b.last):
-		t.session.accepted()
-	case b.verb != "DATA":
-		t.count(code)
+	case code/100 == 2 && p.yes != "":
+		c.out = append(c.out, p.yes...)
+	case code == 500: // to MAIL or RCPT
+		c.out = append(c.out, "555 5.5.4 parameter not supported\r\n"...)
+	default:
+		c.out = append(c.out, line...)
 	}
+	if p.verb != "DATA" {
+		c.count(code)
+	}
+	c.lastWord = c.lastWord || code == 421 || c.doubtful
 }
 
-// replyCode reads the code at the start of a reply line, and whether the line is the last of its reply.
+// replyCode reads the code at the start of a reply line, and whether the line is the last of its
+// reply.
 func replyCode(line []byte) (code int, final bool) {
 	if len(line) < 4 {
 		return 0, true
@@ -67,25 +56,14 @@ func replyCode(line []byte) (code int, final bool) {
 }
 
 // count closes the connection of a client whose commands are refused again and again.
-func (t *talk) count(code int) {
-	if code < 400 || t.lastWord {
+func (c *connection) count(code int) {
+	if code < 400 || c.lastWord {
 		return
 	}
-	t.session.errors++
-	t.session.server.tally.refused.Add(1)
-	if t.session.errors > t.wire.limit.MaxErrors {
-		t.say(reply(errErrors))
-		t.lastWord = true
+	c.session.errors++
+	c.session.server.tally.refused.Add(1)
+	if c.session.errors > c.transport.limit.MaxErrors {
+		c.say(reply(errErrors))
+		c.lastWord = true
 	}
-}
-
-// flush sends the replies that wait.
-func (t *talk) flush() error {
-	if len(t.out) == 0 {
-		return nil
-	}
-	out := t.out
-	t.out = t.out[:0]
-	_, err := t.Conn.Write(out)
-	return err
 }

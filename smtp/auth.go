@@ -2,110 +2,117 @@ package smtp
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/emersion/go-sasl"
-	gosmtp "github.com/emersion/go-smtp"
+
+	"dinkymail/account"
 )
 
-// AuthMechanisms are offered where there are accounts and nobody can listen: over TLS, and to programs on this machine.
-func (s *session) AuthMechanisms() []string {
-	if !s.server.users.any() || !s.private() {
-		return nil
-	}
-	return []string{sasl.Plain, sasl.Login}
-}
-
+// private reports whether nobody can listen: the client speaks TLS, or is on this machine.
 func (s *session) private() bool { return s.tls != "" || s.peer.IsLoopback() }
 
-func (s *session) auth(c command) (string, error) {
+// auth does AUTH, from the command to the last answer (RFC 4954).
+func (s *session) auth(c command) error {
 	switch {
 	case s.helo == "":
-		return "", fmt.Errorf("%w: say EHLO first", errSequence)
-	case s.user != "":
-		return "", fmt.Errorf("%w: you are logged in already", errSequence)
+		return fmt.Errorf("%w: say EHLO first", errSequence)
+	case s.user.Name != "":
+		return fmt.Errorf("%w: you are logged in already", errSequence)
 	case s.tx != nil:
-		return "", fmt.Errorf("%w: AUTH comes before MAIL", errSequence)
+		return fmt.Errorf("%w: AUTH comes before MAIL", errSequence)
 	case c.args == "":
-		return "", fmt.Errorf("%w: expected AUTH and a mechanism", errParameter)
+		return fmt.Errorf("%w: expected AUTH and a mechanism", errParameter)
 	}
-	s.garbled, s.cancelled = false, false
-	mechanism, response, _ := strings.Cut(c.args, " ")
-	switch response = strings.TrimLeft(response, " "); {
-	case response == "*":
-		return "", errCancelled
-	case !isSASLResponse(response):
-		return "", errSASL
+	name, initial, _ := strings.Cut(c.args, " ")
+	var response []byte // nil: none came with the command
+	if initial = strings.TrimLeft(initial, " "); initial != "" {
+		var err error
+		if response, err = decode(initial); err != nil {
+			return err
+		}
 	}
-	return strings.TrimRight("AUTH "+mechanism+" "+response, " "), nil
+	mechanism, err := s.mechanism(strings.ToUpper(name))
+	if err != nil {
+		return err
+	}
+	for {
+		challenge, done, err := mechanism.Next(response)
+		if err != nil {
+			if _, ours := knownReply(err); !ours {
+				err = errSASL
+			}
+			return err
+		}
+		if done {
+			s.conn.say(answer(235, 2, 0, 0, "Authentication succeeded"))
+			return nil
+		}
+		s.conn.send("334 " + base64.StdEncoding.EncodeToString(challenge) + "\r\n")
+		line, err := s.conn.readLine(maxAuthLine)
+		if err == nil {
+			_, err = parseCommand(line, s.trusted)
+		}
+		if err != nil {
+			s.conn.fail(err)
+			return nil
+		}
+		if response, err = decode(strings.TrimRight(string(line), "\r\n")); err != nil {
+			return err
+		}
+	}
 }
 
-// isSASLResponse reports whether go-smtp can decode a line of a login (RFC 4954, 4): base64, "="
-// for an empty one at the start, or "*", which ends the login.
-func isSASLResponse(line string) bool {
-	if line == "=" || line == "*" {
-		return true
+// decode decodes a line of a login (RFC 4954, 4): base64, "=" for an empty one at the start, or
+// "*", which ends the login.
+func decode(line string) ([]byte, error) {
+	switch line {
+	case "=":
+		return []byte{}, nil
+	case "*":
+		return nil, errCancelled
 	}
-	_, err := base64.StdEncoding.DecodeString(line)
-	return err == nil
+	response, err := base64.StdEncoding.DecodeString(line)
+	if err != nil {
+		return nil, errSASL
+	}
+	return response, nil
 }
 
-// Auth begins a login.
-func (s *session) Auth(name string) (sasl.Server, error) {
+// mechanism begins a login.
+func (s *session) mechanism(name string) (sasl.Server, error) {
 	switch {
 	case !s.private():
-		return nil, reply(errAuthNeedsTLS)
-	case !s.server.users.any():
-		return nil, reply(errNoMechanism)
+		return nil, errAuthNeedsTLS
+	case !s.server.cfg.Accounts.Any():
+		return nil, errNoMechanism
 	case name == sasl.Plain:
-		return mechanism{sasl.NewPlainServer(func(identity, name, password string) error {
+		return sasl.NewPlainServer(func(identity, name, password string) error {
 			if identity != "" && identity != name {
-				return reply(errLogin) // nobody may act for another
+				return account.ErrLogin // nobody may act for another
 			}
 			return s.login(name, password)
-		})}, nil
+		}), nil
 	case name == sasl.Login:
-		return mechanism{&loginServer{check: s.login}}, nil
+		return &loginServer{check: s.login}, nil
 	default:
-		return nil, reply(errNoMechanism)
+		return nil, errNoMechanism
 	}
 }
 
 func (s *session) login(name, password string) error {
-	if err := s.server.users.login(s.talk.visit.ctx, s.peer, name, password); err != nil {
-		return reply(err)
+	user, err := s.server.cfg.Accounts.Login(s.conn.listener.submitting, s.peer, name, password)
+	if err != nil {
+		return err
 	}
-	s.user = name
-	s.talk.wire.welcome()
+	s.user = user
+	s.conn.transport.welcome()
 	return nil
 }
 
-// response is the line of a login that go-smtp gets for the client's. What cannot be decoded
-// becomes the end of the login.
-func (s *session) response(line []byte) []byte {
-	text := strings.TrimRight(string(line), "\r\n")
-	s.garbled, s.cancelled = !isSASLResponse(text), text == "*"
-	if s.garbled {
-		text = "*"
-	}
-	return []byte(text + "\r\n")
-}
-
-// mechanism answers malformed responses with the code that RFC 4954, 4 asks for.
-type mechanism struct{ sasl.Server }
-
-func (m mechanism) Next(response []byte) (challenge []byte, done bool, err error) {
-	challenge, done, err = m.Server.Next(response)
-	var known *gosmtp.SMTPError
-	if err != nil && !errors.As(err, &known) {
-		err = reply(errSASL)
-	}
-	return challenge, done, err
-}
-
-// loginServer is LOGIN, which has no standard: the server asks for the name, unless it came with AUTH, then for the password.
+// loginServer is LOGIN, which has no standard: the server asks for the name, unless it came with
+// AUTH, then for the password.
 type loginServer struct {
 	check func(name, password string) error
 	named bool

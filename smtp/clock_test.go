@@ -134,7 +134,7 @@ func TestDrippingClient(t *testing.T) {
 	})
 }
 
-// A client that nobody trusts has StrangerTimeout to log in, however busy it keeps itself; one that is trusted has not.
+// A client that nobody trusts has UnauthenticatedTimeout to log in, however busy it keeps itself; one that is trusted has not.
 func TestStrangerHasLittleTime(t *testing.T) {
 	clocked(t, here(Config{}), "192.0.2.1:1", func(t *testing.T, p *peer, _ *recorder) {
 		start := time.Now()

@@ -11,8 +11,8 @@ import (
 	"dinkymail/queue"
 )
 
-// The longest command lines, with CR LF: RFC 5321, 4.5.3.1.4 with room for the parameters of all extensions, and RFC 4954, 4
-// for AUTH and what follows it.
+// The longest command lines, with CR LF: RFC 5321, 4.5.3.1.4 with room for the parameters of all
+// extensions, and RFC 4954, 4 for AUTH and what follows it.
 const (
 	maxCommandLine = 4096
 	maxAuthLine    = 12288 + 2
@@ -57,8 +57,17 @@ func parseCommand(line []byte, loose bool) (command, error) {
 	return command{verb: strings.ToUpper(verb), args: strings.Trim(args, blanks)}, nil
 }
 
-// isHTTP recognises a web browser that was led here by a page: its request must not be taken for a few bad commands followed
-// by good ones.
+// endsBody reports whether a body that comes with BDAT is given up by a command.
+func (c command) endsBody() bool {
+	switch c.verb {
+	case "RSET", "EHLO", "HELO", "QUIT", "STARTTLS":
+		return true
+	}
+	return false
+}
+
+// isHTTP recognises a web browser that was led here by a page: its request must not be taken for a
+// few bad commands followed by good ones.
 func (c command) isHTTP() bool {
 	switch c.verb {
 	case "GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PRI", "HOST:":
@@ -116,7 +125,8 @@ func cutFold(s, prefix string) (rest string, ok bool) {
 	return s[len(prefix):], true
 }
 
-// closingBracket finds the ">" that ends the path at the start of s, which is not one in a quoted local part.
+// closingBracket finds the ">" that ends the path at the start of s, which is not one in a quoted
+// local part.
 func closingBracket(s string) int {
 	quoted := false
 	for i := 1; i < len(s); i++ {
@@ -132,7 +142,8 @@ func closingBracket(s string) int {
 	return -1
 }
 
-// parsePath parses a forward-path. The one without a domain, postmaster, is somebody at ours (RFC 5321, 4.5.1).
+// parsePath parses a forward-path. The one without a domain, postmaster, is somebody at ours
+// (RFC 5321, 4.5.1).
 func parsePath(path, domain string) (message.Address, error) {
 	a, err := message.ParseAddress(path)
 	if err == nil && a.Domain == "" {
@@ -144,8 +155,8 @@ func parsePath(path, domain string) (message.Address, error) {
 	return a, err
 }
 
-// checkSize refuses a message that says itself that it is too large (RFC 1870, 6.1). go-smtp would call sizes of 4 GiB and
-// more malformed.
+// checkSize refuses a message that says itself that it is too large (RFC 1870, 6.1). go-smtp would
+// call sizes of 4 GiB and more malformed.
 func checkSize(params string, most int64) error {
 	for _, p := range strings.Fields(params) {
 		name, value, _ := strings.Cut(p, "=")
@@ -159,8 +170,8 @@ func checkSize(params string, most int64) error {
 	return nil
 }
 
-// chunk is the size of the chunk that follows a BDAT (RFC 3030, 2). After a malformed one nobody knows where commands begin
-// again.
+// chunk is the size of the chunk that follows a BDAT (RFC 3030, 2). After a malformed one nobody
+// knows where commands begin again.
 func (c command) chunk() (size int64, last bool, err error) {
 	bad := lastWord{fmt.Errorf("%w: expected BDAT size [LAST]", errParameter)}
 	number, word, two := strings.Cut(c.args, " ")

@@ -4,18 +4,26 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/emersion/go-sasl"
 )
 
-func (s *session) hello(c command) (string, error) {
+func (s *session) hello(c command) error {
 	name, _, _ := strings.Cut(c.args, " ")
-	if name == "" && s.mayAsk && s.peer.IsValid() {
+	if name == "" && s.trusted && s.peer.IsValid() {
 		name = literal(s.peer)
 	}
 	if name == "" {
-		return "", fmt.Errorf("%w: expected %s and your host name", errParameter, c.verb)
+		return fmt.Errorf("%w: expected %s and your host name", errParameter, c.verb)
 	}
 	s.helo, s.extended = hostName(name), c.verb == "EHLO"
-	return s.giveUp(c.verb + " client"), nil
+	s.countGivenUp()
+	yes := "250 " + s.server.cfg.Hostname + "\r\n"
+	if s.extended {
+		yes = s.capabilities()
+	}
+	s.conn.pass(c.verb, c.verb+" client", yes)
+	return nil
 }
 
 // literal is the address literal of a client that does not say its name (RFC 5321, 4.1.3).
@@ -50,8 +58,8 @@ func (s *session) capabilities() string {
 	if s.tls == "" && s.server.cfg.TLS != nil {
 		b.WriteString("250-STARTTLS\r\n")
 	}
-	if mechanisms := s.AuthMechanisms(); len(mechanisms) > 0 {
-		b.WriteString("250-AUTH " + strings.Join(mechanisms, " ") + "\r\n")
+	if s.server.cfg.Accounts.Any() && s.private() {
+		b.WriteString("250-AUTH " + sasl.Plain + " " + sasl.Login + "\r\n")
 	}
 	fmt.Fprintf(&b, "250 SIZE %d\r\n", s.server.cfg.MaxMessageBytes)
 	return b.String()

@@ -8,62 +8,72 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"dinkymail/account"
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
 
 // What this package itself refuses. The words are what the client reads; reply adds the codes.
 var (
-	errBusy         = errors.New("too many connections, try again later")
-	errBusyClient   = errors.New("too many connections from your address, try again later")
-	errShutdown     = errors.New("going down for a restart, try again in a moment")
-	errIdle         = errors.New("waited too long for a command")
-	errStranger     = errors.New("waited too long for AUTH")
-	errTooSlow      = errors.New("the mail came in too slowly")
-	errCut          = errors.New("the connection broke inside the mail")
-	errLoneDot      = errors.New("no end of the mail came: it is a line with a dot between CR LF and CR LF; one beside a bare LF is text")
-	errDesync       = errors.New("lost track of this connection")
-	errEndless      = errors.New("the mail does not end")
-	errErrors       = errors.New("too many errors")
-	errChatter      = errors.New("too many commands without a mail")
-	errLongLine     = errors.New("command line too long")
-	errBareLine     = errors.New("command lines end with CR LF and hold no other control characters")
-	errHTTP         = errors.New("this is no HTTP server")
-	errTLSHere      = errors.New("TLS begins with STARTTLS on this port")
-	errUnknown      = errors.New("command not recognised")
-	errSequence     = errors.New("bad sequence of commands")
-	errParameter    = errors.New("syntax error in parameters")
-	errInjected     = errors.New("nothing may follow STARTTLS before its answer")
-	errNoTLS        = errors.New("TLS is not available")
-	errAuthFirst    = errors.New("authentication required")
-	errAuthNeedsTLS = errors.New("AUTH needs TLS: say STARTTLS first")
-	errNoMechanism  = errors.New("AUTH mechanism not supported")
-	errSASL         = errors.New("malformed AUTH response")
-	errCancelled    = errors.New("login cancelled")
-	errLongAuth     = errors.New("AUTH line too long")
-	errLogin        = errors.New("user name or password is wrong")
-	errUTF8         = errors.New("this address needs SMTPUTF8 on MAIL")
+	errShutdown        = errors.New("going down for a restart, try again in a moment")
+	errIdle            = errors.New("waited too long for a command")
+	errUnauthenticated = errors.New("waited too long for AUTH")
+	errTooSlow         = errors.New("the mail came in too slowly")
+	errCut             = errors.New("the connection broke inside the mail")
+	errLoneDot         = errors.New("no end of the mail came: it is a line with a dot between CR LF and CR LF; one beside a bare LF is text")
+	errDesync          = errors.New("lost track of this connection")
+	errEndless         = errors.New("the mail does not end")
+	errErrors          = errors.New("too many errors")
+	errChatter         = errors.New("too many commands without a mail")
+	errLongLine        = errors.New("command line too long")
+	errBareLine        = errors.New("command lines end with CR LF and hold no other control characters")
+	errHTTP            = errors.New("this is no HTTP server")
+	errTLSHere         = errors.New("TLS begins with STARTTLS on this port")
+	errUnknown         = errors.New("command not recognised")
+	errSequence        = errors.New("bad sequence of commands")
+	errParameter       = errors.New("syntax error in parameters")
+	errInjected        = errors.New("nothing may follow STARTTLS before its answer")
+	errNoTLS           = errors.New("TLS is not available")
+	errAuthFirst       = errors.New("authentication required")
+	errAuthNeedsTLS    = errors.New("AUTH needs TLS: say STARTTLS first")
+	errNoMechanism     = errors.New("AUTH mechanism not supported")
+	errSASL            = errors.New("malformed AUTH response")
+	errCancelled       = errors.New("login cancelled")
+	errLongAuth        = errors.New("AUTH line too long")
+	errSender          = errors.New("this account may not send from this address")
+	errUTF8            = errors.New("this address needs SMTPUTF8 on MAIL")
+
+	errGivenUp = errors.New("the client gave the mail up") // nobody is answered that
 )
 
-// reply turns an error into the answer that the client gets. It is the only place that knows reply codes for errors. An
-// answer with code 421 also closes the connection.
+// reply turns an error into the answer that the client gets. An answer with code 421 also closes
+// the connection.
 func reply(err error) *gosmtp.SMTPError {
-	var known *gosmtp.SMTPError
+	if a, ok := knownReply(err); ok {
+		return a
+	}
+	return answer(451, 4, 3, 0, "internal error, try again later")
+}
+
+// knownReply is the answer to an error that this package or the queue means for the client. It is
+// the only place that knows reply codes for errors.
+func knownReply(err error) (a *gosmtp.SMTPError, ok bool) {
 	var badAddress *message.AddressError
-	var paused *pausedError
+	var paused *account.PausedError
 	var malformed *message.MalformedError
 	switch {
-	case errors.As(err, &known):
-		return known
+	case errors.As(err, &a):
+		return a, true
 	case errors.As(err, &badAddress):
-		return answer(553, 5, 1, 3, "not a mail address: "+badAddress.Reason)
+		return answer(553, 5, 1, 3, "not a mail address: "+badAddress.Reason), true
 	case errors.As(err, &malformed):
-		return answer(554, 5, 6, 0, malformed.Error())
+		return answer(554, 5, 6, 0, malformed.Error()), true
 	case errors.As(err, &paused):
-		if paused.client {
-			return answer(421, 4, 7, 0, err.Error())
+		if paused.Client {
+			return answer(421, 4, 7, 0, err.Error()), true
 		}
-		return answer(454, 4, 7, 0, err.Error())
+		return answer(454, 4, 7, 0, err.Error()), true
 	}
 	for _, row := range replies {
 		if errors.Is(err, row.err) {
@@ -74,10 +84,10 @@ func reply(err error) *gosmtp.SMTPError {
 			if row.detail {
 				text = err.Error()
 			}
-			return answer(row.code, row.status[0], row.status[1], row.status[2], text)
+			return answer(row.code, row.status[0], row.status[1], row.status[2], text), true
 		}
 	}
-	return answer(451, 4, 3, 0, "internal error, try again later")
+	return nil, false
 }
 
 // replies says what each error is answered. An empty text means the error's own words; detail those
@@ -103,10 +113,10 @@ var replies = []struct {
 	{err: message.ErrLoop, code: 554, status: [3]int{5, 4, 6}, text: "too many Received fields: this mail goes in circles"},
 
 	{err: errShutdown, code: 421, status: [3]int{4, 3, 2}},
-	{err: errBusy, code: 421, status: [3]int{4, 3, 2}},
-	{err: errBusyClient, code: 421, status: [3]int{4, 7, 0}},
+	{err: gate.ErrFull, code: 421, status: [3]int{4, 3, 2}},
+	{err: gate.ErrClient, code: 421, status: [3]int{4, 7, 0}},
 	{err: errIdle, code: 421, status: [3]int{4, 4, 2}},
-	{err: errStranger, code: 421, status: [3]int{4, 7, 0}},
+	{err: errUnauthenticated, code: 421, status: [3]int{4, 7, 0}},
 	{err: errTooSlow, code: 421, status: [3]int{4, 4, 2}},
 	{err: errCut, code: 421, status: [3]int{4, 4, 2}},
 	{err: errLoneDot, code: 421, status: [3]int{4, 5, 2}},
@@ -129,7 +139,8 @@ var replies = []struct {
 	{err: errSASL, code: 501, status: [3]int{5, 5, 2}},
 	{err: errCancelled, code: 501, status: [3]int{5, 7, 0}},
 	{err: errLongAuth, code: 500, status: [3]int{5, 5, 6}},
-	{err: errLogin, code: 535, status: [3]int{5, 7, 8}},
+	{err: account.ErrLogin, code: 535, status: [3]int{5, 7, 8}},
+	{err: errSender, code: 550, status: [3]int{5, 7, 1}},
 	{err: errUTF8, code: 553, status: [3]int{5, 6, 7}},
 
 	{err: context.Canceled, code: 421, status: [3]int{4, 3, 2}, text: "going down for a restart, try again in a moment"},
@@ -152,7 +163,7 @@ func answer(code, class, subject, detail int, text string) *gosmtp.SMTPError {
 	return &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{class, subject, detail}, Message: clean}
 }
 
-// line is the answer as it goes over the wire.
+// line is the answer as the client reads it.
 func line(a *gosmtp.SMTPError) string {
 	return fmt.Sprintf("%d %d.%d.%d %s\r\n", a.Code, a.EnhancedCode[0], a.EnhancedCode[1], a.EnhancedCode[2], a.Message)
 }

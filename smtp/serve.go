@@ -11,14 +11,15 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 )
 
-// Serve takes mail from the connections of ln, with STARTTLS if there is Config.TLS, until ctx ends or ln fails; it closes ln.
-// After the end of ctx, clients without a transaction get 421, those with one have Config.Grace to finish it, and then Serve
-// returns nil.
+// Serve takes mail from the connections of ln, with STARTTLS if there is Config.TLS, until ctx ends
+// or ln fails; it closes ln. After the end of ctx, clients without a transaction get 421, those
+// with one have Config.Grace to finish it, and then Serve returns nil.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return s.serve(ctx, ln, false)
 }
 
-// ServeTLS is Serve with TLS from the first byte (RFC 8314, 3.3). It fails at once without Config.TLS.
+// ServeTLS is Serve with TLS from the first byte (RFC 8314, 3.3). It fails at once without
+// Config.TLS.
 func (s *Server) ServeTLS(ctx context.Context, ln net.Listener) error {
 	if s.cfg.TLS == nil {
 		ln.Close()
@@ -30,39 +31,36 @@ func (s *Server) ServeTLS(ctx context.Context, ln net.Listener) error {
 func (s *Server) serve(ctx context.Context, ln net.Listener, implicit bool) error {
 	submitting, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	v := newVisit(submitting, s, ln.Addr())
+	l := &listener{Listener: ln, server: s, ctx: ctx, submitting: submitting, implicit: implicit, open: map[*transport]bool{}}
 	library := s.library()
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		_ = library.Serve(v) // returns when v is closed, and has nothing to say then
-	}()
 	stopListening := context.AfterFunc(ctx, func() { ln.Close() })
-	err := v.accept(ctx, ln, implicit)
+	err := library.Serve(l)
 	stopListening()
 	ln.Close()
-	v.end(s.latest.Load().cfg.Grace, abandon)
-	_ = v.Close()
-	<-stopped
-	_ = library.Shutdown(context.WithoutCancel(ctx)) // waits for its last goroutines, whose connections are closed
+	stop := l.end(s.latest.Load().cfg.Grace, abandon)
+	_ = library.Shutdown(submitting) // waits for its goroutines; the listener is closed already
+	stop()
+	if ctx.Err() != nil {
+		return nil
+	}
 	return err
 }
 
-// library is a go-smtp server that keeps its hands off everything that talk and session do better.
+// library is a go-smtp server that keeps its hands off everything that connection and session do.
 func (s *Server) library() *gosmtp.Server {
 	g := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
-		return c.Conn().(*talk).session, nil
+		return c.Conn().(*connection).session, nil
 	}))
-	g.MaxMessageBytes = 0      // session bounds mails, by settings that may change
-	g.MaxLineLength = 0        // talk bounds command lines; in bodies they may be as long as the mail
-	g.AllowInsecureAuth = true // session.Auth decides: go-smtp never sees the TLS
+	g.MaxMessageBytes = 0 // session bounds mails, by settings that may change
+	g.MaxLineLength = 0   // connection bounds command lines
 	g.EnableSMTPUTF8 = true
 	g.EnableDSN = true
 	g.ErrorLog = libraryLog{s.log}
 	return g
 }
 
-// libraryLog takes what go-smtp has to say: panics are for somebody to look at, lost connections are not.
+// libraryLog takes what go-smtp has to say: panics are for somebody to look at, lost connections
+// are not.
 type libraryLog struct{ log *slog.Logger }
 
 // Printf logs one event.

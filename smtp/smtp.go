@@ -1,28 +1,31 @@
-// Package smtp takes mail in over SMTP submission (RFC 6409, RFC 5321): from programs on this machine and on trusted
-// networks as they are, from everybody else after AUTH. What it takes goes to a Submitter, which is the queue.
+// Package smtp takes mail in over SMTP submission (RFC 6409, RFC 5321): from programs on this
+// machine and on trusted networks as they are, from everybody else after AUTH. What it takes goes
+// to a Submitter, which is the queue.
 //
 // # What it promises
 //
 // "250 2.0.0 queued as ID" is said only after the Submitter returned that ID. A zero Config refuses
 // everybody, so that forgetting a setting never makes an open relay: who is neither trusted nor
 // logged in gets 530 at MAIL, before any recipient. Trusted peers may end lines with a bare LF or
-// CR CR LF, and write commands as old programs do; nobody else may, and an end of a body that
-// others might see elsewhere there is none: it is CR LF "." CR LF for all. No byte of a body is
-// ever read as a command: once reading a body went wrong, the connection is closed. Every line that
-// comes in is looked at here before go-smtp sees it, with and without TLS, so that go-smtp never
-// parses the address of a stranger. Passwords are neither logged nor kept; they are taken over TLS
-// or from loopback only.
+// CR CR LF, and write commands as old programs do; nobody else may. A body ends with CR LF "." CR
+// LF for all; what others might take for its end is text. No byte of a body is ever read as a
+// command: once reading a body went wrong, the connection is closed. Every line that comes in is
+// looked at here before go-smtp sees it, with and without TLS, so that go-smtp never parses the
+// address of a client, and no body. Passwords are taken over TLS or from loopback only.
 //
 // # Who runs where
 //
-// Serve and ServeTLS block and may run several times on one Server. Each accepts connections and has a go-smtp server of its own
-// that talks on them; when it returns, nothing of both is left. A connection is a wire (deadlines, limits), perhaps TLS on it,
-// and a talk (lines, replies) that go-smtp takes for its client; after STARTTLS there is a second talk on the same wire. All of
-// it belongs to one goroutine at a time; only for BDAT does go-smtp call the session's Data in another one.
+// Serve and ServeTLS block and may run several times on one Server. Each has a go-smtp server of
+// its own, to which a listener gives those connections that are let in; when it returns, nothing of
+// them is left. Below a connection lies its transport (deadlines, limits), perhaps with TLS on it.
+// go-smtp takes the connection for its client: it gets the lines that a session made of the
+// client's, and calls the session's Mail, Rcpt and Data. All of that runs in the connection's one
+// goroutine.
 //
 // # Limits
 //
-// All limits are fields of Config and have a default. A connection beyond them is answered 421 in one sentence and closed.
+// All limits are fields of Config and have a default. A connection beyond them is answered 421 in
+// one sentence and closed.
 package smtp
 
 import (
@@ -33,6 +36,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"dinkymail/account"
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -42,7 +49,8 @@ type Submitter interface {
 	Submit(ctx context.Context, s queue.Submission) (queue.ID, error)
 }
 
-// Config is what an operator decides. The zero value refuses everybody; a zero limit means its default.
+// Config is what an operator decides. The zero value refuses everybody; a zero limit means its
+// default.
 type Config struct {
 	Hostname string // in the greeting, in EHLO and in Received
 	Domain   string // completes "RCPT TO:<postmaster>"
@@ -52,14 +60,14 @@ type Config struct {
 	// of everybody else.
 	Knows func(message.Address) bool
 
-	// Users are the accounts that may log in: name to bcrypt or argon2id hash, see HashPassword. Entries that CheckHash
-	// refuses never match.
-	Users map[string]string
+	// Accounts are who may log in; nil: nobody.
+	Accounts *account.Accounts
 	// Trusted are the networks that may send without AUTH, and in whose words and line ends we are
 	// less strict. What counts is the peer address of the TCP connection, never one that somebody
 	// names.
 	Trusted []netip.Prefix
-	// TLS is for STARTTLS and ServeTLS; nil: neither is offered. Versions before TLS 1.2 are never spoken.
+	// TLS is for STARTTLS and ServeTLS; nil: neither is offered. Versions before TLS 1.2 are never
+	// spoken.
 	TLS *tls.Config
 
 	MaxMessageBytes int64 // of one message as it comes in; default 25 MiB
@@ -68,26 +76,18 @@ type Config struct {
 	MaxConnections          int // of all Serve calls together, a tenth of them for Trusted alone; default 1000
 	MaxConnectionsPerClient int // an IPv4 address or an IPv6 /64; default 200
 	MaxErrors               int // commands refused since the last accepted message, then 421; default 20
-	MaxIdleCommands         int // commands that bring no mail along since the last accepted message, then 421; default 200
-	MaxHashing              int // passwords checked at once, 19 MiB each, and one of known addresses; default 2
-	MaxLoginFailures        int // then client and account pause; default 5
+	MaxIdleCommands         int // commands since then that bring no mail along, then 421; default 200
 
-	IdleTimeout      time.Duration // for the next whole command; default 5 min (RFC 5321, 4.5.3.2.7)
-	WriteTimeout     time.Duration // for a reply to be taken; default 1 min
-	HandshakeTimeout time.Duration // for TLS; default 30 s
-	StrangerTimeout  time.Duration // from connecting to AUTH, for those who are not trusted; default 3 min
-	StallTimeout     time.Duration // between two bytes of a body; default 3 min
-	DataTimeout      time.Duration // for a whole body; default 30 min
-	MinRate          int64         // bytes per second that a body must reach after its first minute; default 128
+	IdleTimeout            time.Duration // for the next whole command; default 5 min (RFC 5321, 4.5.3.2.7)
+	WriteTimeout           time.Duration // for a reply to be taken; default 1 min
+	HandshakeTimeout       time.Duration // for TLS; default 30 s
+	UnauthenticatedTimeout time.Duration // from connecting to AUTH, for those who are not trusted; default 3 min
+	StallTimeout           time.Duration // between two bytes of a body; default 3 min
+	DataTimeout            time.Duration // for a whole body; default 30 min
+	MinRate                int64         // bytes per second of a body after its first minute; default 128
 
-	// LoginPause is how long client and account are refused after MaxLoginFailures failed logins. It doubles with each further
-	// failure, up to LoginPauseMax. Defaults: 1 min and 1 h. Failures are forgotten after LoginPauseMax without a new one.
-	LoginPause, LoginPauseMax time.Duration
-	// Logins is the file that remembers from which addresses accounts have logged in; the pause of
-	// an account is not for them. Empty: a restart forgets them.
-	Logins string
-
-	// Grace is how long transactions in flight may go on after the end of Serve's context; default 30 s.
+	// Grace is how long transactions in flight may go on after the end of Serve's context; default
+	// 30 s.
 	Grace time.Duration
 }
 
@@ -99,18 +99,17 @@ func (c Config) withDefaults() Config {
 	orElse(&c.MaxConnectionsPerClient, 200)
 	orElse(&c.MaxErrors, 20)
 	orElse(&c.MaxIdleCommands, 200)
-	orElse(&c.MaxHashing, 2)
-	orElse(&c.MaxLoginFailures, 5)
 	orElse(&c.IdleTimeout, 5*time.Minute)
 	orElse(&c.WriteTimeout, time.Minute)
 	orElse(&c.HandshakeTimeout, 30*time.Second)
-	orElse(&c.StrangerTimeout, 3*time.Minute)
+	orElse(&c.UnauthenticatedTimeout, 3*time.Minute)
 	orElse(&c.StallTimeout, 3*time.Minute)
 	orElse(&c.DataTimeout, 30*time.Minute)
 	orElse(&c.MinRate, 128)
-	orElse(&c.LoginPause, time.Minute)
-	orElse(&c.LoginPauseMax, time.Hour)
 	orElse(&c.Grace, 30*time.Second)
+	if c.Accounts == nil {
+		c.Accounts = account.New(account.Config{}, slog.New(slog.DiscardHandler))
+	}
 	if c.Hostname == "" {
 		c.Hostname = "localhost"
 	}
@@ -127,15 +126,16 @@ func orElse[T int | int64 | time.Duration](value *T, or T) {
 	}
 }
 
-// Server is the SMTP door. All Serve calls on it share its limits and its memory of failed logins.
+// Server is the SMTP door. All Serve calls on it share its limits.
 type Server struct {
 	next   Submitter
 	cfg    Config
 	log    *slog.Logger
-	doors  *admission
-	users  *accounts
+	doors  *gate.Gate
 	tally  *tally
-	latest *atomic.Pointer[Server] // with the settings of now: connections that come in are its
+	latest *atomic.Pointer[Server] // with the settings of now, for connections that come in
+	// refusals keeps a flood of connections from becoming a flood of log lines.
+	refusals *rate.Sometimes
 }
 
 // New makes a Server; it opens and starts nothing.
@@ -145,31 +145,23 @@ func New(next Submitter, cfg Config, log *slog.Logger) *Server {
 		next:   next,
 		cfg:    cfg,
 		log:    log,
-		doors:  newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
-		users:  newAccounts(cfg, log),
+		doors:  gate.New(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
 		tally:  new(tally),
 		latest: new(atomic.Pointer[Server]),
+
+		refusals: &rate.Sometimes{Interval: time.Minute},
 	}
 	s.latest.Store(s)
 	return s
 }
 
-// Use replaces the settings, but for MaxHashing, those of pauses and Logins. Connections that are open go
-// on with those they began with. What is known of failed logins stays.
+// Use replaces the settings. Connections that are open go on with those they began with.
 func (s *Server) Use(cfg Config) {
 	fresh := *s
 	fresh.cfg = cfg.withDefaults()
-	fresh.users = s.users.with(fresh.cfg.Users)
-	s.doors.allow(fresh.cfg.MaxConnections, fresh.cfg.MaxConnectionsPerClient)
+	s.doors.Allow(fresh.cfg.MaxConnections, fresh.cfg.MaxConnectionsPerClient)
 	s.latest.Store(&fresh)
 }
 
 // trusts reports whether a peer may send without AUTH.
-func (s *Server) trusts(peer netip.Addr) bool {
-	for _, network := range s.cfg.Trusted {
-		if network.Contains(peer) {
-			return true
-		}
-	}
-	return false
-}
+func (s *Server) trusts(peer netip.Addr) bool { return gate.Contains(s.cfg.Trusted, peer) }

@@ -3,7 +3,6 @@ package smtp
 import (
 	"fmt"
 	"strings"
-	"sync/atomic"
 
 	gosmtp "github.com/emersion/go-smtp"
 
@@ -17,7 +16,6 @@ type transaction struct {
 	known    map[message.Address]bool // recipients by address, made once there are several
 	asked    int                      // RCPT commands, those that name a recipient again included
 	trace    message.Trace
-	givenUp  atomic.Bool // the client wants no more of it, though its body began
 }
 
 // manyRecipients is where looking through the list becomes slower than a map.

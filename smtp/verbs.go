@@ -1,19 +1,20 @@
 package smtp
 
 import (
+	"crypto/tls"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"dinkymail/message"
 	"dinkymail/queue"
 )
 
-// command checks a line of the client. It returns the line that go-smtp gets in its place, or "" when everything is said, or
-// why it is refused. go-smtp never sees an address, a host name, or a command out of order.
-func (s *session) command(c command) (pass string, err error) {
+// command checks a line of the client. It answers the command, or passes it to go-smtp in words of
+// ours, or returns why it is refused. go-smtp never sees an address, a host name, or a command out
+// of order.
+func (s *session) command(c command) error {
 	if s.idle++; s.idle > s.server.cfg.MaxIdleCommands {
-		return "", errChatter
+		return errChatter
 	}
 	switch c.verb {
 	case "EHLO", "HELO":
@@ -29,56 +30,70 @@ func (s *session) command(c command) (pass string, err error) {
 	case "AUTH":
 		return s.auth(c)
 	case "STARTTLS":
-		return "", s.startTLS(c)
+		return s.startTLS(c)
 	case "RSET":
-		return s.giveUp(c.verb), nil
-	case "NOOP", "QUIT", "HELP", "EXPN", "VRFY":
-		return c.verb, nil
+		s.countGivenUp()
+		s.conn.pass(c.verb, c.verb, "")
+	case "QUIT":
+		s.conn.pass(c.verb, c.verb, "")
+	case "NOOP":
+		s.conn.say(answer(250, 2, 0, 0, "I have successfully done nothing"))
+	case "VRFY":
+		s.conn.say(answer(252, 2, 5, 0, "Cannot VRFY user, but will accept message"))
+	case "HELP", "EXPN":
+		return answer(502, 5, 5, 1, c.verb+" command not implemented")
+	default:
+		if c.isHTTP() {
+			return lastWord{errHTTP}
+		}
+		return errUnknown
 	}
-	if c.isHTTP() {
-		return "", lastWord{errHTTP}
-	}
-	return "", errUnknown
+	return nil
 }
 
 // mail lets nobody in who is neither trusted nor logged in. Everything else comes after that.
-func (s *session) mail(c command) (string, error) {
+func (s *session) mail(c command) error {
 	if s.tx == nil {
 		s.server.tally.begun.Add(1)
 	}
 	switch {
 	case s.helo == "":
-		return "", fmt.Errorf("%w: say EHLO first", errSequence)
-	case !s.mayAsk && s.user == "":
-		return "", s.refuse("mail", errAuthFirst)
+		return fmt.Errorf("%w: say EHLO first", errSequence)
+	case !s.trusted && s.user.Name == "":
+		return s.refuse("mail", errAuthFirst)
 	case s.tx != nil:
-		return "", fmt.Errorf("%w: there is a MAIL already, end it or say RSET", errSequence)
+		return fmt.Errorf("%w: there is a MAIL already, end it or say RSET", errSequence)
 	}
-	path, params, err := c.path("FROM:", s.mayAsk)
+	path, params, err := c.path("FROM:", s.trusted)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := checkSize(params, s.server.cfg.MaxMessageBytes); err != nil {
-		return "", s.refuse("mail", err)
+		return s.refuse("mail", err)
 	}
 	s.path = message.Address{}
-	if path == "" {
-		return "MAIL FROM:<>" + params, nil
+	placeholder := "<>"
+	if path != "" {
+		placeholder = "<a@b>"
+		if s.path, err = s.address(path, ""); err != nil {
+			return err
+		}
+		if s.user.Name != "" && !s.user.MaySendAs(s.path) {
+			return s.refuse("mail", errSender)
+		}
 	}
-	if s.path, err = s.address(path, ""); err != nil {
-		return "", err
-	}
-	return "MAIL FROM:<a@b>" + params, nil
+	s.conn.pass(c.verb, "MAIL FROM:"+placeholder+params, "250 2.1.0 sender ok\r\n")
+	return nil
 }
 
-func (s *session) rcpt(c command) (string, error) {
+func (s *session) rcpt(c command) error {
 	switch {
 	case s.tx == nil:
-		return "", fmt.Errorf("%w: say MAIL first", errSequence)
+		return fmt.Errorf("%w: say MAIL first", errSequence)
 	case s.chunking:
-		return "", fmt.Errorf("%w: the mail has begun", errSequence)
+		return fmt.Errorf("%w: the mail has begun", errSequence)
 	}
-	path, params, err := c.path("TO:", s.mayAsk)
+	path, params, err := c.path("TO:", s.trusted)
 	if err == nil {
 		s.path, err = s.address(path, s.server.cfg.Domain)
 	}
@@ -87,34 +102,28 @@ func (s *session) rcpt(c command) (string, error) {
 	}
 	if err != nil {
 		s.refused = true
-		return "", err
+		return err
 	}
 	s.idle-- // a recipient brings the mail along
-	return "RCPT TO:<a@b>" + params, nil
+	s.conn.pass(c.verb, "RCPT TO:<a@b>"+params, "250 2.1.5 recipient ok\r\n")
+	return nil
 }
 
 // address parses a path. Programs on this machine and in its networks may name whom they know
 // without a domain.
 func (s *session) address(path, domain string) (message.Address, error) {
-	if s.mayAsk && s.server.cfg.Knows != nil && !strings.Contains(path, "@") {
+	if s.trusted && s.server.cfg.Knows != nil && !strings.Contains(path, "@") {
 		return message.ParseLocalAddress(path)
 	}
 	return parsePath(path, domain)
 }
 
-func (s *session) data(c command) (string, error) {
+func (s *session) data(c command) error {
 	switch {
 	case c.args != "":
-		return "", fmt.Errorf("%w: DATA has none", errParameter)
+		return fmt.Errorf("%w: DATA has none", errParameter)
 	case s.chunking:
-		return "", fmt.Errorf("%w: the mail has begun with BDAT", errSequence)
-	}
-	return c.verb, s.readyForBody()
-}
-
-// readyForBody reports why there is no mail to take.
-func (s *session) readyForBody() error {
-	switch {
+		return fmt.Errorf("%w: the mail has begun with BDAT", errSequence)
 	case s.tx == nil:
 		return fmt.Errorf("%w: say MAIL first", errSequence)
 	case len(s.tx.envelope.To) == 0 && s.refused:
@@ -122,49 +131,49 @@ func (s *session) readyForBody() error {
 	case len(s.tx.envelope.To) == 0:
 		return fmt.Errorf("%w: say RCPT first", errSequence)
 	}
+	s.conn.pass(c.verb, "DATA", "")
 	return nil
 }
 
-// bdat announces a chunk. One that comes out of order goes to go-smtp as well, which reads over it: its bytes come in any case.
-func (s *session) bdat(c command) (string, error) {
+// bdat begins a chunk. The first one is DATA for go-smtp, which has a goroutine and a pipe of its
+// own for BDAT and no way to give a body up. One that comes out of order is read over: its bytes
+// come in any case.
+func (s *session) bdat(c command) error {
 	size, last, err := c.chunk()
 	if err != nil {
-		return "", err
+		return err
 	}
 	if size > s.maxBody() {
-		return "", lastWord{reply(errEndless)}
+		return lastWord{errEndless}
 	}
-	s.chunking = s.readyForBody() == nil
-	b := &s.talk.body
-	b.chunk, b.last = size, last
+	s.chunks.conn = s.conn
+	s.chunks.begin(size, last)
 	if size > 0 {
-		s.talk.wire.awaitBody()
 		s.idle-- // a chunk brings the mail along
 	}
-	pass := "BDAT " + strconv.FormatInt(size, 10)
-	if last {
-		pass += " LAST"
+	switch {
+	case s.chunking:
+	case s.tx == nil || len(s.tx.envelope.To) == 0:
+		s.chunks.skip()
+		s.chunks = chunks{}
+		return fmt.Errorf("%w: say MAIL and RCPT first", errSequence)
+	default:
+		s.chunking = true
+		s.conn.pass(c.verb, "DATA", "")
+		s.conn.passed.mute = true
 	}
-	return pass, nil
+	return nil
 }
 
-// giveUp makes pass end a transaction whose body began with BDAT. go-smtp would leave the goroutine that reads the body to
-// itself, and its late answer could become the one to the next mail; so the body is ended first, in a way that makes no mail of
-// it.
-func (s *session) giveUp(pass string) string {
+// countGivenUp is called before a command that ends a transaction.
+func (s *session) countGivenUp() {
 	if s.tx != nil {
 		s.server.tally.givenUp.Add(1)
 	}
-	if !s.chunking {
-		return pass
-	}
-	s.tx.givenUp.Store(true)
-	s.talk.body.skip = true
-	return "BDAT 0 LAST\r\n" + pass
 }
 
-// startTLS says yes and ends this part of the conversation; talk.Close hands the connection on. Whatever the client sent behind
-// the command came before the encryption, and perhaps from somebody else (RFC 3207, 6).
+// startTLS says yes and goes on under TLS. Whatever the client sent behind the command came before
+// the encryption, and perhaps from somebody else (RFC 3207, 6).
 func (s *session) startTLS(c command) error {
 	switch {
 	case c.args != "":
@@ -173,35 +182,13 @@ func (s *session) startTLS(c command) error {
 		return fmt.Errorf("%w: TLS is on already", errSequence)
 	case s.server.cfg.TLS == nil:
 		return errNoTLS
-	case len(s.talk.in) > 0:
+	case len(s.conn.in) > 0:
 		return lastWord{errInjected}
 	}
-	s.talk.say(answer(220, 2, 0, 0, "ready for TLS"))
-	s.talk.upgrade, s.talk.lastWord = true, true
+	s.conn.say(answer(220, 2, 0, 0, "ready for TLS"))
+	s.conn.flush()
+	t := tls.Server(s.conn.transport, s.server.cfg.TLS)
+	s.conn.Conn = t
+	s.conn.handshake(t)
 	return nil
-}
-
-// words are our own for replies whose text go-smtp does not leave to us.
-func (s *session) words(verb string, code int) (string, bool) {
-	switch {
-	case verb == "" && code == 220:
-		return "220 " + s.server.cfg.Hostname + " ESMTP Service Ready\r\n", true
-	case verb == "EHLO" && code == 250:
-		return s.capabilities(), true
-	case verb == "HELO" && code == 250:
-		return "250 " + s.server.cfg.Hostname + "\r\n", true
-	case verb == "MAIL" && code == 250:
-		return "250 2.1.0 sender ok\r\n", true
-	case verb == "RCPT" && code == 250:
-		return "250 2.1.5 recipient ok\r\n", true
-	case (verb == "MAIL" || verb == "RCPT") && code == 500:
-		return "555 5.5.4 parameter not supported\r\n", true
-	case verb == "AUTH" && code == 501 && s.garbled:
-		return line(reply(errSASL)), true
-	case verb == "AUTH" && code == 501 && s.cancelled:
-		return line(reply(errCancelled)), true
-	case verb == "BDAT" && code == 502:
-		return line(reply(fmt.Errorf("%w: say MAIL and RCPT first", errSequence))), true
-	}
-	return "", false
 }

@@ -7,14 +7,14 @@ import (
 	"slices"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // deed is what an option does to messages, in Exim's words.
 type deed struct {
-	verb    httpapi.Verb
+	verb    operate.Verb
 	frozen  *bool  // how a message must be; nil: either way
 	refused string // what is said of one that is not
 	done    string // behind "Message ID"; empty: nothing is said
@@ -24,12 +24,12 @@ type deed struct {
 const noSpoolFile = "Spool data file for %[1]s does not exist\n"
 
 var (
-	remove = deed{verb: httpapi.Remove, done: "has been removed", missing: noSpoolFile +
+	remove = deed{verb: operate.Remove, done: "has been removed", missing: noSpoolFile +
 		"Message %[1]s has been removed or did not exist\n"}
-	freeze = deed{verb: httpapi.Hold, frozen: new(false), refused: "is already frozen", done: "is now frozen", missing: noSpoolFile}
-	thaw   = deed{verb: httpapi.Release, frozen: new(true), refused: "is not frozen", done: "is no longer frozen", missing: noSpoolFile}
-	giveUp = deed{verb: httpapi.Bounce}
-	finish = deed{verb: httpapi.Remove, done: "has been modified", missing: noSpoolFile}
+	freeze = deed{verb: operate.Hold, frozen: new(false), refused: "is already frozen", done: "is now frozen", missing: noSpoolFile}
+	thaw   = deed{verb: operate.Release, frozen: new(true), refused: "is not frozen", done: "is no longer frozen", missing: noSpoolFile}
+	giveUp = deed{verb: operate.Bounce}
+	finish = deed{verb: operate.Remove, done: "has been modified", missing: noSpoolFile}
 )
 
 // act makes a verb of a deed: it is done to all messages at once, and then said of each what came of it.
@@ -51,7 +51,7 @@ func act(d *deed) verb {
 		for _, id := range wanted {
 			c.tell(d, id, words)
 		}
-		if d.verb == httpapi.Remove && len(todo) > len(failed) && plain.Terminal(c.Err) {
+		if d.verb == operate.Remove && len(todo) > len(failed) && plain.Terminal(c.Err) {
 			fmt.Fprintln(c.Err, "exim: note: dinkymail undo brings back what was removed last")
 		}
 		if !good && (d.missing != "" || len(failed) > 0) {
@@ -62,7 +62,7 @@ func act(d *deed) verb {
 }
 
 // plan says what is to be told of each message that is there, and to which of them the deed is to be done.
-func (d *deed) plan(wanted []queue.ID, found map[queue.ID]httpapi.Entry) (words map[queue.ID]string, todo []queue.ID) {
+func (d *deed) plan(wanted []queue.ID, found map[queue.ID]operate.Entry) (words map[queue.ID]string, todo []queue.ID) {
 	words = make(map[queue.ID]string, len(wanted)) // behind "Message ID"
 	for _, id := range wanted {
 		e, ok := found[id]
@@ -91,7 +91,7 @@ func (c *command) tell(d *deed, id queue.ID, words map[queue.ID]string) {
 
 // do does a verb to messages and returns those that it could not be done to, and why. One that is gone meanwhile is done
 // with.
-func do(ctx context.Context, q world.Operator, v httpapi.Verb, all []queue.ID) (map[queue.ID]string, error) {
+func do(ctx context.Context, q world.Operator, v operate.Verb, all []queue.ID) (map[queue.ID]string, error) {
 	result, err := world.Do(ctx, q, v, all)
 	failed := map[queue.ID]string{}
 	for _, f := range result.Failed {
@@ -119,10 +119,10 @@ func (c *command) deliver(ctx context.Context, q world.Operator, l *line, wanted
 		}
 		try = append(try, id)
 	}
-	if _, err := do(ctx, q, httpapi.Release, thawed); err != nil {
+	if _, err := do(ctx, q, operate.Release, thawed); err != nil {
 		return err
 	}
-	failed, err := do(ctx, q, httpapi.Retry, try)
+	failed, err := do(ctx, q, operate.Retry, try)
 	if err != nil {
 		return err
 	}
@@ -174,11 +174,11 @@ func (c *command) runSome(ctx context.Context, l *line) error {
 func (c *command) flush(ctx context.Context, sel queue.Selection, thawToo bool) error {
 	return c.Ask(ctx, func(q world.Operator) error {
 		if thawToo {
-			if _, err := q.Act(ctx, httpapi.Action{Verb: httpapi.Release, Selection: sel}); err != nil {
+			if _, err := q.Act(ctx, operate.Action{Verb: operate.Release, Selection: sel}); err != nil {
 				return err
 			}
 		}
-		_, err := q.Act(ctx, httpapi.Action{Verb: httpapi.Retry, Selection: sel})
+		_, err := q.Act(ctx, operate.Action{Verb: operate.Retry, Selection: sel})
 		return err
 	})
 }

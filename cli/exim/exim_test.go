@@ -16,8 +16,8 @@ import (
 
 	"dinkymail/cli/world"
 	"dinkymail/config"
-	"dinkymail/httpapi"
 	"dinkymail/internal/stock"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -28,7 +28,7 @@ var environ = []string{
 }
 
 // lives is where commands of tests live.
-func lives(open func(context.Context) (*httpapi.Client, func(), error)) (w world.World, out, err *bytes.Buffer) {
+func lives(open func(context.Context) (operate.Operator, func(), error)) (w world.World, out, err *bytes.Buffer) {
 	out, err = new(bytes.Buffer), new(bytes.Buffer)
 	return world.World{
 		Out: out, Err: err, Now: func() time.Time { return time.Now().UTC() }, Version: "1.2.3", Open: open,
@@ -36,8 +36,8 @@ func lives(open func(context.Context) (*httpapi.Client, func(), error)) (w world
 	}, out, err
 }
 
-func to(s *stock.Stock) func(context.Context) (*httpapi.Client, func(), error) {
-	return func(context.Context) (*httpapi.Client, func(), error) { return s.Client, func() {}, nil }
+func to(s *stock.Stock) func(context.Context) (operate.Operator, func(), error) {
+	return func(context.Context) (operate.Operator, func(), error) { return s.Client, func() {}, nil }
 }
 
 // transcript runs command lines one after the other and compares what they print, standard error marked with "! ", and
@@ -175,7 +175,7 @@ func TestRemovedCanBeRestored(t *testing.T) {
 		if status := Run(t.Context(), "exim", []string{"-Mrm", string(stock.Deferred), string(stock.Bounce)}, w); status != 0 {
 			t.Fatalf("exim -Mrm: %d", status)
 		}
-		result, err := s.Client.Act(t.Context(), httpapi.Action{Verb: httpapi.Restore, Last: true})
+		result, err := s.Client.Act(t.Context(), operate.Action{Verb: operate.Restore, Last: true})
 		if err != nil || result.Done != 2 {
 			t.Errorf("restored %d, %v; want 2", result.Done, err)
 		}
@@ -263,7 +263,7 @@ func TestNobodyAnswers(t *testing.T) {
 	for _, line := range []string{"exim -bp", "exim -bpc", "exim -Mvh 0000000000000000", "exim -Mrm 0000000000000000",
 		"exim -qf", "exim -R x",
 		"exim -M 0000000000000000", "exim -Mar 0000000000000000 a@b.example", "exiqgrep -i"} {
-		w, out, errOut := lives(func(context.Context) (*httpapi.Client, func(), error) {
+		w, out, errOut := lives(func(context.Context) (operate.Operator, func(), error) {
 			return nil, nil, errors.New("the appliance does not run")
 		})
 		words := strings.Fields(line)
@@ -292,7 +292,7 @@ func FuzzCommandLine(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		w, _, _ := lives(func(context.Context) (*httpapi.Client, func(), error) { return nil, nil, errors.New("nobody") })
+		w, _, _ := lives(func(context.Context) (operate.Operator, func(), error) { return nil, nil, errors.New("nobody") })
 		args := strings.Split(line, "\x00")
 		Run(t.Context(), "exim", args, w)
 		Run(t.Context(), "exiqgrep", args, w)

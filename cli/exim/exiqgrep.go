@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -118,7 +118,7 @@ func seconds(text string) (time.Duration, error) {
 // grep looks through the queue.
 func (c *command) grep(ctx context.Context, q world.Operator, g *grep) error {
 	matched, n := 0, 0
-	for e, err := range q.All(ctx, queue.Selection{Newest: g.newest}) {
+	for e, err := range operate.All(ctx, q, queue.Selection{Newest: g.newest}) {
 		if err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func (c *command) grep(ctx context.Context, q world.Operator, g *grep) error {
 }
 
 // recipients are those that count: the ones that are not settled, unless all were asked for.
-func (g *grep) recipients(e *httpapi.Entry) (to []string) {
+func (g *grep) recipients(e *operate.Entry) (to []string) {
 	for _, r := range e.Recipients {
 		if g.all || !world.Settled(&r) {
 			to = append(to, r.Address)
@@ -147,7 +147,7 @@ func (g *grep) recipients(e *httpapi.Entry) (to []string) {
 	return to
 }
 
-func (g *grep) match(e *httpapi.Entry, to []string, old time.Duration) bool {
+func (g *grep) match(e *operate.Entry, to []string, old time.Duration) bool {
 	if g.to != nil && !slices.ContainsFunc(to, g.to.MatchString) {
 		return false
 	}
@@ -159,7 +159,7 @@ func (g *grep) match(e *httpapi.Entry, to []string, old time.Duration) bool {
 }
 
 // show prints a message that matched.
-func (c *command) show(g *grep, e *httpapi.Entry, to []string, old time.Duration) {
+func (c *command) show(g *grep, e *operate.Entry, to []string, old time.Duration) {
 	switch g.format {
 	case 'c':
 	case 'i':

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -21,7 +21,7 @@ func (c *command) list(ctx context.Context, l *line) error {
 		if len(l.operands) > 0 {
 			return c.listNamed(ctx, q, l.operands, letters)
 		}
-		for e, err := range q.All(ctx, queue.Selection{}) {
+		for e, err := range operate.All(ctx, q, queue.Selection{}) {
 			if err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ func (c *command) listNamed(ctx context.Context, q world.Operator, names []strin
 }
 
 // entry prints a message of the queue as the letters behind -bp ask for it.
-func (c *command) entry(e *httpapi.Entry, letters string) {
+func (c *command) entry(e *operate.Entry, letters string) {
 	if strings.Contains(letters, "i") {
 		fmt.Fprintln(c.out, e.ID)
 		return
@@ -70,7 +70,7 @@ func (c *command) entry(e *httpapi.Entry, letters string) {
 }
 
 // head prints the first line about a message.
-func head(out *bufio.Writer, e *httpapi.Entry, age, size string) {
+func head(out *bufio.Writer, e *operate.Entry, age, size string) {
 	fmt.Fprintf(out, "%3s %5s %s <%s>", age, size, e.ID, e.From)
 	if world.Frozen(e) {
 		out.WriteString(" *** frozen ***")

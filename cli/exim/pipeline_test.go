@@ -7,8 +7,9 @@ import (
 	"testing"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
+	"dinkymail/control"
 	"dinkymail/internal/stock"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -18,8 +19,8 @@ func TestMain(m *testing.M) {
 	if socket == "" {
 		os.Exit(m.Run())
 	}
-	w := world.World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Open: func(context.Context) (*httpapi.Client, func(), error) {
-		client := httpapi.NewSocketClient(socket)
+	w := world.World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Open: func(context.Context) (operate.Operator, func(), error) {
+		client := control.NewClient(socket)
 		return client, client.Close, nil
 	}}
 	os.Exit(Run(context.Background(), filepath.Base(os.Args[0]), os.Args[1:], w))

@@ -8,13 +8,13 @@ import (
 	"strings"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // edit makes a verb that changes the recipients of one message. what is said when it fails.
-func edit(what string, change func(c *command, e *httpapi.Entry, addresses []string, a *httpapi.Action) error) verb {
+func edit(what string, change func(c *command, e *operate.Entry, addresses []string, a *operate.Action) error) verb {
 	return func(c *command, ctx context.Context, l *line) error {
 		one := &line{option: l.option, operands: l.operands[:min(1, len(l.operands))]}
 		return named(func(c *command, ctx context.Context, q world.Operator, _ *line, wanted []queue.ID) error {
@@ -32,7 +32,7 @@ func edit(what string, change func(c *command, e *httpapi.Entry, addresses []str
 				fmt.Fprintf(c.out, "Message %s - error while %s: no address given\n", id, what)
 				return unhappy()
 			}
-			action := httpapi.Action{Verb: httpapi.Edit, Selection: queue.Selection{IDs: wanted}}
+			action := operate.Action{Verb: operate.Edit, Selection: queue.Selection{IDs: wanted}}
 			if err := change(c, &e, l.operands[1:], &action); err != nil {
 				return err
 			}
@@ -42,10 +42,10 @@ func edit(what string, change func(c *command, e *httpapi.Entry, addresses []str
 }
 
 // modify does an action to one message and says so. One that would change nothing is done with.
-func (c *command) modify(ctx context.Context, q world.Operator, a httpapi.Action, what string) error {
-	var result httpapi.ActionResult
+func (c *command) modify(ctx context.Context, q world.Operator, a operate.Action, what string) error {
+	var result operate.ActionResult
 	var err error
-	if a.Verb != httpapi.Edit || len(a.Add)+len(a.Drop) > 0 {
+	if a.Verb != operate.Edit || len(a.Add)+len(a.Drop) > 0 {
 		result, err = q.Act(ctx, a)
 	}
 	if err == nil && len(result.Failed) > 0 {
@@ -60,7 +60,7 @@ func (c *command) modify(ctx context.Context, q world.Operator, a httpapi.Action
 }
 
 // addRecipients is -Mar.
-func addRecipients(_ *command, _ *httpapi.Entry, addresses []string, a *httpapi.Action) error {
+func addRecipients(_ *command, _ *operate.Entry, addresses []string, a *operate.Action) error {
 	a.Add = addresses
 	return nil
 }
@@ -68,12 +68,12 @@ func addRecipients(_ *command, _ *httpapi.Entry, addresses []string, a *httpapi.
 const droppingRecipient = "marking as delivered"
 
 // dropRecipients is -Mmd: nobody sends to them any more. Without a recipient left, the message is removed.
-func dropRecipients(c *command, e *httpapi.Entry, addresses []string, action *httpapi.Action) error {
+func dropRecipients(c *command, e *operate.Entry, addresses []string, action *operate.Action) error {
 	has := func(address string) bool {
 		return slices.ContainsFunc(addresses, func(a string) bool { return strings.EqualFold(a, address) })
 	}
 	for _, a := range addresses {
-		if !slices.ContainsFunc(e.Recipients, func(r httpapi.Recipient) bool { return strings.EqualFold(r.Address, a) }) {
+		if !slices.ContainsFunc(e.Recipients, func(r operate.Recipient) bool { return strings.EqualFold(r.Address, a) }) {
 			fmt.Fprintf(c.out, "Message %s - error while %s:\n  %s is not a recipient: message not updated\n", e.ID, droppingRecipient, plain.Line(a))
 			return unhappy()
 		}
@@ -89,7 +89,7 @@ func dropRecipients(c *command, e *httpapi.Entry, addresses []string, action *ht
 		}
 	}
 	if left == 0 {
-		action.Verb, action.Drop = httpapi.Remove, nil
+		action.Verb, action.Drop = operate.Remove, nil
 	}
 	return nil
 }

@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // view makes a verb of what is shown of the one message that an option names. say has %s for the ID, for the case that
 // there is no such message.
-func view(say string, show func(*command, context.Context, world.Operator, *httpapi.Detail) error) verb {
+func view(say string, show func(*command, context.Context, world.Operator, *operate.Detail) error) verb {
 	return func(c *command, ctx context.Context, l *line) error {
 		if wanted, err := ids(l); err == nil && len(wanted) > 1 {
 			fmt.Fprintln(c.out, "*** Only one message can be listed at once")
@@ -38,18 +38,18 @@ func view(say string, show func(*command, context.Context, world.Operator, *http
 }
 
 // viewBody is -Mvb.
-func (c *command) viewBody(ctx context.Context, q world.Operator, d *httpapi.Detail) error {
+func (c *command) viewBody(ctx context.Context, q world.Operator, d *operate.Detail) error {
 	fmt.Fprintf(c.out, "%s-D\n", d.ID)
 	return q.Cat(ctx, d.ID, "body", plain.Unix(c.out))
 }
 
 // viewCopy is -Mvc: the message as it will be sent.
-func (c *command) viewCopy(ctx context.Context, q world.Operator, d *httpapi.Detail) error {
+func (c *command) viewCopy(ctx context.Context, q world.Operator, d *operate.Detail) error {
 	return q.Cat(ctx, d.ID, "raw", plain.Unix(c.out))
 }
 
 // viewHeader is -Mvh: the envelope and the header as they would stand in Exim's spool.
-func (c *command) viewHeader(ctx context.Context, q world.Operator, d *httpapi.Detail) error {
+func (c *command) viewHeader(ctx context.Context, q world.Operator, d *operate.Detail) error {
 	c.envelope(d)
 	var header bytes.Buffer
 	if err := q.Cat(ctx, d.ID, "headers", plain.Unix(&header)); err != nil {
@@ -63,7 +63,7 @@ func (c *command) viewHeader(ctx context.Context, q world.Operator, d *httpapi.D
 
 // envelope prints what stands before the header: who handed the mail in, the sender, when, what is known of it, which
 // recipients are settled, and all of them.
-func (c *command) envelope(d *httpapi.Detail) {
+func (c *command) envelope(d *operate.Detail) {
 	user := cmp.Or(d.Origin.User, "nobody")
 	fmt.Fprintf(c.out, "%s-H\n%s 0 0\n<%s>\n%d 0\n", d.ID, plain.Line(user), d.From, d.Accepted.Unix())
 	if host, port, err := net.SplitHostPort(d.Origin.Client); err == nil {
@@ -89,7 +89,7 @@ func (c *command) envelope(d *httpapi.Detail) {
 
 // settledTree prints the recipients that are settled as the tree Exim keeps: each line says whether a left and a right
 // branch follow. Ours has right ones only.
-func (c *command) settledTree(all []httpapi.Recipient) {
+func (c *command) settledTree(all []operate.Recipient) {
 	var done []string
 	for _, r := range all {
 		if world.Settled(&r) {
@@ -131,7 +131,7 @@ func flag(field string) byte {
 }
 
 // viewLog is -Mvl: what became of the message so far, a line an event.
-func (c *command) viewLog(_ context.Context, _ world.Operator, d *httpapi.Detail) error {
+func (c *command) viewLog(_ context.Context, _ world.Operator, d *operate.Detail) error {
 	c.event(d.Accepted, "Received from %s%s P=%s S=%d", cmp.Or(d.From, "<>"), key("U", d.Origin.User), d.Origin.Door, d.Size)
 	for _, a := range d.History {
 		for _, one := range a.Answers {
@@ -147,7 +147,7 @@ func (c *command) viewLog(_ context.Context, _ world.Operator, d *httpapi.Detail
 }
 
 // answer prints what the next hop said for one recipient.
-func (c *command) answer(at time.Time, recipient string, a *httpapi.AnswerDetail) {
+func (c *command) answer(at time.Time, recipient string, a *operate.AnswerDetail) {
 	reply := a.Text
 	if a.Code != 0 {
 		reply = fmt.Sprintf("%d %s %s", a.Code, a.Status, a.Text)

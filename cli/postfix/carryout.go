@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -83,7 +83,7 @@ const atOnce = 500_000
 func (c *command) find(ctx context.Context, q world.Operator, o *order) (found []queue.ID, held map[queue.ID]bool, err error) {
 	held = map[queue.ID]bool{}
 	look := func(sel queue.Selection) error {
-		for e, err := range q.All(ctx, sel) {
+		for e, err := range operate.All(ctx, q, sel) {
 			if err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func (c *command) release(ctx context.Context, q world.Operator, o *order, all [
 		return nil
 	}
 	for batch := range slices.Chunk(slices.DeleteFunc(slices.Clone(all), func(id queue.ID) bool { return !held[id] }), atOnce) {
-		if _, err := world.Do(ctx, q, httpapi.Release, batch); err != nil {
+		if _, err := world.Do(ctx, q, operate.Release, batch); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (c *command) release(ctx context.Context, q world.Operator, o *order, all [
 }
 
 // complain warns of what could not be done, and returns to which messages. One that is gone meanwhile is not worth a word.
-func (c *command) complain(ctx context.Context, q world.Operator, failed []httpapi.ActionError) (map[queue.ID]string, error) {
+func (c *command) complain(ctx context.Context, q world.Operator, failed []operate.ActionError) (map[queue.ID]string, error) {
 	why := make(map[queue.ID]string, len(failed))
 	for _, f := range failed {
 		why[f.ID] = f.Message

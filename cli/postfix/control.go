@@ -86,17 +86,15 @@ func (c *command) check(ctx context.Context) error {
 	if c.running(ctx) != nil {
 		return nil
 	}
-	return c.Ask(ctx, func(q world.Operator) error {
-		h, err := q.Health(ctx)
-		if err == nil && h.Status == "down" {
-			err = errors.New(h.Reason)
-		}
-		if err != nil {
-			return fail(1, "the mail system is not well: %v", err)
-		}
-		if h.Status != "ok" {
-			c.say("warning: %s", h.Reason)
-		}
-		return nil
-	})
+	h, err := c.Health(ctx)
+	if err == nil && h.Status == "down" {
+		err = errors.New(h.Reason)
+	}
+	if err != nil {
+		return fail(1, "the mail system is not well: %v", err)
+	}
+	if h.Status != "ok" {
+		c.say("warning: %s", h.Reason)
+	}
+	return nil
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -85,7 +85,7 @@ func (c *command) contents(ctx context.Context, q world.Operator, id queue.ID, s
 }
 
 // envelope prints what Postfix would have on record of a message.
-func (c *command) envelope(d *httpapi.Detail) {
+func (c *command) envelope(d *operate.Detail) {
 	at := c.Local(d.Accepted).Format(time.ANSIC)
 	utf8 := 0
 	if d.UTF8 {
@@ -119,7 +119,7 @@ func (c *command) envelope(d *httpapi.Detail) {
 }
 
 // origin prints how the message came in, in the words Postfix has for SMTP clients.
-func (c *command) origin(o *httpapi.OriginDetail) {
+func (c *command) origin(o *operate.OriginDetail) {
 	if host, port, err := net.SplitHostPort(o.Client); err == nil {
 		c.attribute("log_client_address", host)
 		c.attribute("log_client_port", port)

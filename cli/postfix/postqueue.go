@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -52,14 +52,14 @@ func (c *command) postqueue(ctx context.Context, args []string) error {
 
 // listing prints the messages of a queue report.
 type listing interface {
-	message(e httpapi.Entry)
+	message(e operate.Entry)
 	end()
 }
 
 // report lists the queue.
 func (c *command) report(ctx context.Context, l listing) error {
 	err := c.Ask(ctx, func(q world.Operator) error {
-		for e, err := range q.All(ctx, queue.Selection{}) {
+		for e, err := range operate.All(ctx, q, queue.Selection{}) {
 			if err != nil {
 				return err
 			}
@@ -97,7 +97,7 @@ const siteLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 // flush has what is selected tried now. What is on hold stays there.
 func (c *command) flush(ctx context.Context, what string, sel queue.Selection) error {
 	err := c.Ask(ctx, func(q world.Operator) error {
-		_, err := q.Act(ctx, httpapi.Action{Verb: httpapi.Retry, Selection: sel})
+		_, err := q.Act(ctx, operate.Action{Verb: operate.Retry, Selection: sel})
 		return err
 	})
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -18,19 +18,19 @@ const postsuperUsage = "postsuper [-psSv] [-c config_dir] [-d|-e|-f|-h|-H|-r que
 type deed struct {
 	letter byte
 	queues []string // that it is for, when the command line names none
-	verb   httpapi.Verb
+	verb   operate.Verb
 	done   string // "Deleted"
 	each   string // "removed"
 }
 
 // deeds are in the order in which they are done.
 var deeds = []deed{
-	{'r', []string{incoming, active, deferred, hold}, httpapi.Retry, "Requeued", "requeued"},
-	{'d', []string{incoming, active, deferred, hold}, httpapi.Remove, "Deleted", "removed"},
-	{'h', []string{incoming, active, deferred}, httpapi.Hold, "Placed on hold", "placed on hold"},
-	{'f', []string{incoming, active, deferred, hold}, httpapi.Bounce, "Force-expired", "expired"},
-	{'e', []string{incoming, active, deferred}, httpapi.Bounce, "Force-expired", "expired"},
-	{'H', []string{hold}, httpapi.Release, "Released from hold", "released from hold"},
+	{'r', []string{incoming, active, deferred, hold}, operate.Retry, "Requeued", "requeued"},
+	{'d', []string{incoming, active, deferred, hold}, operate.Remove, "Deleted", "removed"},
+	{'h', []string{incoming, active, deferred}, operate.Hold, "Placed on hold", "placed on hold"},
+	{'f', []string{incoming, active, deferred, hold}, operate.Bounce, "Force-expired", "expired"},
+	{'e', []string{incoming, active, deferred}, operate.Bounce, "Force-expired", "expired"},
+	{'H', []string{hold}, operate.Release, "Released from hold", "released from hold"},
 }
 
 // everything is the word for all messages. It must be in capitals, as a safety measure.

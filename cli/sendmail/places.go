@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -15,9 +14,10 @@ import (
 	"time"
 
 	"dinkymail/cli/world"
-	"dinkymail/httpapi"
+	"dinkymail/control"
 	"dinkymail/maildrop"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -39,7 +39,7 @@ func (w program) places() []place {
 	if w.Settings != nil {
 		// A relative directory counts from wherever this program happens to be called, where anybody may have made one.
 		if s, err := w.Settings(); err == nil && !s.Unconfigured && filepath.IsAbs(s.Maildrop.Dir) && filepath.IsAbs(s.DataDir) {
-			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, world.ControlSocket)})
+			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, control.Socket)})
 		}
 	}
 	dirs := []string{world.SystemDataDir}
@@ -47,7 +47,7 @@ func (w program) places() []place {
 		dirs = slices.Insert(dirs, 0, filepath.Join(filepath.Dir(binary), "data"))
 	}
 	for _, dir := range dirs {
-		p := place{filepath.Join(dir, "submit"), filepath.Join(dir, world.ControlSocket)}
+		p := place{filepath.Join(dir, "submit"), filepath.Join(dir, control.Socket)}
 		if !slices.Contains(all, p) {
 			all = append(all, p)
 		}
@@ -135,22 +135,23 @@ func ask(ctx context.Context, path string, id queue.ID, e message.Envelope, l *l
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	client := httpapi.NewSocketClient(path)
+	client := control.NewClient(path)
 	defer client.Close()
-	_, err = client.HandIn(ctx, id, e, l.reader())
-	if err == nil {
-		return true, nil
-	}
-	said, ok := errors.AsType[*httpapi.Error](err)
+	_, err = client.Submit(ctx, operate.Mail{ID: id, Envelope: e, Body: l.reader()})
+	said, ok := errors.AsType[*operate.Error](err)
 	if !ok {
-		return false, err
+		return err == nil, err
 	}
-	code, known := map[httpapi.Code]int{"queue_full": world.ExitTempFail, "invalid_address": world.ExitNoUser,
-		"sender_not_allowed": world.ExitNoPermission}[said.Code]
-	if !known && (said.Status >= http.StatusInternalServerError || said.Status == http.StatusTooManyRequests || said.Code == "") {
+	switch said.Code {
+	case operate.CodeFull:
+		return true, world.Failf(world.ExitTempFail, "%w", err)
+	case operate.CodeAddress:
+		return true, world.Failf(world.ExitNoUser, "%w", err)
+	case operate.CodePaused, operate.CodeBusy, operate.CodeUnavailable, operate.CodeInternal, operate.CodeRate, "":
 		return false, err
+	default:
+		return true, world.Failf(world.ExitUnavailable, "%w", err)
 	}
-	return true, world.Failf(cmp.Or(code, world.ExitUnavailable), "%w", err)
 }
 
 // deadLetter appends a mail that nobody took to a file in the user's home directory.

@@ -3,16 +3,15 @@ package world
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // Operator is the way to the queue.
-type Operator = *httpapi.Client
+type Operator = operate.Operator
 
 // page is how many messages are asked for by name at once.
 const page = 500
@@ -33,13 +32,10 @@ func Ask(ctx context.Context, open func(context.Context) (Operator, func(), erro
 }
 
 // Missing reports whether the appliance knows no such message.
-func Missing(err error) bool {
-	refused, ok := errors.AsType[*httpapi.Error](err)
-	return ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone)
-}
+func Missing(err error) bool { return errors.Is(err, queue.ErrNotFound) }
 
 // Show is all that is known of a message; known is false where the appliance has none of that name.
-func Show(ctx context.Context, q Operator, id queue.ID) (d httpapi.Detail, known bool, err error) {
+func Show(ctx context.Context, q Operator, id queue.ID) (d operate.Detail, known bool, err error) {
 	if !id.Valid() {
 		return d, false, nil
 	}
@@ -50,10 +46,10 @@ func Show(ctx context.Context, q Operator, id queue.ID) (d httpapi.Detail, known
 }
 
 // Find looks up those of the messages named that are in the queue.
-func Find(ctx context.Context, q Operator, ids []queue.ID) (map[queue.ID]httpapi.Entry, error) {
-	found := make(map[queue.ID]httpapi.Entry, len(ids))
+func Find(ctx context.Context, q Operator, ids []queue.ID) (map[queue.ID]operate.Entry, error) {
+	found := make(map[queue.ID]operate.Entry, len(ids))
 	for some := range slices.Chunk(ids, page) {
-		for e, err := range q.All(ctx, queue.Selection{IDs: some}) {
+		for e, err := range operate.All(ctx, q, queue.Selection{IDs: some}) {
 			if err != nil {
 				return nil, err
 			}
@@ -66,21 +62,21 @@ func Find(ctx context.Context, q Operator, ids []queue.ID) (map[queue.ID]httpapi
 }
 
 // Do does a verb to the messages named, and returns what the appliance said.
-func Do(ctx context.Context, q Operator, v httpapi.Verb, ids []queue.ID) (httpapi.ActionResult, error) {
+func Do(ctx context.Context, q Operator, v operate.Verb, ids []queue.ID) (operate.ActionResult, error) {
 	if len(ids) == 0 {
-		return httpapi.ActionResult{}, nil
+		return operate.ActionResult{}, nil
 	}
-	return q.Act(ctx, httpapi.Action{Verb: v, Selection: queue.Selection{IDs: ids}})
+	return q.Act(ctx, operate.Action{Verb: v, Selection: queue.Selection{IDs: ids}})
 }
 
 // Frozen reports whether a message is kept back: by an operator, or because it was captured.
-func Frozen(e *httpapi.Entry) bool { return e.Held != "" || e.State == queue.StateCaptured }
+func Frozen(e *operate.Entry) bool { return e.Held != "" || e.State == queue.StateCaptured }
 
 // Gone reports whether a message is no longer in the queue.
-func Gone(e *httpapi.Entry) bool { return e.Finished != nil || e.Removed != nil }
+func Gone(e *operate.Entry) bool { return e.Finished != nil || e.Removed != nil }
 
 // Settled reports whether nothing is left to do for a recipient.
-func Settled(r *httpapi.Recipient) bool { return r.Outcome != queue.Deferred.String() }
+func Settled(r *operate.Recipient) bool { return r.Outcome != queue.Deferred.String() }
 
 // Bare makes an ID of what was typed or piped: the first word of it, without a listing's marks.
 func Bare(text string) queue.ID {

@@ -23,13 +23,11 @@ import (
 	"time"
 
 	"dinkymail/config"
+	"dinkymail/httpapi"
 )
 
 // SystemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says.
 const SystemDataDir = "/var/lib/dinkymail"
-
-// ControlSocket is the name of the control socket in DATA_DIR.
-const ControlSocket = "control.sock"
 
 // World is what a command lives in.
 type World struct {
@@ -46,6 +44,8 @@ type World struct {
 	Open func(ctx context.Context) (q Operator, done func(), err error)
 	// Running says why no running appliance answers. Nil: whoever answers through Open runs.
 	Running func(ctx context.Context) error
+	// Health asks the appliance that runs how it is.
+	Health func(ctx context.Context) (httpapi.Health, error)
 	// Play runs a program of another family, and returns its exit status. Nil: there is none.
 	Play func(ctx context.Context, name string, args ...string) int
 }

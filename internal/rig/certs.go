@@ -1,19 +1,14 @@
 package rig
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
+	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
-	"time"
+
+	"dinkymail/internal/smtptest"
 )
 
 // Certs are PEM files of an authority and of a certificate it issued for localhost and 127.0.0.1.
@@ -26,52 +21,18 @@ func NewCerts(dir string) (Certs, error) {
 	c := Certs{
 		CA: filepath.Join(dir, "ca.pem"), Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"),
 	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca := smtptest.Authority()
+	cert, key, err := smtptest.PEMFiles(ca.Certificate("localhost", "127.0.0.1"))
+	if err == nil {
+		err = errors.Join(
+			os.WriteFile(c.CA, ca.PEM(), 0o644),
+			os.WriteFile(c.Cert, cert, 0o644),
+			os.WriteFile(c.Key, key, 0o600))
+	}
 	if err != nil {
-		return c, fmt.Errorf("make an authority: %w", err)
+		return c, fmt.Errorf("write certificates: %w", err)
 	}
-	now := time.Now()
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Dinkymail test authority"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
-	if err != nil {
-		return c, fmt.Errorf("make an authority: %w", err)
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return c, fmt.Errorf("make a certificate: %w", err)
-	}
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"},
-		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)
-	if err != nil {
-		return c, fmt.Errorf("make a certificate: %w", err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return c, fmt.Errorf("write a key: %w", err)
-	}
-	return c, c.write(caDER, leafDER, keyDER)
-}
-
-func (c Certs) write(ca, leaf, key []byte) error {
-	for _, f := range []struct {
-		path, kind string
-		der        []byte
-		mode       os.FileMode
-	}{{c.CA, "CERTIFICATE", ca, 0o644}, {c.Cert, "CERTIFICATE", leaf, 0o644}, {c.Key, "PRIVATE KEY", key, 0o600}} {
-		if err := os.WriteFile(f.path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der}), f.mode); err != nil {
-			return fmt.Errorf("write certificates: %w", err)
-		}
-	}
-	return nil
+	return c, nil
 }
 
 // ClientTLS is a client's configuration that trusts the authority alone.

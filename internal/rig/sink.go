@@ -1,19 +1,18 @@
 package rig
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
-	"net"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"dinkymail/internal/smtptest"
 )
 
 // IDField is the header field by which a Sink knows one message from another.
@@ -28,10 +27,10 @@ type SinkConfig struct {
 	Leave func() bool            // the same before each reply to RCPT
 
 	Pause      time.Duration // before every reply, of whatever command
-	Sequential bool          // no PIPELINING: a command that came together with the next one is refused
+	Sequential bool          // no PIPELINING
 	ASCII      bool          // no SMTPUTF8
-	TLS        *tls.Config   // STARTTLS is offered, and mail taken after it and AUTH PLAIN alone; nil: neither
-	Login      [2]string     // with TLS: user name and password
+	TLS        *tls.Config   // STARTTLS is offered; nil: it is not
+	Login      [2]string     // with TLS: user name and password, without which no mail is taken
 }
 
 // Arrival is what a Sink knows of one id.
@@ -47,13 +46,13 @@ type Received struct {
 	Data []byte
 }
 
-// Sink is a black hole: an SMTP server on loopback that takes everything at once and remembers which ids came, and how often.
-// It offers PIPELINING, 8BITMIME, SMTPUTF8, SIZE and ENHANCEDSTATUSCODES, if SinkConfig says nothing else. A message counts when its last byte is there, whether
-// or not the reply reaches anybody.
+// Sink is a black hole: a next hop (package smtptest) that takes everything at once and remembers
+// which ids came, and how often. It offers PIPELINING, 8BITMIME, SMTPUTF8, SIZE and
+// ENHANCEDSTATUSCODES, if SinkConfig says nothing else. A message counts when its last byte is
+// there, whether or not the reply reaches anybody.
 type Sink struct {
-	cfg     SinkConfig
-	ln      net.Listener
-	serving sync.WaitGroup
+	cfg SinkConfig
+	hop *smtptest.Server
 
 	mu       sync.Mutex // guards what follows
 	arrivals map[string]Arrival
@@ -62,48 +61,45 @@ type Sink struct {
 	kept     []Received
 	changed  chan struct{} // closed and made anew at every arrival while somebody waits
 	waiting  int
-	conns    map[net.Conn]bool
-	shut     bool
 }
 
 // NewSink listens on addr, such as "127.0.0.1:0", and serves until Close.
 func NewSink(addr string, cfg SinkConfig) (*Sink, error) {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
+	s := &Sink{cfg: cfg, arrivals: map[string]Arrival{}, changed: make(chan struct{})}
+	hop := smtptest.Config{
+		Addr: addr, Extensions: []string{"8BITMIME", "SIZE 104857600", "ENHANCEDSTATUSCODES"},
+		TLS: cfg.TLS, Pause: cfg.Pause, Ask: s.answer, Take: s.take, HeaderOnly: !cfg.Keep,
+	}
+	if !cfg.Sequential {
+		hop.Extensions = append(hop.Extensions, "PIPELINING")
+	}
+	if !cfg.ASCII {
+		hop.Extensions = append(hop.Extensions, "SMTPUTF8")
+	}
+	if cfg.TLS != nil {
+		hop.Users = map[string]string{cfg.Login[0]: cfg.Login[1]}
+	}
+	var err error
+	if s.hop, err = smtptest.Listen(hop); err != nil {
 		return nil, fmt.Errorf("open the sink: %w", err)
 	}
-	s := &Sink{
-		cfg: cfg, ln: ln, arrivals: map[string]Arrival{}, changed: make(chan struct{}), conns: map[net.Conn]bool{},
-	}
-	s.serving.Go(s.accept)
 	return s, nil
 }
 
 // Addr is the host:port it listens on.
-func (s *Sink) Addr() string { return s.ln.Addr().String() }
+func (s *Sink) Addr() string { return s.hop.Addr() }
 
 // Close ends all connections and waits for their goroutines. What came stays readable.
 func (s *Sink) Close() error {
-	s.mu.Lock()
-	s.shut = true
-	for c := range s.conns {
-		_ = c.Close()
-	}
-	s.mu.Unlock()
-	err := s.ln.Close()
-	s.serving.Wait()
-	return err
+	s.hop.Stop()
+	return nil
 }
 
 // Arrivals is a copy of what came, by id.
 func (s *Sink) Arrivals() map[string]Arrival {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make(map[string]Arrival, len(s.arrivals))
-	for id, a := range s.arrivals {
-		all[id] = a
-	}
-	return all
+	return maps.Clone(s.arrivals)
 }
 
 // Has reports whether id came.
@@ -180,260 +176,80 @@ func (s *Sink) wait(ctx context.Context, done func() bool) error {
 	return nil
 }
 
-func (s *Sink) accept() {
-	for {
-		conn, err := s.ln.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
+var gone = smtptest.Reply("250 2.0.0 gone")
+
+// answer is what SinkConfig says of a stage.
+func (s *Sink) answer(stage smtptest.Stage, address string) smtptest.Answer {
+	switch stage {
+	case smtptest.Rcpt:
+		if s.cfg.Leave != nil && s.cfg.Leave() {
+			return smtptest.Disconnect()
 		}
-		if err != nil {
-			continue // out of descriptors for a moment: the queue of connections keeps the client
+		if s.cfg.Rcpt != nil {
+			if refusal := s.cfg.Rcpt("<" + address + ">"); refusal != "" {
+				return smtptest.Reply(refusal)
+			}
 		}
-		s.mu.Lock()
-		if s.shut {
-			s.mu.Unlock()
-			_ = conn.Close()
-			return
+	case smtptest.Body:
+		a := gone
+		if s.cfg.Drop != nil && s.cfg.Drop() {
+			a = smtptest.Taken()
 		}
-		s.conns[conn] = true
-		s.serving.Go(func() { s.serve(conn) })
-		s.mu.Unlock()
+		if s.cfg.Delay != nil {
+			a = a.After(s.cfg.Delay())
+		}
+		return a
 	}
+	return smtptest.Answer{}
 }
 
-func (s *Sink) serve(conn net.Conn) {
-	defer func() {
-		s.mu.Lock()
-		delete(s.conns, conn)
-		s.mu.Unlock()
-		_ = conn.Close()
-	}()
-	t := &taking{sink: s}
-	t.use(conn)
-	t.say("220 sink.example ESMTP")
-	for t.step() {
-	}
-	_ = t.out.Flush()
-}
-
-// taking is one connection to a Sink.
-type taking struct {
-	sink   *Sink
-	conn   net.Conn
-	in     *bufio.Reader
-	out    *bufio.Writer
-	now    Received
-	id     string
-	secure bool
-	known  bool // logged in
-}
-
-func (t *taking) use(conn net.Conn) {
-	t.conn, t.in, t.out = conn, bufio.NewReaderSize(conn, 64<<10), bufio.NewWriterSize(conn, 4<<10)
-}
-
-func (t *taking) say(line string) {
-	if t.sink.cfg.Pause > 0 {
-		<-time.After(t.sink.cfg.Pause)
-	}
-	_, _ = t.out.WriteString(line + "\r\n")
-}
-
-// hello is what EHLO is answered with.
-func (t *taking) hello() string {
-	text := "250-sink.example\r\n"
-	if !t.sink.cfg.Sequential {
-		text += "250-PIPELINING\r\n"
-	}
-	switch {
-	case t.sink.cfg.TLS == nil:
-	case t.secure:
-		text += "250-AUTH PLAIN\r\n"
-	default:
-		text += "250-STARTTLS\r\n"
-	}
-	if !t.sink.cfg.ASCII {
-		text += "250-SMTPUTF8\r\n"
-	}
-	return text + "250-8BITMIME\r\n250-SIZE 104857600\r\n250 ENHANCEDSTATUSCODES"
-}
-
-// startTLS reports whether the connection can go on.
-func (t *taking) startTLS() bool {
-	if t.sink.cfg.TLS == nil || t.secure || t.in.Buffered() > 0 {
-		t.say("503 5.5.1 not now")
-		return true
-	}
-	t.say("220 2.0.0 go on")
-	if t.out.Flush() != nil {
-		return false
-	}
-	t.use(tls.Server(t.conn, t.sink.cfg.TLS))
-	t.secure = true
-	return true
-}
-
-func (t *taking) auth(arg string) {
-	login := t.sink.cfg.Login
-	want := "PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+login[0]+"\x00"+login[1]))
-	if t.known = t.secure && arg == want; t.known {
-		t.say("235 2.7.0 welcome")
-		return
-	}
-	t.say("535 5.7.8 user name and password do not match")
-}
-
-// step answers one command. It reports whether there may be another.
-func (t *taking) step() bool {
-	if t.in.Buffered() == 0 && t.out.Flush() != nil {
-		return false
-	}
-	raw, err := t.in.ReadSlice('\n')
-	if err != nil {
-		return false
-	}
-	line := string(bytes.TrimRight(raw, "\r\n"))
-	verb, arg, _ := strings.Cut(line, " ")
-	if t.sink.cfg.Sequential && t.in.Buffered() > 0 {
-		t.say("503 5.5.1 one command at a time")
-		return true
-	}
-	switch strings.ToUpper(verb) {
-	case "EHLO":
-		t.say(t.hello())
-	case "STARTTLS":
-		return t.startTLS()
-	case "AUTH":
-		t.auth(arg)
-	case "HELO":
-		t.say("250 sink.example")
-	case "MAIL":
-		if t.sink.cfg.TLS != nil && !t.known {
-			t.say("530 5.7.0 log in first")
-			return true
-		}
-		t.now = Received{From: afterColon(arg)}
-		t.say("250 2.1.0 ok")
-	case "RCPT":
-		return t.rcpt(afterColon(arg))
-	case "DATA":
-		if len(t.now.To) == 0 {
-			t.say("503 5.5.1 no recipients")
-			return true
-		}
-		t.say("354 go on")
-		return t.data()
-	case "RSET":
-		t.now = Received{}
-		t.say("250 2.0.0 ok")
-	case "NOOP":
-		t.say("250 2.0.0 ok")
-	case "QUIT":
-		t.say("221 2.0.0 bye")
-		return false
-	default:
-		t.say("502 5.5.2 not here")
-	}
-	return true
-}
-
-func (t *taking) rcpt(to string) bool {
-	if leave := t.sink.cfg.Leave; leave != nil && leave() {
-		return false
-	}
-	if ask := t.sink.cfg.Rcpt; ask != nil {
-		if refusal := ask(to); refusal != "" {
-			t.say(refusal)
-			return true
-		}
-	}
-	t.now.To = append(t.now.To, to)
-	t.say("250 2.1.5 ok")
-	return true
-}
-
-func (t *taking) data() bool {
-	if t.out.Flush() != nil {
-		return false
-	}
-	t.id = ""
-	for header := true; ; {
-		line, err := t.in.ReadSlice('\n')
-		whole := err == nil
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return false
-		}
-		switch {
-		case len(line) == 3 && line[0] == '.' && line[1] == '\r':
-			return t.arrived()
-		case len(line) > 0 && line[0] == '.':
-			line = line[1:]
-		case len(line) == 2:
-			header = false
-		case header && len(line) > len(IDField) && line[0] == 'X' && string(line[:len(IDField)]) == IDField:
-			t.id = string(bytes.TrimSpace(line[len(IDField)+1:]))
-		}
-		if t.sink.cfg.Keep {
-			t.now.Data = append(t.now.Data, line...)
-		}
-		if !whole && !t.rest() {
-			return false
-		}
-	}
-}
-
-// rest reads the rest of a line that is longer than the buffer.
-func (t *taking) rest() bool {
-	for {
-		more, err := t.in.ReadSlice('\n')
-		if t.sink.cfg.Keep {
-			t.now.Data = append(t.now.Data, more...)
-		}
-		if err == nil {
-			return true
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return false
-		}
-	}
-}
-
-// arrived counts the message and answers it.
-func (t *taking) arrived() bool {
-	s := t.sink
+// take counts a message.
+func (s *Sink) take(m smtptest.Received) {
+	id := idOf(m.Data)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.total++
-	s.rcpts += len(t.now.To)
-	if t.id != "" {
-		a := s.arrivals[t.id]
+	s.rcpts += len(m.To)
+	if id != "" {
+		a := s.arrivals[id]
 		if a.Count == 0 {
 			a.First = time.Now()
 		}
 		a.Count++
-		s.arrivals[t.id] = a
+		s.arrivals[id] = a
 	}
 	if s.cfg.Keep {
-		s.kept = append(s.kept, t.now)
+		s.kept = append(s.kept, kept(m))
 	}
 	if s.waiting > 0 {
 		close(s.changed)
 		s.changed = make(chan struct{})
 	}
-	s.mu.Unlock()
-	t.now = Received{}
-	if s.cfg.Delay != nil {
-		<-time.After(s.cfg.Delay())
-	}
-	if s.cfg.Drop != nil && s.cfg.Drop() {
-		return false
-	}
-	t.say("250 2.0.0 gone")
-	return true
 }
 
-func afterColon(arg string) string {
-	_, after, _ := strings.Cut(arg, ":")
-	return strings.TrimSpace(after)
+// idOf is the id in the header of a message.
+func idOf(data []byte) string {
+	for line := range bytes.Lines(data) {
+		if len(line) == len("\r\n") {
+			break
+		}
+		if id, ok := bytes.CutPrefix(line, []byte(IDField+":")); ok {
+			return string(bytes.TrimSpace(id))
+		}
+	}
+	return ""
+}
+
+func kept(m smtptest.Received) Received {
+	r := Received{From: argument(m.From, m.MailParams), Data: bytes.Clone(m.Data)}
+	for i, to := range m.To {
+		r.To = append(r.To, argument(to, m.RcptParams[i]))
+	}
+	return r
+}
+
+func argument(address, params string) string {
+	return strings.TrimSuffix("<"+address+"> "+params, " ")
 }
 
 var _ io.Closer = (*Sink)(nil)

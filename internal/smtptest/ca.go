@@ -16,15 +16,16 @@ import (
 
 // CA is a certificate authority that lives as long as the test.
 type CA struct {
-	t    testing.TB
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 }
 
-// NewCA makes an authority that nobody knows but who asks for its Pool.
-func NewCA(t testing.TB) *CA {
-	t.Helper()
-	ca := &CA{t: t}
+// NewCA makes an authority for a test, that nobody knows but who asks for its Pool.
+func NewCA(testing.TB) *CA { return Authority() }
+
+// Authority is NewCA for those that are no test.
+func Authority() *CA {
+	ca := &CA{key: newKey()}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: "smtptest CA"},
@@ -34,15 +35,13 @@ func NewCA(t testing.TB) *CA {
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 	}
-	ca.key = ca.newKey()
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &ca.key.PublicKey, ca.key)
-	if err == nil {
-		ca.cert, err = x509.ParseCertificate(der)
-	}
-	if err != nil {
-		t.Fatalf("smtptest: %v", err)
-	}
+	ca.cert = must(x509.ParseCertificate(ca.sign(template, template, ca.key)))
 	return ca
+}
+
+// sign makes a certificate for a key. Parent is the authority's own.
+func (ca *CA) sign(template, parent *x509.Certificate, key *ecdsa.PrivateKey) []byte {
+	return must(x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, ca.key))
 }
 
 // Pool has this authority alone: what a client that trusts it is given.
@@ -57,7 +56,8 @@ func (ca *CA) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
 }
 
-// Server is the TLS configuration of a server with a good certificate for names, which may be IP addresses.
+// Server is the TLS configuration of a server with a good certificate for names, which may be IP
+// addresses.
 func (ca *CA) Server(names ...string) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{ca.Certificate(names...)}}
 }
@@ -78,7 +78,6 @@ func (ca *CA) Expired(names ...string) tls.Certificate {
 }
 
 func (ca *CA) issue(until time.Time, names []string) tls.Certificate {
-	ca.t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: "smtptest"},
@@ -94,12 +93,8 @@ func (ca *CA) issue(until time.Time, names []string) tls.Certificate {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	key := ca.newKey()
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, &key.PublicKey, ca.key)
-	if err != nil {
-		ca.t.Fatalf("smtptest: %v", err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	key := newKey()
+	return tls.Certificate{Certificate: [][]byte{ca.sign(template, ca.cert, key)}, PrivateKey: key}
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -119,10 +114,12 @@ func PEMFiles(c tls.Certificate) (cert, key []byte, err error) {
 	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-func (ca *CA) newKey() *ecdsa.PrivateKey {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
+
+// must is for what fails only where the program is wrong.
+func must[T any](v T, err error) T {
 	if err != nil {
-		ca.t.Fatalf("smtptest: %v", err)
+		panic("smtptest: " + err.Error())
 	}
-	return key
+	return v
 }

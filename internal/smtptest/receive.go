@@ -117,7 +117,7 @@ func (s *session) data() bool {
 }
 
 func (s *session) checkData(m *Received) {
-	if strings.Contains(m.MailParams, "BODY=8BITMIME") || strings.Contains(m.MailParams, "SMTPUTF8") {
+	if s.srv.cfg.Take != nil || strings.Contains(m.MailParams, "BODY=8BITMIME") || strings.Contains(m.MailParams, "SMTPUTF8") {
 		return
 	}
 	for _, c := range m.Data {
@@ -128,9 +128,9 @@ func (s *session) checkData(m *Received) {
 	}
 }
 
-// content reads the message to its final dot.
+// content reads the message to its final dot. Config.Take gets it in a buffer that is used again.
 func (s *session) content() ([]byte, bool) {
-	var data []byte
+	data, skip := s.room[:0], false
 	for first := true; ; first = false {
 		line, ok := s.slice("the message")
 		if !ok {
@@ -142,13 +142,17 @@ func (s *session) content() ([]byte, bool) {
 			}
 		}
 		if len(line) == 3 && line[0] == '.' {
+			if s.srv.cfg.Take != nil {
+				s.room = data
+			}
 			return data, true
 		}
 		if line[0] == '.' {
 			line = line[1:]
 		}
-		if !s.srv.cfg.Discard {
+		if !skip {
 			data = append(data, line...)
+			skip = s.srv.cfg.HeaderOnly && len(line) == len("\r\n")
 		}
 	}
 }

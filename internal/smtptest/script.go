@@ -34,8 +34,8 @@ type Rule struct {
 	Answer  Answer
 }
 
-// Script replaces the rules, also while the server runs. The first rule that matches is followed; without one the stage is
-// answered as a well-behaved next hop would.
+// Script replaces the rules, also while the server runs. The first rule that matches is followed;
+// without one the stage is answered as a well-behaved next hop would.
 func (s *Server) Script(rules ...Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,18 +45,19 @@ func (s *Server) Script(rules ...Rule) {
 // Answer is what the next hop does instead of answering well. The zero value is a good answer.
 type Answer struct {
 	raw        string
+	line       bool // CR LF follows
 	disconnect bool
 	silence    bool
 	taken      bool
 	delay      time.Duration
 }
 
-// Reply answers with a reply: the code first, and more lines separated by "\n", which get the code too. One of 2xx or 3xx is acted
-// upon as the usual one. After a 421 the connection is closed.
+// Reply answers with a reply: the code first, and more lines separated by "\n", which get the code
+// too. One of 2xx or 3xx is acted upon as the usual one. After a 421 the connection is closed.
 func Reply(text string) Answer {
 	code := text[:min(3, len(text))]
 	if !strings.Contains(text, "\n") {
-		return Answer{raw: text + "\r\n", disconnect: code == "421"}
+		return Answer{raw: text, line: true, disconnect: code == "421"}
 	}
 	lines := strings.Split(strings.TrimPrefix(text[len(code):], " "), "\n")
 	var b strings.Builder
@@ -83,8 +84,8 @@ func Disconnect() Answer { return Answer{disconnect: true} }
 // Silence never answers, and reads nothing more, until the client goes or the server is stopped.
 func Silence() Answer { return Answer{silence: true} }
 
-// Taken keeps the message and closes the connection without a word: at the stage Body, the one case in which a client cannot
-// know.
+// Taken keeps the message and closes the connection without a word: at the stage Body, the one case
+// in which a client cannot know.
 func Taken() Answer { return Answer{taken: true, disconnect: true} }
 
 // ThenDisconnect closes the connection once a has been sent.
@@ -99,8 +100,16 @@ func (a Answer) After(d time.Duration) Answer {
 	return a
 }
 
-// find returns the rule's answer for a stage, if there is a rule.
+// find returns the rule's answer for a stage, or the one of Config.Ask.
 func (s *Server) find(stage Stage, conn, nth int, address string) (Answer, bool) {
+	if a, scripted := s.rule(stage, conn, nth, address); scripted || s.cfg.Ask == nil {
+		return a, scripted
+	}
+	a := s.cfg.Ask(stage, address)
+	return a, a != Answer{}
+}
+
+func (s *Server) rule(stage Stage, conn, nth int, address string) (Answer, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, r := range s.rules {

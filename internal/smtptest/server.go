@@ -1,5 +1,6 @@
-// Package smtptest is the next hop that tests talk to: an SMTP server on loopback that keeps what it was given and, told by a
-// script, refuses, stalls, lies or hangs up at any point of the conversation.
+// Package smtptest is the next hop that tests talk to: an SMTP server on loopback that keeps what
+// it was given and, told by a script, refuses, stalls, lies or hangs up at any point of the
+// conversation.
 //
 //	hop := smtptest.New(t, smtptest.Config{})
 //	hop.Script(smtptest.Rule{Stage: smtptest.Rcpt, Address: "bob@example.org", Answer: smtptest.Reply("550 5.1.1 no such user")})
@@ -8,20 +9,23 @@
 //
 // # What it promises
 //
-// It is strict where real next hops are lenient. A client that sends a bare LF or CR, talks ahead of a reply although PIPELINING
-// was not offered, or sends eight-bit data that it did not announce fails the test when the test ends, unless Config.Lenient is set.
+// It is strict where real next hops are lenient. A client that sends a bare LF or CR, talks ahead
+// of a reply although PIPELINING was not offered, or sends eight-bit data that it did not announce
+// fails the test when the test ends, unless Config.Lenient is set.
 //
 // # Who runs where
 //
-// One goroutine accepts, and each connection has one. All of them are gone when Stop returns; the test's cleanup calls it.
+// One goroutine accepts, and each connection has one. All of them are gone when Stop returns; the
+// test's cleanup calls it.
 //
 // # Limits
 //
-// Everything received is kept in memory, unless Config.Discard is set. CHUNKING is not spoken.
+// Everything received is kept in memory, unless Config.Take takes it. CHUNKING is not spoken.
 package smtptest
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -30,18 +34,20 @@ import (
 	"time"
 )
 
-// Config says what the next hop is able to do. The zero value offers DefaultExtensions, no TLS and no AUTH, and takes everything.
+// Config says what the next hop is able to do. The zero value offers DefaultExtensions, no TLS and
+// no AUTH, and takes everything.
 type Config struct {
 	// Addr is where it listens; empty means a free port of 127.0.0.1. With the port of another
 	// server, and 127.0.0.2 or ::1, it is the second address of one name.
 	Addr string
-	// Extensions are the lines of its EHLO reply, such as "SIZE 1000". Nil means DefaultExtensions; an empty slice means none.
-	// STARTTLS and AUTH are added where they are due.
+	// Extensions are the lines of its EHLO reply, such as "SIZE 1000". Nil means DefaultExtensions;
+	// an empty slice means none. STARTTLS and AUTH are added where they are due.
 	Extensions []string
 	// TLS makes it offer STARTTLS, or demand TLS from the first byte when ImplicitTLS is set too.
 	TLS         *tls.Config
 	ImplicitTLS bool
-	// Users are names and passwords for AUTH. While it is not empty, MAIL without AUTH is answered 530.
+	// Users are names and passwords for AUTH. While it is not empty, MAIL without AUTH is answered
+	// 530.
 	Users map[string]string
 	// Mechanisms is what AUTH offers; nil means PLAIN and LOGIN. CRAM-MD5 is known too.
 	Mechanisms []string
@@ -54,8 +60,15 @@ type Config struct {
 	NoEhlo bool
 	// Lenient keeps the client's mistakes out of the test's result; Problems still lists them.
 	Lenient bool
-	// Discard counts messages and forgets them, for benchmarks.
-	Discard bool
+	// Ask says what to answer at a stage that no Rule is for; a zero Answer is the usual one.
+	Ask func(stage Stage, address string) Answer
+	// Take gets each message in place of Messages: for benchmarks. Its Data is good until Take
+	// returns. Commands are forgotten, and eight-bit data is not looked for.
+	Take func(Received)
+	// HeaderOnly leaves the body out of Received.Data.
+	HeaderOnly bool
+	// Pause is made before every reply.
+	Pause time.Duration
 }
 
 // DefaultExtensions are offered by a zero Config.
@@ -96,14 +109,15 @@ type Server struct {
 	running sync.WaitGroup
 }
 
-// New starts a next hop on a free port of 127.0.0.1. When the test ends it is stopped, and the client's mistakes fail the test.
+// New starts a next hop on a free port of 127.0.0.1. When the test ends it is stopped, and the
+// client's mistakes fail the test.
 func New(t testing.TB, cfg Config) *Server {
 	t.Helper()
-	if cfg.Addr == "" {
-		cfg.Addr = "127.0.0.1:0"
+	s, err := Listen(cfg)
+	if err != nil {
+		t.Fatalf("smtptest: %v", err)
 	}
-	s := &Server{t: t, cfg: cfg, addr: cfg.Addr, open: map[net.Conn]bool{}, changed: make(chan struct{})}
-	s.Start()
+	s.t = t
 	t.Cleanup(func() {
 		s.Stop()
 		if !cfg.Lenient {
@@ -115,20 +129,37 @@ func New(t testing.TB, cfg Config) *Server {
 	return s
 }
 
+// Listen is New for those that are no test: Stop ends it.
+func Listen(cfg Config) (*Server, error) {
+	if cfg.Addr == "" {
+		cfg.Addr = "127.0.0.1:0"
+	}
+	s := &Server{cfg: cfg, addr: cfg.Addr, open: map[net.Conn]bool{}, changed: make(chan struct{})}
+	return s, s.listen()
+}
+
 // Start listens again, at the address it had, after Stop.
 func (s *Server) Start() {
 	s.t.Helper()
+	if err := s.listen(); err != nil {
+		s.t.Fatalf("smtptest: %v", err)
+	}
+}
+
+func (s *Server) listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ln, err := net.Listen("tcp", s.addr)
 	if err != nil {
-		s.t.Fatalf("smtptest: %v", err)
+		return err
 	}
 	s.ln, s.addr, s.stop = ln, ln.Addr().String(), make(chan struct{})
 	s.running.Go(func() { s.accept(ln, s.stop) })
+	return nil
 }
 
-// Stop closes the listener and every connection, as a power cut would, and waits until all is quiet. Messages stay to be read.
+// Stop closes the listener and every connection, as a power cut would, and waits until all is
+// quiet. Messages stay to be read.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	if s.ln != nil {
@@ -143,7 +174,8 @@ func (s *Server) Stop() {
 	s.running.Wait()
 }
 
-// DropConnections closes every connection and goes on listening, as a next hop does with clients that idle.
+// DropConnections closes every connection and goes on listening, as a next hop does with clients
+// that idle.
 func (s *Server) DropConnections() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,8 +187,11 @@ func (s *Server) DropConnections() {
 func (s *Server) accept(ln net.Listener, stop chan struct{}) {
 	for {
 		nc, err := ln.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil {
+			continue // out of descriptors for a moment: the queue of connections keeps the client
 		}
 		s.mu.Lock()
 		select {
@@ -208,7 +243,7 @@ func (s *Server) Messages() []Received {
 	return append([]Received(nil), s.messages...)
 }
 
-// Count is how many messages were accepted, also with Config.Discard.
+// Count is how many messages were accepted, also with Config.Take.
 func (s *Server) Count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +264,8 @@ func (s *Server) Open() int {
 	return len(s.open)
 }
 
-// Commands are the command lines received so far over all connections, without their CRLF and without AUTH's secrets.
+// Commands are the command lines received so far over all connections, without their CRLF and
+// without AUTH's secrets.
 func (s *Server) Commands() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,8 +279,8 @@ func (s *Server) Problems() []string {
 	return append([]string(nil), s.problems...)
 }
 
-// Wait returns the messages once there are at least n, and fails the test when there are not in time. It belongs to the test's
-// own goroutine, and is of no use with Config.Discard.
+// Wait returns the messages once there are at least n, and fails the test when there are not in
+// time. It belongs to the test's own goroutine, and is of no use with Config.Take.
 func (s *Server) Wait(n int, timeout time.Duration) []Received {
 	s.t.Helper()
 	s.until(timeout, func() bool { return len(s.messages) >= n }, func() string {
@@ -288,10 +324,13 @@ func (s *Server) until(timeout time.Duration, fulfilled func() bool, missing fun
 }
 
 func (s *Server) keep(m Received) {
+	if s.cfg.Take != nil {
+		s.cfg.Take(m)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count++
-	if s.cfg.Discard {
+	if s.cfg.Take != nil {
 		return
 	}
 	s.messages = append(s.messages, m)
@@ -311,7 +350,7 @@ func (s *Server) problem(text string) {
 }
 
 func (s *Server) heard(line string) {
-	if s.cfg.Discard {
+	if s.cfg.Take != nil {
 		return
 	}
 	s.mu.Lock()

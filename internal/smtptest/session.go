@@ -29,6 +29,7 @@ type session struct {
 	user string
 	helo string
 	mail *Received // the transaction that is open
+	room []byte    // for messages that Config.Take gets
 
 	accepted bool // the latest answer was 2xx or 3xx
 }
@@ -99,7 +100,8 @@ func (s *session) command(line string) bool {
 	}
 }
 
-// checkAhead notes commands that came before the reply to this one was sent, where that is not allowed (RFC 2920, 3.1).
+// checkAhead notes commands that came before the reply to this one was sent, where that is not
+// allowed (RFC 2920, 3.1).
 func (s *session) checkAhead(verb string) {
 	if s.r.Buffered() == 0 {
 		return
@@ -199,7 +201,8 @@ func (s *session) line(what string) (string, bool) {
 	return strings.TrimSuffix(string(line), "\r\n"), ok
 }
 
-// next looks for the rule for a stage that is reached now. A rule that only says to wait is done with here.
+// next looks for the rule for a stage that is reached now. A rule that only says to wait is done
+// with here.
 func (s *session) next(stage Stage, address string) (Answer, bool) {
 	s.seen[stage]++
 	a, scripted := s.srv.find(stage, s.n, s.seen[stage], address)
@@ -210,8 +213,8 @@ func (s *session) next(stage Stage, address string) (Answer, bool) {
 	return a, scripted
 }
 
-// answer does what the script says of this stage, or else gives the usual reply. It reports whether the conversation goes on;
-// s.accepted tells whether the answer was a good one.
+// answer does what the script says of this stage, or else gives the usual reply. It reports whether
+// the conversation goes on; s.accepted tells whether the answer was a good one.
 func (s *session) answer(stage Stage, address, usual string) bool {
 	a, scripted := s.next(stage, address)
 	if !scripted {
@@ -222,7 +225,7 @@ func (s *session) answer(stage Stage, address, usual string) bool {
 
 func (s *session) do(a Answer) bool {
 	s.accepted = len(a.raw) > 0 && (a.raw[0] == '2' || a.raw[0] == '3')
-	if !s.wait(a.delay) {
+	if !s.wait(a.delay) || !s.wait(s.srv.cfg.Pause) {
 		return false
 	}
 	if a.silence {
@@ -231,6 +234,9 @@ func (s *session) do(a Answer) bool {
 		return false
 	}
 	s.w.WriteString(a.raw)
+	if a.line {
+		s.w.WriteString("\r\n")
+	}
 	// While more commands wait here their replies go out together (RFC 2920, 3.2).
 	if a.disconnect || s.r.Buffered() == 0 {
 		if s.w.Flush() != nil {
