@@ -34,7 +34,7 @@ func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, e
 	if url = apiURL(s); url == "" {
 		return nil, err
 	}
-	if absent != nil && !listens(ctx, url) {
+	if absent != nil && knock(ctx, "tcp", strings.TrimPrefix(url, "http://")) != nil {
 		return nil, world.Failf(world.ExitUnavailable, "the appliance does not run: nobody answers at %s (%s), nor at %s; "+
 			"start it with systemctl start dinkymail, or dinkymail serve. If it runs elsewhere, name its settings with --env-file, "+
 			"or its address with --url", absent.socket, world.Cause(absent.err), url)
@@ -42,14 +42,14 @@ func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, e
 	return httpapi.NewClient(url, widestKey(s)), nil
 }
 
-// listens tries whether somebody takes connections at a URL.
-func listens(ctx context.Context, url string) bool {
+// knock tries whether somebody takes connections at an address.
+func knock(ctx context.Context, network, address string) error {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
+	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
-		return false
+		return err
 	}
-	return conn.Close() == nil
+	return conn.Close()
 }
 
 // apiURL is where this machine reaches the API; "" when nothing listens.
