@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -103,8 +104,9 @@ func (p *program) printResult(o outcome) error {
 	}
 	members, isObject := membersOf(text)
 	if isObject || !o.Success {
-		if own, ok := members.get("message"); ok && !o.Success && o.Message == "" {
-			_ = json.Unmarshal(own, &o.Message) // no text is no message
+		named := func(m member) bool { return m.name == "message" }
+		if i := slices.IndexFunc(members, named); i >= 0 && !o.Success && o.Message == "" {
+			_ = json.Unmarshal(members[i].value, &o.Message) // no text is no message
 		}
 		if text, err = o.before(members); err != nil {
 			return err
@@ -118,7 +120,7 @@ func (p *program) printResult(o outcome) error {
 }
 
 // before is an object with the outcome and behind it all members that it has not itself.
-func (o outcome) before(members members) ([]byte, error) {
+func (o outcome) before(members []member) ([]byte, error) {
 	head, err := world.Marshal(o)
 	if err != nil {
 		return nil, err
@@ -142,25 +144,14 @@ func (o outcome) before(members members) ([]byte, error) {
 	return append(object, '}'), nil
 }
 
-// members are what an object has, in its order.
-type members []member
-
+// member is one of what an object has, in its order.
 type member struct {
 	name  string
 	value json.RawMessage
 }
 
-func (m members) get(name string) (json.RawMessage, bool) {
-	for _, one := range m {
-		if one.name == name {
-			return one.value, true
-		}
-	}
-	return nil, false
-}
-
 // membersOf takes an object apart; ok is false for anything else.
-func membersOf(text []byte) (found members, ok bool) {
+func membersOf(text []byte) (found []member, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, false

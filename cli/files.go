@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"dinkymail/cli/world"
@@ -28,24 +27,17 @@ func (w Program) settingsFile(given string) string {
 			return here
 		}
 	}
-	if binary, err := world.Binary(); err == nil {
-		if path := filepath.Join(filepath.Dir(binary), ".env"); readable(path) {
-			return path
-		}
+	files := otherFiles()
+	if i := slices.IndexFunc(files, readable); i >= 0 {
+		return files[i]
 	}
-	if readable(systemFile) || w.disguised() {
+	if w.disguised() {
 		return systemFile
 	}
 	return here
 }
 
 // otherFiles are those files of settingsFile that belong to an installed appliance, wherever this is run.
-func otherFiles() []string {
-	files := []string{systemFile}
-	if binary, err := world.Binary(); err == nil {
-		files = slices.Insert(files, 0, filepath.Join(filepath.Dir(binary), ".env"))
-	}
-	return files
-}
+func otherFiles() []string { return append(world.Beside(".env"), systemFile) }
 
 func readable(path string) bool { return opens(path) == nil }

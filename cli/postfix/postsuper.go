@@ -75,22 +75,20 @@ var directories = []string{incoming, active, deferred, hold, "maildrop", "bounce
 	"flush", "corrupt", "saved"}
 
 // orders gathers the options. Those with the same letter are one order.
-func (c *command) orders(options []getopt.Option, queues []string) ([]order, error) {
+func (c *command) orders(options getopt.Options, queues []string) ([]order, error) {
 	var all []order
 	for _, d := range deeds {
+		if !options.Has(d.letter) {
+			continue
+		}
 		o := order{deed: d}
-		given := false
 		for _, opt := range options {
 			if opt.Letter != d.letter {
 				continue
 			}
-			given = true
 			if err := c.target(&o, opt.Value); err != nil {
 				return nil, err
 			}
-		}
-		if !given {
-			continue
 		}
 		if len(queues) > 0 {
 			o.queues = queues
