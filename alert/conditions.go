@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dinkymail/queue"
+	"dinkymail/queue/lane"
 )
 
 // Thresholds say from when on something is a condition. Zero means the default named here.
@@ -45,10 +46,10 @@ func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	}
 	for _, l := range f.Queue.Lanes {
 		switch {
-		case l.State != queue.LaneWaiting || l.Kind == "development":
+		case l.State != queue.LaneWaiting || l.Kind == lane.Development.String():
 		default:
 			add(l.Kind, "", l.Since, "mail waits for the %s: %s", l.Name, l.Reason)
-			all[len(all)-1].Early = (l.Kind == "unreachable" || l.Kind == "busy") && now.Sub(l.Since) < t.Unreachable
+			all[len(all)-1].Early = (l.Kind == lane.Unreachable.String() || l.Kind == lane.Busy.String()) && now.Sub(l.Since) < t.Unreachable
 		}
 	}
 	for _, p := range f.Queue.Paused {

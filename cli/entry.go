@@ -46,17 +46,14 @@ func recipients(e operate.Entry) string {
 	return plain(first.Address)
 }
 
-// heldByDefault is the reason of a hold for which none was given.
-const heldByDefault = "held by the operator"
-
 // why says in one line why a message is not delivered, or what became of it.
 func why(e operate.Entry) string {
 	switch e.State {
 	case queue.StateHeld:
-		if e.Held != heldByDefault {
+		if e.Held != queue.ReasonHeld {
 			return "held by an operator: " + plain(e.Held)
 		}
-		return heldByDefault
+		return queue.ReasonHeld
 	case queue.StateActive:
 		return "being handed over now"
 	case queue.StateCaptured:

@@ -94,6 +94,9 @@ type Row struct {
 	restart bool
 }
 
+// SystemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says of DATA_DIR.
+const SystemDataDir = "/var/lib/dinkymail"
+
 // DevelopmentSMTPListen is what development mode listens on when the standard ports may not be bound and SMTP_LISTEN was not
 // given.
 var DevelopmentSMTPListen = []string{"127.0.0.1:2587", "127.0.0.1:2525"}

@@ -213,7 +213,7 @@ func (s *server) log(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) submit(w http.ResponseWriter, r *http.Request) error {
-	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+	if web.Compressed(r) {
 		return operate.Compressed()
 	}
 	user, client := web.User(r)

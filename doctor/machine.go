@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"dinkymail/config"
 	"dinkymail/internal/disk"
 )
 
@@ -76,7 +77,7 @@ func (e *exam) space(context.Context) []Finding {
 	var all []Finding
 	if d.Passing != "" {
 		all = append(all, Finding{Check: "disk", Level: Warning, What: "DATA_DIR " + e.Settings.DataDir + " is " + d.Passing,
-			Why: "mail that was accepted would be lost with it", Fix: e.line("DATA_DIR", "/var/lib/dinkymail") + ", or a volume mounted there"})
+			Why: "mail that was accepted would be lost with it", Fix: e.line("DATA_DIR", config.SystemDataDir) + ", or a volume mounted there"})
 	}
 	if d.ReadOnly {
 		all = append(all, Finding{Check: "disk", Level: Error, What: "the file system of DATA_DIR is mounted read-only",

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,8 +56,8 @@ var errBusy = errors.New("too many large requests at once")
 // readBody reads a whole request body within MaxBody, and within what all requests may hold together. The caller gives it
 // back with release once it is done with it and with what it made of it.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buffer, release func(), err error) {
-	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, nil, refuse(operate.CodeEncoding, operate.BadFormat+"the body is compressed; send it without Content-Encoding.")
+	if web.Compressed(r) {
+		return nil, nil, operate.Compressed()
 	}
 	if r.ContentLength > s.cfg.MaxBody {
 		return nil, nil, s.tooLarge()

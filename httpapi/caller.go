@@ -13,6 +13,7 @@ import (
 	"dinkymail/account"
 	"dinkymail/internal/gate"
 	"dinkymail/operate"
+	"dinkymail/queue"
 )
 
 // rank says how far a caller is trusted. The zero value is the least.
@@ -40,9 +41,9 @@ type caller struct {
 // the same sender, does not stand before them.
 func (c caller) door() string {
 	if c.rank == visitor {
-		return "form"
+		return queue.DoorForm
 	}
-	return "http"
+	return queue.DoorHTTP
 }
 
 // callers tells callers apart.

@@ -9,6 +9,7 @@ import (
 	"dinkymail/internal/web"
 	"dinkymail/operate"
 	"dinkymail/queue"
+	"dinkymail/queue/lane"
 )
 
 // health remembers how the last check went: visitors are told that for a second, because every check costs a write.
@@ -52,18 +53,18 @@ type healthCheck struct {
 
 // detail is what the outside has no business to know.
 type detail struct {
-	Version string `json:"version,omitempty"`
-	Waiting int    `json:"waiting"`
-	Bytes   int64  `json:"bytes"`
-	Records int64  `json:"recordBytes"`
-	Damaged int    `json:"damaged"`
-	Lanes   []lane `json:"lanes"`
+	Version string       `json:"version,omitempty"`
+	Waiting int          `json:"waiting"`
+	Bytes   int64        `json:"bytes"`
+	Records int64        `json:"recordBytes"`
+	Damaged int          `json:"damaged"`
+	Lanes   []laneReport `json:"lanes"`
 	// HTTP are the addresses of the API, and UntrustedProxies who passed requests on without being in TRUSTED_PROXIES.
 	HTTP             []string `json:"http,omitempty"`
 	UntrustedProxies []string `json:"untrustedProxies,omitempty"`
 }
 
-type lane struct {
+type laneReport struct {
 	Name   string          `json:"name"`
 	Status queue.LaneState `json:"status"`
 	Reason string          `json:"reason,omitempty"`
@@ -71,11 +72,11 @@ type lane struct {
 
 // laneReasons say to everybody why mail waits; LaneStatus.Reason, which may quote a next hop, is for the operator.
 var laneReasons = map[string]string{
-	"unreachable":    "the next hop does not answer; mail is kept and tried again",
-	"credentials":    "the next hop refuses the credentials; mail is kept",
-	"quota":          "a sending quota is used up; mail is kept and tried again",
-	"busy":           "the next hop takes less mail at a time; mail is kept and tried again",
-	"not configured": "no upstream configured",
+	lane.Unreachable.String():   "the next hop does not answer; mail is kept and tried again",
+	lane.Credentials.String():   "the next hop refuses the credentials; mail is kept",
+	lane.Quota.String():         "a sending quota is used up; mail is kept and tried again",
+	lane.Busy.String():          "the next hop takes less mail at a time; mail is kept and tried again",
+	lane.NotConfigured.String(): "no upstream configured",
 }
 
 // turnedFor is how long health tells that somebody was turned away.
@@ -153,9 +154,9 @@ func (s *Server) report(status queue.Status, sick error) healthReport {
 
 func detailOf(status queue.Status, version string) *detail {
 	kept := status.Store
-	d := &detail{Version: version, Waiting: kept.Waiting, Bytes: kept.Bytes, Records: kept.Records, Damaged: kept.Damaged, Lanes: []lane{}}
+	d := &detail{Version: version, Waiting: kept.Waiting, Bytes: kept.Bytes, Records: kept.Records, Damaged: kept.Damaged, Lanes: []laneReport{}}
 	for _, l := range status.Lanes {
-		d.Lanes = append(d.Lanes, lane{l.Name, l.State, l.Reason})
+		d.Lanes = append(d.Lanes, laneReport{l.Name, l.State, l.Reason})
 	}
 	return d
 }

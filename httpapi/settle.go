@@ -9,6 +9,7 @@ import (
 
 	"dinkymail/message"
 	"dinkymail/operate"
+	"dinkymail/queue"
 )
 
 // maxPage is how much of the address of a visitor's page is shown, in bytes.
@@ -42,8 +43,8 @@ func (s *Server) settle(q *request, who caller, r *http.Request) error {
 // body, in this order.
 func (q *request) complete(defaultTo bool) error {
 	switch {
-	case blank(strings.Join(q.To.all, "")) && !defaultTo:
-		return refuse(operate.CodeMissingTo, "Recipient (to) is required")
+	case blank(strings.Join(q.To, "")) && !defaultTo:
+		return queue.ErrNoRecipients
 	case blank(q.Subject):
 		return refuse(operate.CodeMissingSubject, "Subject is required")
 	case blank(q.Body) && blank(q.Text) && blank(q.HTML.text):
@@ -69,13 +70,13 @@ func (q *request) settle(who caller, page string) {
 		return
 	}
 	q.From = q.answerable("from", q.From)
-	kept := q.ReplyTo.all[:0]
-	for _, text := range q.ReplyTo.all {
+	kept := q.ReplyTo[:0]
+	for _, text := range q.ReplyTo {
 		if q.answerable("reply_to", text) != "" {
 			kept = append(kept, text)
 		}
 	}
-	q.ReplyTo.all = kept
+	q.ReplyTo = kept
 	if q.From != "" || len(kept) > 0 {
 		return
 	}

@@ -9,13 +9,13 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -223,7 +223,7 @@ func (d *Drop) hand(ctx context.Context, in *bufio.Reader, id queue.ID, uid uint
 	s := queue.Submission{
 		ID: id, Envelope: e, Body: in,
 		Trace:  message.Trace{User: who},
-		Origin: queue.Origin{Door: "sendmail", Client: "unix:" + strconv.FormatUint(uint64(uid), 10), User: who},
+		Origin: queue.Origin{Door: queue.DoorSendmail, Client: "unix:" + strconv.FormatUint(uint64(uid), 10), User: who},
 	}
 	if len(e.To) == 1 {
 		s.Trace.For = e.To[0].Address
@@ -277,10 +277,7 @@ func (d *Drop) user(uid uint32) string {
 	if name, known := d.users[uid]; known {
 		return name
 	}
-	name := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(name); err == nil && u.Username != "" {
-		name = u.Username
-	}
+	name := gate.UserName(int(uid))
 	d.users[uid] = name
 	return name
 }

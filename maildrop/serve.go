@@ -53,14 +53,13 @@ func refuse(w http.ResponseWriter, e *operate.Error) {
 
 // take is POST /api/v1/submit, the one address there is.
 func take(w http.ResponseWriter, r *http.Request, to Taker, user, client string) (operate.Accepted, error) {
-	e := r.Header.Get("Content-Encoding")
 	switch {
 	case strings.TrimRight(r.URL.Path, "/") != operate.SubmitPath:
 		return operate.Accepted{}, operate.Nowhere()
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
 		return operate.Accepted{}, operate.Refuse(operate.CodeMethod, "Only POST method is allowed")
-	case e != "" && !strings.EqualFold(e, "identity"):
+	case web.Compressed(r):
 		return operate.Accepted{}, operate.Compressed()
 	}
 	m, err := operate.ParseQuery(r.URL.RawQuery, user)

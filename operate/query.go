@@ -89,7 +89,7 @@ func envelope(query url.Values, user string) (env message.Envelope, err error) {
 		}
 	}
 	if len(env.To) == 0 {
-		return env, Refuse(CodeMissingTo, "Recipient (to) is required")
+		return env, told(queue.ErrNoRecipients)
 	}
 	return env, nil
 }

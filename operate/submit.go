@@ -11,9 +11,6 @@ import (
 	"dinkymail/queue"
 )
 
-// doorSendmail is how the queue remembers mail that a user of this machine handed in.
-const doorSendmail = "sendmail"
-
 // Mail is a mail as it is, with its envelope, from a user of this machine.
 type Mail struct {
 	// Envelope says from whom and to whom. A sender without a domain is at this machine; a recipient without one has an alias, or
@@ -49,7 +46,7 @@ func (l *Local) Submit(ctx context.Context, m Mail) (Accepted, error) {
 	sub := queue.Submission{
 		ID: m.ID, Envelope: env, Body: withCRLF(m.Body),
 		Trace:  message.Trace{User: m.User},
-		Origin: queue.Origin{Door: doorSendmail, Client: m.Client, User: m.User},
+		Origin: queue.Origin{Door: queue.DoorSendmail, Client: m.Client, User: m.User},
 	}
 	if sub.ID == "" {
 		sub.ID = queue.NewID()
@@ -63,7 +60,7 @@ func (l *Local) Submit(ctx context.Context, m Mail) (Accepted, error) {
 		return Accepted{}, told(err)
 	}
 	kept, err := l.queue.Get(sub.ID)
-	if again && (err != nil || kept.Origin.User != m.User || kept.Origin.Door != doorSendmail) {
+	if again && (err != nil || kept.Origin.User != m.User || kept.Origin.Door != queue.DoorSendmail) {
 		return Accepted{}, Malformed("the id is another mail's.")
 	}
 	return Accepted{true, "Mail accepted", sub.ID, kept.Facts.MessageID, "queued"}, nil

@@ -62,7 +62,7 @@ func (q *Queue) lose(a *attempt, about []int) {
 	m := &a.m
 	to, reply := m.Envelope.To[a.tried[about[0]]].Address, a.results[about[0]].reply()
 	what := "mail from the null sender failed, and its sender cannot be told"
-	if m.Origin.Door == doorBounce {
+	if m.Origin.Door == DoorBounce {
 		what = "double bounce: a notice cannot be delivered"
 	}
 	q.log.Warn(what, "id", m.ID, "rcpt", to.String(), "rcpts", len(about), "text", reply)
@@ -128,7 +128,7 @@ func (q *Queue) tellLosses(ctx context.Context) bool {
 		q.log.Error("the mail about lost notices cannot be written", "err", err)
 		return true
 	}
-	_, err = q.put(ctx, Submission{ID: id, Envelope: env, Origin: Origin{Door: doorBounce}, Body: body}, math.MaxInt64)
+	_, err = q.put(ctx, Submission{ID: id, Envelope: env, Origin: Origin{Door: DoorBounce}, Body: body}, math.MaxInt64)
 	if err != nil {
 		q.log.Error("the mail about lost notices cannot be stored; it is tried again", "err", err)
 		return false

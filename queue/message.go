@@ -62,9 +62,18 @@ func (m Message) Clone() Message {
 // MaxHistory bounds Message.History, in attempts. Its bytes are bounded, too; see Message.Bound for what makes room.
 const MaxHistory = 100
 
+// The ways in, as Origin.Door names them.
+const (
+	DoorSMTP     = "smtp"
+	DoorHTTP     = "http"
+	DoorForm     = "form"     // a visitor over HTTP
+	DoorSendmail = "sendmail" // a user of this machine
+	DoorBounce   = "bounce"   // a notice of ours
+)
+
 // Origin is how a mail came in.
 type Origin struct {
-	Door   string // "smtp", "http", "form" (a visitor over HTTP), "sendmail" (a user of this machine) or "bounce"
+	Door   string
 	Client string // peer address, host:port
 	User   string // the account or key it came with; empty without
 }

@@ -61,7 +61,7 @@ func (q *Queue) report(ctx context.Context, a *attempt, about []int, action stri
 		q.log.Error("notice cannot be written; the sender is not told", "id", a.m.ID, "rcpt", to.String(), "err", err)
 		return nil
 	}
-	_, err = q.put(ctx, Submission{ID: id, Envelope: env, Origin: Origin{Door: doorBounce}, Body: body}, math.MaxInt64)
+	_, err = q.put(ctx, Submission{ID: id, Envelope: env, Origin: Origin{Door: DoorBounce}, Body: body}, math.MaxInt64)
 	if err != nil {
 		return err
 	}
@@ -84,10 +84,8 @@ func (q *Queue) compose(r message.BounceReport, id ID) (message.Envelope, io.Rea
 	return message.Bounce(r)
 }
 
-const (
-	doorBounce = "bounce"               // the Origin.Door of notices
-	mailerName = "Mail Delivery System" // whom they are from, in their header
-)
+// mailerName is whom notices are from, in their header.
+const mailerName = "Mail Delivery System"
 
 // reader is who is told what becomes of m: its sender, or Config.Notices where that is ourselves; false when nobody can be.
 func (q *Queue) reader(m *Message, rcpts int) (message.Address, bool) {

@@ -18,7 +18,7 @@ const (
 )
 
 // ownerless reports whether nobody may be sent a notice about m: it is from the null sender, or a notice itself.
-func (m *Message) ownerless() bool { return m.Envelope.From.IsNull() || m.Origin.Door == doorBounce }
+func (m *Message) ownerless() bool { return m.Envelope.From.IsNull() || m.Origin.Door == DoorBounce }
 
 // orphaned sees to it that mail does not vanish of which nobody may be sent a notice. Where the next hop refuses the null sender
 // the mail is sent again from Config.Self, once; all else that fails the operator hears of (see losses). What cannot be stored
@@ -76,7 +76,7 @@ func (q *Queue) sendAgain(ctx context.Context, a *attempt, about []int) error {
 	if !bytes.Contains(bytes.ToLower(head), []byte("\nauto-submitted:")) {
 		mark = "Auto-Submitted: auto-replied\r\n"
 	}
-	s := Submission{ID: NewID(), Envelope: m.Envelope, Origin: Origin{Door: doorBounce},
+	s := Submission{ID: NewID(), Envelope: m.Envelope, Origin: Origin{Door: DoorBounce},
 		Body: io.MultiReader(strings.NewReader(mark), bytes.NewReader(head), body)}
 	s.Envelope.From, s.Envelope.To = q.cfg().Self, nil
 	s.Envelope.UTF8 = s.Envelope.UTF8 || q.cfg().Self.NeedsUTF8()
@@ -85,7 +85,7 @@ func (q *Queue) sendAgain(ctx context.Context, a *attempt, about []int) error {
 		to.Notify = message.NotifyNever
 		s.Envelope.To = append(s.Envelope.To, to)
 	}
-	if m.Origin.Door == doorBounce {
+	if m.Origin.Door == DoorBounce {
 		s.Trace.From = func(string) (string, bool) {
 			return message.Mailbox{Name: mailerName, Address: q.cfg().Self}.String(), true
 		}

@@ -9,8 +9,8 @@ import "strings"
 func (m *Message) Sender() uint32 {
 	h := fnvBasis
 	switch from := m.Envelope.From; {
-	case m.Origin.Door == doorBounce:
-		h = fnv(h, doorBounce)
+	case m.Origin.Door == DoorBounce:
+		h = fnv(h, DoorBounce)
 	case m.Origin.User != "":
 		h = fnv(fnv(h, "user "), m.Origin.User)
 	default:

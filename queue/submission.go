@@ -55,7 +55,7 @@ const (
 type LaneStatus struct {
 	Name      string
 	State     LaneState
-	Kind      string    // why it waits: "unreachable", "credentials", "quota", "busy", "not configured" or "development"; else ""
+	Kind      string    // why it waits, as lane.Kind names it; else ""
 	Reason    string    // a sentence for the operator: what is wrong and what to do
 	Since     time.Time // when it began to wait, or was paused
 	NextProbe time.Time // zero when probes would not help

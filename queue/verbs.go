@@ -19,8 +19,8 @@ var (
 	errNotHeld    = errors.New("message is not held")
 )
 
-// reasonHeld is why a message is held when the operator does not say.
-const reasonHeld = "held by the operator"
+// ReasonHeld is why a message is held when the operator does not say.
+const ReasonHeld = "held by the operator"
 
 // statusGivenUp is the status of recipients an operator gave up: other security or policy status (RFC 3463, 3.8).
 const statusGivenUp = "5.7.0"
@@ -29,7 +29,7 @@ const statusGivenUp = "5.7.0"
 // first, and what it leaves open is held. Of a message that is held already it changes the reason. It returns ErrNotFound,
 // ErrSettled, or an error that says why the message cannot be held: it is captured, or in the trash.
 func (q *Queue) Hold(id ID, reason string) error {
-	reason = cmp.Or(reason, reasonHeld)
+	reason = cmp.Or(reason, ReasonHeld)
 	m, err := q.change(id, (*Message).waits, func(m *Message) { m.Held = reason })
 	if err != nil {
 		return err

@@ -116,7 +116,7 @@ func (s *session) take(r io.Reader) error {
 	id, err := s.server.next.Submit(s.conn.listener.submitting, queue.Submission{
 		Envelope: tx.envelope,
 		Trace:    trace,
-		Origin:   queue.Origin{Door: "smtp", Client: s.conn.transport.client, User: trace.User},
+		Origin:   queue.Origin{Door: queue.DoorSMTP, Client: s.conn.transport.client, User: trace.User},
 		Body:     r,
 	})
 	switch {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dinkymail/cli/world"
+	"dinkymail/config"
 	"dinkymail/control"
 	"dinkymail/maildrop"
 	"dinkymail/message"
@@ -42,7 +43,7 @@ func (w program) places() []place {
 			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, control.Socket)})
 		}
 	}
-	for _, dir := range append(world.Beside("data"), world.SystemDataDir) {
+	for _, dir := range append(world.Beside("data"), config.SystemDataDir) {
 		p := place{filepath.Join(dir, "submit"), filepath.Join(dir, control.Socket)}
 		if !slices.Contains(all, p) {
 			all = append(all, p)

@@ -26,9 +26,6 @@ import (
 	"dinkymail/httpapi"
 )
 
-// SystemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says.
-const SystemDataDir = "/var/lib/dinkymail"
-
 // World is what a command lives in.
 type World struct {
 	In       io.Reader

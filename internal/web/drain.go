@@ -92,3 +92,9 @@ func MaxBytes(w http.ResponseWriter, r *http.Request, n int64) io.ReadCloser {
 	}
 	return http.MaxBytesReader(w, r.Body, n)
 }
+
+// Compressed reports whether a request's body would have to be unpacked, and to what size nobody knows.
+func Compressed(r *http.Request) bool {
+	e := r.Header.Get("Content-Encoding")
+	return e != "" && !strings.EqualFold(e, "identity")
+}
