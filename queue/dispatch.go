@@ -152,7 +152,7 @@ func (d *dispatcher) fill(now time.Time) {
 		attempt, c := d.hold.begin(d.attempts)
 		d.running++
 		d.seq++
-		go d.try(attempt, event{claim: c, seq: d.seq, heard: d.lane.Begins()})
+		go d.try(attempt, d.next, event{claim: c, seq: d.seq, heard: d.lane.Begins()})
 	}
 }
 
