@@ -31,14 +31,14 @@ func (p *program) act(ctx context.Context, t targets, d deed) (err error) {
 		if err != nil {
 			return err
 		}
-		return p.acted(d.Action, result, p.json, d.past, d.hint)
+		return p.acted(d.Action, result, d.past, d.hint)
 	})
 }
 
 // acted prints what an action did, and turns what it could not do into an error.
-func (p *program) acted(a operate.Action, r operate.ActionResult, asJSON bool, past, hint string) error {
+func (p *program) acted(a operate.Action, r operate.ActionResult, past, hint string) error {
 	switch {
-	case asJSON:
+	case p.json:
 		p.result = r
 	case r.Matched == 0 && len(r.Failed) == 0:
 		p.printf("No message matches; nothing was done.\n")

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"strings"
 
 	"dinkymail/aliases"
@@ -32,11 +31,7 @@ func (c aliasCommand) Run(p *program) error {
 		return err
 	}
 	book, err := aliases.Load(s.Aliases)
-	if err != nil {
-		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(p.Err, "dinkymail: %s\n", strings.TrimSpace(line))
-		}
-	}
+	report(p.Err, err)
 	var none []string
 	found := map[string][]message.Address{}
 	for _, text := range c.Address {

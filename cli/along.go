@@ -62,13 +62,3 @@ func bringAlong(s *config.Settings, old string, known map[queue.ID]bool) (int, e
 	}
 	return maildrop.Move(filepath.Join(old, rel), s.Maildrop.Dir, known)
 }
-
-// movedTo is settings with dir as their DATA_DIR, and with what is in it.
-func movedTo(s *config.Settings, dir string) *config.Settings {
-	moved := *s
-	if rel, err := filepath.Rel(s.DataDir, s.Maildrop.Dir); err == nil && filepath.IsLocal(rel) {
-		moved.Maildrop.Dir = filepath.Join(dir, rel)
-	}
-	moved.DataDir = dir
-	return &moved
-}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -97,14 +98,15 @@ func (p *program) finish(err error) int {
 
 // printResult prints how a command ended, and what it has to tell in the same object.
 func (p *program) printResult(o outcome) error {
-	text, err := marshal(p.result)
+	text, err := world.Marshal(p.result)
 	if err != nil {
 		return err
 	}
 	members, isObject := membersOf(text)
 	if isObject || !o.Success {
-		if own, ok := members.get("message"); ok && !o.Success && o.Message == "" {
-			_ = json.Unmarshal(own, &o.Message) // no text is no message
+		named := func(m member) bool { return m.name == "message" }
+		if i := slices.IndexFunc(members, named); i >= 0 && !o.Success && o.Message == "" {
+			_ = json.Unmarshal(members[i].value, &o.Message) // no text is no message
 		}
 		if text, err = o.before(members); err != nil {
 			return err
@@ -118,8 +120,8 @@ func (p *program) printResult(o outcome) error {
 }
 
 // before is an object with the outcome and behind it all members that it has not itself.
-func (o outcome) before(members members) ([]byte, error) {
-	head, err := marshal(o)
+func (o outcome) before(members []member) ([]byte, error) {
+	head, err := world.Marshal(o)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +135,7 @@ func (o outcome) before(members members) ([]byte, error) {
 				continue
 			}
 		}
-		name, err := marshal(m.name)
+		name, err := world.Marshal(m.name)
 		if err != nil {
 			return nil, err
 		}
@@ -142,25 +144,14 @@ func (o outcome) before(members members) ([]byte, error) {
 	return append(object, '}'), nil
 }
 
-// members are what an object has, in its order.
-type members []member
-
+// member is one of what an object has, in its order.
 type member struct {
 	name  string
 	value json.RawMessage
 }
 
-func (m members) get(name string) (json.RawMessage, bool) {
-	for _, one := range m {
-		if one.name == name {
-			return one.value, true
-		}
-	}
-	return nil, false
-}
-
 // membersOf takes an object apart; ok is false for anything else.
-func membersOf(text []byte) (found members, ok bool) {
+func membersOf(text []byte) (found []member, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, false
@@ -175,13 +166,4 @@ func membersOf(text []byte) (found members, ok bool) {
 		found = append(found, one)
 	}
 	return found, true
-}
-
-// marshal is v as JSON on one line, in which < and & stay as they are.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

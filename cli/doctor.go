@@ -58,14 +58,13 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	if err := c.print(p, r); err != nil {
 		return err
 	}
-	switch {
-	case problems != nil:
-		return &Exit{Code: world.ExitConfig}
-	case r.Errors > 0:
-		return &Exit{Code: world.ExitUnavailable}
-	default:
-		return nil
+	code := 0
+	if problems != nil {
+		code = world.ExitConfig
+	} else if r.Errors > 0 {
+		code = world.ExitUnavailable
 	}
+	return world.Ended(code)
 }
 
 // print prints the report, or keeps it with what is wrong as its message.
@@ -91,7 +90,7 @@ func (c doctorCommand) print(p *program, r doctor.Report) error {
 func (c doctorCommand) send(p *program) func(context.Context, string, func(string)) error {
 	return func(ctx context.Context, address string, say func(string)) error {
 		aside := *p
-		aside.Out = sayer(say)
+		aside.Out, aside.json = sayer(say), false
 		return testCommand{Address: address, Wait: true, Timeout: c.Timeout}.Run(ctx, &aside)
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,22 +107,19 @@ func reply(code int, status, text string) string {
 	return strings.Join(words, " ")
 }
 
+// stateColors are what a status is painted with.
+var stateColors = map[queue.State]color{
+	queue.StateFailed: red, queue.StatePartial: red, queue.StateHeld: yellow, queue.StateDeferred: yellow,
+	queue.StateDelivered: green, queue.StateActive: blue, queue.StateRemoved: gray,
+}
+
 func stateColor(e operate.Entry) color {
 	if e.State == queue.StateQueued && e.Reason != "" {
 		return yellow
 	}
-	switch e.State {
-	case queue.StateFailed, queue.StatePartial:
-		return red
-	case queue.StateHeld, queue.StateDeferred:
-		return yellow
-	case queue.StateDelivered:
-		return green
-	case queue.StateActive:
-		return blue
-	case queue.StateRemoved:
-		return gray
-	default:
-		return ""
-	}
+	return stateColors[e.State]
+}
+
+func outcomeColor(outcome string) color {
+	return cmp.Or(map[string]color{queue.Delivered.String(): green, queue.Failed.String(): red}[outcome], yellow)
 }

@@ -1,10 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"dinkymail/cli/world"
@@ -18,10 +18,7 @@ const systemFile = "/etc/dinkymail/dinkymail.env"
 // may not be read counts as missing: systemd reads it for the appliance and hands it over in the environment. Under the name of
 // another program the working directory does not count: anybody may have put a file there.
 func (w Program) settingsFile(given string) string {
-	if given != "" {
-		return given
-	}
-	if named := w.Getenv("DINKYMAIL_ENV_FILE"); named != "" {
+	if named := cmp.Or(given, w.Getenv("DINKYMAIL_ENV_FILE")); named != "" {
 		return named
 	}
 	const here = ".env"
@@ -30,41 +27,17 @@ func (w Program) settingsFile(given string) string {
 			return here
 		}
 	}
-	if binary, err := world.Binary(); err == nil {
-		if path := filepath.Join(filepath.Dir(binary), ".env"); readable(path) {
-			return path
-		}
+	files := otherFiles()
+	if i := slices.IndexFunc(files, readable); i >= 0 {
+		return files[i]
 	}
-	if readable(systemFile) || w.disguised() {
+	if w.disguised() {
 		return systemFile
 	}
 	return here
 }
 
 // otherFiles are those files of settingsFile that belong to an installed appliance, wherever this is run.
-func otherFiles() []string {
-	files := []string{systemFile}
-	if binary, err := world.Binary(); err == nil {
-		files = slices.Insert(files, 0, filepath.Join(filepath.Dir(binary), ".env"))
-	}
-	return files
-}
+func otherFiles() []string { return append(world.Beside(".env"), systemFile) }
 
-func readable(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	return f.Close() == nil
-}
-
-// newSettingsFile is where init writes: what was given or named, or .env here.
-func (w Program) newSettingsFile(given string) string {
-	if given != "" {
-		return given
-	}
-	if named := w.Getenv("DINKYMAIL_ENV_FILE"); named != "" {
-		return named
-	}
-	return ".env"
-}
+func readable(path string) bool { return opens(path) == nil }

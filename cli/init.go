@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,7 +20,7 @@ func (initCommand) Help() string {
 
 // Run writes the example settings.
 func (initCommand) Run(p *program) error {
-	path := p.newSettingsFile(p.given)
+	path := cmp.Or(p.given, p.Getenv("DINKYMAIL_ENV_FILE"), ".env")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return world.Failf(world.ExitCantCreate, "%s exists and stays as it is; remove it or name another file with --env-file", path)

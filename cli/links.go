@@ -29,9 +29,6 @@ Examples:
     dinkymail install-links /usr/sbin --remove`
 }
 
-// linked are the Guises that links are made for: exim4 is Debian's name for exim and would only be in the way of its package.
-var linked = []string{"sendmail", "mailq", "newaliases", "postqueue", "postcat", "postsuper", "postconf", "postmap", "postfix", "exim", "exiqgrep"}
-
 // aside is what is added to the name of a file that had to make room.
 const aside = ".before-dinkymail"
 
@@ -43,7 +40,10 @@ func (c linksCommand) Run(p *program) error {
 	}
 	var failed []error
 	results := linksResult{Program: binary, Links: []linkResult{}}
-	for _, name := range linked {
+	for _, name := range Guises {
+		if name == "exim4" { // it is Debian's name for exim and would only be in the way of its package
+			continue
+		}
 		l := link{path: filepath.Join(c.Dir, name), binary: binary}
 		var did string
 		if c.Remove {
@@ -51,16 +51,17 @@ func (c linksCommand) Run(p *program) error {
 		} else {
 			did, err = l.make(c.Force)
 		}
+		one := linkResult{Path: l.path, Did: did}
 		if err != nil {
 			failed = append(failed, err)
-			results.Links = append(results.Links, linkResult{Path: l.path, Error: err.Error()})
-		} else if c.JSON {
-			results.Links = append(results.Links, linkResult{Path: l.path, Did: did})
-		} else if did != "" {
-			fmt.Fprintln(p.Out, did)
+			one.Error = err.Error()
+		}
+		results.Links = append(results.Links, one)
+		if did != "" && !p.json {
+			p.printf("%s\n", did)
 		}
 	}
-	if c.JSON {
+	if p.json {
 		p.result = results
 	}
 	if err := errors.Join(failed...); err != nil {

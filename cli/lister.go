@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -24,11 +23,13 @@ type lister struct {
 }
 
 func (l *lister) list(ctx context.Context, q world.Operator, sel queue.Selection) error {
-	encoder := json.NewEncoder(l.p)
-	encoder.SetEscapeHTML(false)
+	encoder := world.JSON(l.p)
 	for e, err := range operate.All(ctx, q, sel) {
 		if err != nil {
 			return err
+		}
+		if l.p.printed != nil { // nobody sees the rest
+			return nil
 		}
 		if l.limit > 0 && l.shown == l.limit {
 			l.more = true
@@ -44,15 +45,13 @@ func (l *lister) list(ctx context.Context, q world.Operator, sel queue.Selection
 		}
 		l.add(e)
 		if len(l.table.rows) == stretch {
-			if err := l.flush(); err != nil {
-				return err
-			}
+			l.flush()
 		}
 	}
-	if l.table == nil || len(l.table.rows) == 0 {
-		return nil
+	if l.table != nil && len(l.table.rows) > 0 {
+		l.flush()
 	}
-	return l.flush()
+	return nil
 }
 
 // singleLine is the width from which on a row has room for its reason.
@@ -79,9 +78,10 @@ func (l *lister) add(e operate.Entry) {
 }
 
 // flush prints what is left. On a terminal the columns share its width: sender and recipient give way first.
-func (l *lister) flush() error {
+func (l *lister) flush() {
 	if !l.screen.terminal {
-		return l.table.flush(l.p)
+		l.p.printf("%s", l.table.flush())
+		return
 	}
 	t := l.table
 	t.measure()
@@ -95,12 +95,13 @@ func (l *lister) flush() error {
 	}
 	if l.narrow() {
 		t.limits = share(room-2, from, t.widths[from], to, t.widths[to])
-		return l.flushNarrow()
+		l.flushNarrow()
+		return
 	}
 	const reason = 48 // columns that it gets at least
 	t.limits = share(room-4-reason, from, t.widths[from], to, t.widths[to])
 	t.limits[to+1] = max(12, room-4-min(t.widths[from], t.limits[from])-min(t.widths[to], t.limits[to]))
-	return t.flush(l.p)
+	l.p.printf("%s", t.flush())
 }
 
 // share gives two columns of some widths the room there is: half of it to each, and what one does not need to the other.
@@ -118,20 +119,17 @@ func share(room, a, wantA, b, wantB int) map[int]int {
 }
 
 // flushNarrow prints the reasons below the rows.
-func (l *lister) flushNarrow() error {
+func (l *lister) flushNarrow() {
 	var reasons []string
 	for _, row := range l.table.rows {
 		reasons = append(reasons, row[len(row)-1])
 	}
-	var out strings.Builder
-	_ = l.table.flush(&out) // memory takes all
-	for i, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
+	for i, line := range strings.Split(strings.TrimSuffix(l.table.flush(), "\n"), "\n") {
 		l.p.printf("%s\n", line)
 		if i > 0 && reasons[i-1] != "" {
 			l.p.printf("%s\n", l.screen.paint(gray, "    "+cut(reasons[i-1], l.screen.width-4)))
 		}
 	}
-	return nil
 }
 
 func (l *lister) nothing(filtered bool) string {

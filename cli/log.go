@@ -33,21 +33,18 @@ func (c logCommand) Run(ctx context.Context, p *program) error {
 		}
 	}
 	lines := counted{to: p.Out}
+	nothing := world.Failf(world.ExitNoInput, "no log line is kept; LOG_KEEP says how much is")
 	var err error
 	if id == "" {
 		err = p.ask(ctx, func(q world.Operator) error { return q.NewestLog(ctx, c.Lines, &lines) })
 	} else {
+		nothing = world.Failf(world.ExitNoInput, "%s: no log line that is kept names it; LOG_KEEP says how much is kept", id)
 		err = p.askAbout(ctx, id, func(q world.Operator) error { return q.Log(ctx, string(id), &lines) })
 	}
-	switch {
-	case err != nil:
-		return err
-	case lines.n == 0 && id == "":
-		return world.Failf(world.ExitNoInput, "no log line is kept; LOG_KEEP says how much is")
-	case lines.n == 0:
-		return world.Failf(world.ExitNoInput, "%s: no log line that is kept names it; LOG_KEEP says how much is kept", id)
+	if err == nil && lines.n == 0 {
+		return nothing
 	}
-	return nil
+	return err
 }
 
 // counted counts the bytes that go to a writer.

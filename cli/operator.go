@@ -1,15 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"dinkymail/cli/world"
 	"dinkymail/config"
@@ -52,7 +50,7 @@ func (p *program) running(ctx context.Context) (*control.Client, *config.Setting
 	var of *config.Settings
 	for c := range p.candidates {
 		path := filepath.Join(c.settings.DataDir, control.Socket)
-		err := knock(ctx, path)
+		err := knock(ctx, "unix", path)
 		switch {
 		case err == nil:
 			if c.wrong != nil && !p.quiet {
@@ -82,80 +80,6 @@ func (p *program) running(ctx context.Context) (*control.Client, *config.Setting
 	}
 }
 
-// candidate is where an appliance may keep its mail: settings, with that directory in them, and what is wrong with them.
-type candidate struct {
-	settings *config.Settings
-	wrong    error
-}
-
-// candidates yields the places where an appliance may keep its mail, the likeliest first: what the settings say, and unless somebody
-// named those, what the other files say that settings are looked for in.
-func (p *program) candidates(yield func(candidate) bool) {
-	files := []string{p.dotenv}
-	if p.given == "" && p.Getenv("DINKYMAIL_ENV_FILE") == "" && p.Getenv("DATA_DIR") == "" {
-		files = append(files, otherFiles()...)
-	}
-	seen := map[string]bool{}
-	for i, file := range files {
-		if i > 0 && (file == p.dotenv || !readable(file)) {
-			continue
-		}
-		s, err := config.Load(p.Environ, file)
-		if err != nil {
-			err = &Exit{Code: world.ExitConfig, Err: err}
-		}
-		for _, dir := range p.dataDirs(s, file) {
-			if !seen[dir] && !yield(candidate{movedTo(s, dir), err}) {
-				return
-			}
-			seen[dir] = true
-		}
-	}
-}
-
-// withSudo is the error about settings that cannot be used, where opened is what opening their file gave: who may not read it may
-// not ask the appliance either.
-func withSudo(file string, wrong, opened error) error {
-	if !errors.Is(opened, fs.ErrPermission) {
-		return wrong
-	}
-	return world.Failf(world.ExitNoPermission, "only root and the user the appliance runs as may read its settings in %s; "+
-		"run this with sudo", file)
-}
-
-// opens tries whether a file can be opened.
-func opens(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// dataDirs are the directories in which an appliance with the settings of a file may keep its mail: DATA_DIR, and while that was not
-// set the one of the systemd unit, which is the only one for settings of systemFile.
-func (p *program) dataDirs(s *config.Settings, file string) []string {
-	given := func(r config.Row) bool { return r.Name == "DATA_DIR" && r.Source != "default" }
-	switch {
-	case slices.ContainsFunc(s.Effective(), given):
-		return []string{s.DataDir}
-	case file == systemFile:
-		return []string{config.SystemDataDir}
-	default:
-		return []string{s.DataDir, config.SystemDataDir}
-	}
-}
-
-// knock tries whether somebody listens at a Unix socket.
-func knock(ctx context.Context, path string) error {
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	conn, err := dialer.DialContext(ctx, "unix", path)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
-}
-
 // offline opens the queue that no appliance has open.
 func (p *program) offline(s *config.Settings, absent *absentError) (operate.Operator, func(), error) {
 	if info, err := os.Stat(s.DataDir); err != nil || !info.IsDir() {
@@ -167,7 +91,8 @@ func (p *program) offline(s *config.Settings, absent *absentError) (operate.Oper
 	}
 	o, closeStore, err := p.Offline(s)
 	if err != nil {
-		return nil, nil, unavailable(fmt.Errorf("the appliance does not answer at %s, and its queue cannot be opened: %w", absent.socket, err))
+		return nil, nil, world.Failf(world.Status(err, world.ExitUnavailable),
+			"the appliance does not answer at %s, and its queue cannot be opened: %w", absent.socket, err)
 	}
 	p.local = true
 	if !p.quiet {
@@ -183,13 +108,12 @@ func (p *program) offline(s *config.Settings, absent *absentError) (operate.Oper
 	}, nil
 }
 
-// unavailable gives an error the status 69, unless it has one.
-func unavailable(err error) error {
-	var exit *Exit
-	if errors.As(err, &exit) {
-		return &Exit{Code: exit.Code, Err: err}
-	}
-	return &Exit{Code: world.ExitUnavailable, Err: err}
+// refusals are the exit statuses of what an operate.Operator refuses.
+var refusals = map[operate.Code]int{
+	operate.CodeNotFound: world.ExitNoInput,
+	operate.CodeFormat:   world.ExitUsage, operate.CodeAddress: world.ExitUsage, operate.CodeSelection: world.ExitUsage,
+	operate.CodePaused: world.ExitTempFail, operate.CodeBusy: world.ExitTempFail, operate.CodeFull: world.ExitTempFail,
+	operate.CodeUnavailable: world.ExitTempFail,
 }
 
 // refused gives an error of an operate.Operator the exit status it means.
@@ -197,16 +121,9 @@ func refused(err error) error {
 	if err == nil {
 		return nil
 	}
-	code := world.ExitUnavailable
+	code := 0
 	if e, ok := errors.AsType[*operate.Error](err); ok {
-		switch e.Code {
-		case operate.CodeNotFound:
-			code = world.ExitNoInput
-		case operate.CodeFormat, operate.CodeAddress, operate.CodeSelection:
-			code = world.ExitUsage
-		case operate.CodePaused, operate.CodeBusy, operate.CodeFull, operate.CodeUnavailable:
-			code = world.ExitTempFail
-		}
+		code = refusals[e.Code]
 	}
-	return &Exit{Code: code, Err: err}
+	return &Exit{Code: cmp.Or(code, world.ExitUnavailable), Err: err}
 }

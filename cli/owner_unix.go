@@ -16,12 +16,11 @@ import (
 // becomeOwner makes root the user whom dir belongs to, for the rest of this process: files that root made there the appliance
 // could not open later. Everybody else must be that user.
 func becomeOwner(dir string) error {
-	info, err := os.Stat(dir)
+	owner, err := statOf(dir)
 	if err != nil {
 		return err
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() == int(owner.Uid) {
+	if os.Geteuid() == int(owner.Uid) {
 		return nil
 	}
 	if os.Geteuid() != 0 {
@@ -81,11 +80,7 @@ func heir(dir, named string) (uid, gid int, why string, err error) {
 		{movedAway(dir), "as the one that was moved away"},
 		{filepath.Dir(dir), "as the directory above"},
 	} {
-		info, err := os.Stat(place.path)
-		if err != nil {
-			continue
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+		if st, err := statOf(place.path); err == nil && st.Uid != 0 {
 			return int(st.Uid), int(st.Gid), place.why, nil
 		}
 	}
@@ -118,12 +113,8 @@ func idsOf(name string) (uid, gid int, err error) {
 
 // ownerOf is the name of the user whom a file belongs to, or the nearest thing known to it.
 func ownerOf(path string) string {
-	info, err := os.Stat(path)
+	st, err := statOf(path)
 	if err != nil {
-		return "its owner"
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
 		return "its owner"
 	}
 	uid := strconv.FormatUint(uint64(st.Uid), 10)
@@ -131,4 +122,12 @@ func ownerOf(path string) string {
 		return u.Username
 	}
 	return "user " + uid
+}
+
+// statOf is what the system knows of a file.
+func statOf(path string) (st syscall.Stat_t, err error) {
+	if err = syscall.Stat(path, &st); err != nil {
+		err = &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return st, err
 }

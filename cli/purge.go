@@ -38,33 +38,30 @@ func (c purgeCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	a := operate.Action{Verb: operate.Remove, Selection: sel, DryRun: true}
-	if err := bound(ctx, client, &a); err != nil {
-		return refused(err)
-	}
-	preview, err := client.Act(ctx, a)
-	if err != nil {
-		return refused(err)
-	}
-	if c.JSON {
-		p.result = preview
-	} else if err := p.preview(preview); err != nil {
-		return err
-	}
-	if preview.Matched == 0 || !c.Yes && !c.confirmed(p, preview) {
-		return failures(a, preview)
-	}
-	a.DryRun, p.result = false, nil
-	result, err := client.Act(ctx, a)
-	if err != nil {
-		return refused(err)
-	}
-	return p.acted(a, result, c.JSON, "Removed", p.undoHint())
+	return p.ask(ctx, func(q world.Operator) error {
+		a := operate.Action{Verb: operate.Remove, Selection: sel, DryRun: true}
+		if err := bound(ctx, q, &a); err != nil {
+			return err
+		}
+		preview, err := q.Act(ctx, a)
+		if err != nil {
+			return err
+		}
+		if p.json {
+			p.result = preview
+		} else {
+			p.preview(preview)
+		}
+		if p.printed != nil || preview.Matched == 0 || !c.Yes && !c.confirmed(p, preview) {
+			return failures(a, preview)
+		}
+		a.DryRun, p.result = false, nil
+		result, err := q.Act(ctx, a)
+		if err != nil {
+			return err
+		}
+		return p.acted(a, result, "Removed", p.undoHint())
+	})
 }
 
 // bound keeps an action to the messages that its filters select now: what comes in between preview and removal nobody has seen.
@@ -83,40 +80,33 @@ func bound(ctx context.Context, client operate.Operator, a *operate.Action) erro
 }
 
 // preview tells what would be removed.
-func (p *program) preview(r operate.ActionResult) error {
+func (p *program) preview(r operate.ActionResult) {
 	if r.Matched == 0 {
-		_, err := fmt.Fprintln(p.Out, "No message matches.")
-		return err
+		p.printf("No message matches.\n")
+		return
 	}
 	line := fmt.Sprintf("%s, %s", count(r.Matched, "message"), size(r.Bytes))
 	if r.Oldest != nil && r.Newest != nil {
 		line += fmt.Sprintf("; the oldest from %s, the newest from %s", p.relative(*r.Oldest), p.relative(*r.Newest))
 	}
-	if _, err := fmt.Fprintf(p.Out, "%s.\n\n", line); err != nil {
-		return err
-	}
+	p.printf("%s.\n\n", line)
 	l := lister{p: p, screen: p.screen()}
 	for _, e := range r.Sample {
 		l.add(e)
 	}
-	if err := l.flush(); err != nil {
-		return err
-	}
+	l.flush()
 	if more := r.Matched - len(r.Sample); more > 0 {
-		if _, err := fmt.Fprintf(p.Out, "… and %s more\n", number(more)); err != nil {
-			return err
-		}
+		p.printf("… and %s more\n", number(more))
 	}
-	_, err := fmt.Fprintln(p.Out)
-	return err
+	p.printf("\n")
 }
 
 // confirmed asks on a terminal; elsewhere, and with --dry-run, the answer is no.
 func (c purgeCommand) confirmed(p *program, r operate.ActionResult) bool {
 	in, ok := p.In.(*os.File)
-	if c.DryRun || c.JSON || !ok || !isTerminal(in) || !p.screen().terminal {
-		if !c.JSON {
-			fmt.Fprintln(p.Out, "Nothing was removed. The same command with --yes removes them.")
+	if c.DryRun || p.json || !ok || !isTerminal(in) || !p.screen().terminal {
+		if !p.json {
+			p.printf("Nothing was removed. The same command with --yes removes them.\n")
 		}
 		return false
 	}
@@ -125,7 +115,7 @@ func (c purgeCommand) confirmed(p *program, r operate.ActionResult) bool {
 	if word := strings.ToLower(strings.TrimSpace(answer)); err == nil && (word == "y" || word == "yes") {
 		return true
 	}
-	fmt.Fprintln(p.Out, "Nothing was removed.")
+	p.printf("Nothing was removed.\n")
 	return false
 }
 
@@ -155,17 +145,14 @@ func (c undoCommand) Run(ctx context.Context, p *program) error {
 		}
 		a.IDs = ids
 	}
-	client, done, err := p.operator(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	result, err := client.Act(ctx, a)
-	if err != nil {
-		return refused(err)
-	}
-	if a.Last && result.Matched == 0 {
-		return world.Failf(world.ExitNoInput, "the trash is empty; there is nothing to bring back")
-	}
-	return p.acted(a, result, c.JSON, "Brought back", "dinkymail queue lists what waits.")
+	return p.ask(ctx, func(q world.Operator) error {
+		result, err := q.Act(ctx, a)
+		if err != nil {
+			return err
+		}
+		if a.Last && result.Matched == 0 {
+			return world.Failf(world.ExitNoInput, "the trash is empty; there is nothing to bring back")
+		}
+		return p.acted(a, result, "Brought back", "dinkymail queue lists what waits.")
+	})
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"io"
 	"strings"
 	"unicode"
 
@@ -39,8 +38,8 @@ func (t *table) measure() {
 	}
 }
 
-// flush prints the rows that were added since.
-func (t *table) flush(w io.Writer) error {
+// flush is the rows that were added since.
+func (t *table) flush() string {
 	t.measure()
 	var out strings.Builder
 	if !t.headed {
@@ -50,8 +49,7 @@ func (t *table) flush(w io.Writer) error {
 		t.line(&out, row)
 	}
 	t.headed, t.rows = true, nil
-	_, err := io.WriteString(w, out.String())
-	return err
+	return out.String()
 }
 
 func (t *table) line(out *strings.Builder, row []string) {

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -34,8 +33,7 @@ Examples:
 func (c watchCommand) Run(ctx context.Context, p *program) error {
 	p.lines = c.JSON
 	s := p.screen()
-	encoder := json.NewEncoder(p.Out)
-	encoder.SetEscapeHTML(false)
+	encoder := world.JSON(p)
 	return p.askRunning(ctx, func(q world.Operator) error {
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 		defer stop()
@@ -56,7 +54,7 @@ func (c watchCommand) Run(ctx context.Context, p *program) error {
 // event is one line.
 func (p *program) event(s screen, e queue.Event) string {
 	words := []string{s.paint(gray, e.At.In(p.Time().Location()).Format(time.TimeOnly)),
-		s.paint(eventColor(e.Kind), fmt.Sprintf("%-10s", e.Kind))}
+		s.paint(eventColors[e.Kind], fmt.Sprintf("%-10s", e.Kind))}
 	if e.ID != "" {
 		words = append(words, string(e.ID))
 	}
@@ -82,15 +80,8 @@ func (p *program) event(s screen, e queue.Event) string {
 	return line
 }
 
-func eventColor(k queue.EventKind) color {
-	switch k {
-	case queue.EventDelivered, queue.EventLaneFlows, queue.EventResumed:
-		return green
-	case queue.EventFailed:
-		return red
-	case queue.EventDeferred, queue.EventLaneWaits, queue.EventPaused, queue.EventHeld:
-		return yellow
-	default:
-		return ""
-	}
+// eventColors are what the kinds of events are painted with.
+var eventColors = map[queue.EventKind]color{
+	queue.EventDelivered: green, queue.EventLaneFlows: green, queue.EventResumed: green, queue.EventFailed: red,
+	queue.EventDeferred: yellow, queue.EventLaneWaits: yellow, queue.EventPaused: yellow, queue.EventHeld: yellow,
 }

@@ -45,14 +45,9 @@ func (s *Server) writeRefusal(w http.ResponseWriter, r *http.Request, p *operate
 		}{true, p.Message, p.Code})
 		return
 	}
-	_ = web.Answer(w, p.Code.Status(), bodyOf(path, p))
-}
-
-// bodyOf is what clients of a path read of an error.
-func bodyOf(path string, p *operate.Error) operate.Body {
 	body := p.Body()
 	if path == sendPath {
 		body.Error = "Failed to send email"
 	}
-	return body
+	_ = web.Answer(w, p.Code.Status(), body)
 }

@@ -42,10 +42,12 @@ func (l *Local) Stats(ctx context.Context) (Stats, error) {
 
 // countWaiting counts what waits by status, and its recipients by domain and age.
 func (l *Local) countWaiting(ctx context.Context, st *Stats) error {
-	c := waitingCount{states: map[string]int{}, domains: map[string]*DomainStats{}, now: time.Now()}
+	st.States = map[string]int{}
+	domains := map[string]*DomainStats{}
+	now, seen := time.Now(), 0
 	for after, more := queue.ID(""), true; more; more = after != "" {
-		if c.seen >= statsScan {
-			c.sampled = true
+		if seen >= statsScan {
+			st.Sampled = true
 			break
 		}
 		page, err := l.queue.Select(ctx, queue.Selection{}, after, actPage)
@@ -53,16 +55,16 @@ func (l *Local) countWaiting(ctx context.Context, st *Stats) error {
 			return err
 		}
 		for i := range page.Messages {
-			state, _ := l.queue.State(&page.Messages[i])
-			c.states[string(state)]++
-			c.recipients(&page.Messages[i])
+			m := &page.Messages[i]
+			state, _ := l.queue.State(m)
+			st.States[string(state)]++
+			st.Sampled = !m.Captured && !countRecipients(domains, m, now) || st.Sampled
 		}
-		c.seen += len(page.Messages)
+		seen += len(page.Messages)
 		after = page.Next
 	}
-	st.States, st.Sampled = c.states, c.sampled
-	st.Domains = make([]DomainStats, 0, len(c.domains))
-	for _, d := range c.domains {
+	st.Domains = make([]DomainStats, 0, len(domains))
+	for _, d := range domains {
 		st.Domains = append(st.Domains, *d)
 	}
 	slices.SortFunc(st.Domains, func(a, b DomainStats) int {
@@ -72,37 +74,27 @@ func (l *Local) countWaiting(ctx context.Context, st *Stats) error {
 	return nil
 }
 
-// waitingCount is what was counted so far.
-type waitingCount struct {
-	states  map[string]int
-	domains map[string]*DomainStats
-	now     time.Time
-	seen    int
-	sampled bool
-}
-
-// recipients counts those of m who still wait.
-func (c *waitingCount) recipients(m *queue.Message) {
-	if m.Captured {
-		return
-	}
-	age := ageColumn(c.now.Sub(m.Accepted))
+// countRecipients counts those of m who still wait, and reports whether there was room for the domain of each.
+func countRecipients(domains map[string]*DomainStats, m *queue.Message, now time.Time) (all bool) {
+	all = true
+	age := ageColumn(now.Sub(m.Accepted))
 	for i, to := range m.Envelope.To {
 		if i < len(m.Results) && m.Results[i].Outcome != queue.Deferred {
 			continue
 		}
-		d := c.domains[to.Domain]
+		d := domains[to.Domain]
 		if d == nil {
-			if len(c.domains) >= statsTracked {
-				c.sampled = true
+			if len(domains) >= statsTracked {
+				all = false
 				continue
 			}
 			d = &DomainStats{Domain: to.Domain}
-			c.domains[to.Domain] = d
+			domains[to.Domain] = d
 		}
 		d.Total++
 		d.Ages[age]++
 	}
+	return all
 }
 
 // ageColumn is the place in DomainStats.Ages: each column but the last is twice as wide as the one before.

@@ -59,8 +59,7 @@ func (c *command) exiqgrep(ctx context.Context, args []string) error {
 	options, operands, err := getopt.Parse(args, "+hf:r:y:o:s:C:zxlibRcaG:E:")
 	if err != nil {
 		fmt.Fprintf(c.Err, "exiqgrep: %v\n", err)
-		fmt.Fprint(c.out, exiqgrepHelp)
-		return unhappy()
+		options, operands = nil, nil
 	}
 	g := grep{younger: -1, older: -1, format: 'l'}
 	for _, o := range options {

@@ -2,9 +2,7 @@ package postfix
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -158,12 +156,7 @@ func (l *objects) message(e operate.Entry) {
 func (*objects) end() {}
 
 // quote is a JSON string in which < and > stand for themselves.
-func quote(text string) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(text); err != nil { // a string can always be written
-		return `""`
-	}
-	return strings.TrimRight(b.String(), "\n")
+func quote(text string) []byte {
+	quoted, _ := world.Marshal(text) // a string can always be written
+	return quoted
 }

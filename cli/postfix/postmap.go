@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"dinkymail/aliases"
@@ -195,40 +193,4 @@ func (c *command) problems(err error) error {
 		c.say("warning: %v", p)
 	}
 	return nil
-}
-
-// Types of tables. All but the patterns are text files here, whatever their type has Postfix make of them.
-const (
-	patterns     = "regexp"
-	perlPatterns = "pcre"
-)
-
-var textTables = []string{"btree", "cdb", "dbm", "hash", "lmdb", "sdbm", "texthash"}
-
-// cutKind splits "type:file". A file alone is of type hash.
-func cutKind(name string) (kind, file string) {
-	kind, file, ok := strings.Cut(name, ":")
-	if !ok || strings.ContainsAny(kind, "/.") {
-		return "hash", name
-	}
-	return kind, file
-}
-
-// largestTable bounds a table, in bytes.
-const largestTable = 64 << 20
-
-func openTable(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fail(1, "open database %s: %v", file, cause(err))
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, largestTable+1))
-	if err == nil && len(text) > largestTable {
-		err = fmt.Errorf("it is larger than %d bytes", largestTable)
-	}
-	if err != nil {
-		return "", fail(1, "read database %s: %v", file, cause(err))
-	}
-	return string(text), nil
 }

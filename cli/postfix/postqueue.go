@@ -2,6 +2,7 @@ package postfix
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"dinkymail/cli/world"
@@ -23,19 +24,11 @@ func (c *command) postqueue(ctx context.Context, args []string) error {
 	if err != nil {
 		return c.misused(world.ExitUnavailable, err, postqueueUsage)
 	}
-	var mode getopt.Option
-	for _, o := range options {
-		if o.Letter == 'c' || o.Letter == 'v' {
-			continue
-		}
-		if mode.Letter != 0 {
-			return c.misused(world.ExitUnavailable, nil, postqueueUsage)
-		}
-		mode = o
-	}
-	if mode.Letter == 0 || len(operands) > 0 {
+	options = slices.DeleteFunc(options, func(o getopt.Option) bool { return o.Letter == 'c' || o.Letter == 'v' })
+	if len(options) != 1 || len(operands) > 0 {
 		return c.misused(world.ExitUnavailable, nil, postqueueUsage)
 	}
+	mode := options[0]
 	switch mode.Letter {
 	case 'p':
 		return c.report(ctx, &columns{out: c.out, local: c.Local})

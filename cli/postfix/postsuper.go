@@ -2,14 +2,11 @@ package postfix
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"dinkymail/cli/world"
 	"dinkymail/internal/getopt"
-	"dinkymail/internal/plain"
 	"dinkymail/operate"
 	"dinkymail/queue"
 )
@@ -78,22 +75,20 @@ var directories = []string{incoming, active, deferred, hold, "maildrop", "bounce
 	"flush", "corrupt", "saved"}
 
 // orders gathers the options. Those with the same letter are one order.
-func (c *command) orders(options []getopt.Option, queues []string) ([]order, error) {
+func (c *command) orders(options getopt.Options, queues []string) ([]order, error) {
 	var all []order
 	for _, d := range deeds {
+		if !options.Has(d.letter) {
+			continue
+		}
 		o := order{deed: d}
-		given := false
 		for _, opt := range options {
 			if opt.Letter != d.letter {
 				continue
 			}
-			given = true
 			if err := c.target(&o, opt.Value); err != nil {
 				return nil, err
 			}
-		}
-		if !given {
-			continue
 		}
 		if len(queues) > 0 {
 			o.queues = queues
@@ -141,159 +136,4 @@ func unique(ids []queue.ID) []queue.ID {
 		seen[id] = true
 		return again
 	})
-}
-
-// carryOut does an order and reports it. A message named that is not there is worth a warning, and no mistake: it may be delivered
-// by now.
-func (c *command) carryOut(ctx context.Context, q world.Operator, o *order) error {
-	found, err := c.find(ctx, q, o)
-	if err != nil {
-		return fail(1, "scan queue: %v", err)
-	}
-	if err := c.release(ctx, q, o, found); err != nil {
-		return fail(1, "%v", err)
-	}
-	n, released := 0, 0
-	for batch := range slices.Chunk(found, atOnce) {
-		done, freed, err := c.do(ctx, q, o, batch)
-		if err != nil {
-			return fail(1, "%v", err)
-		}
-		n, released = n+done, released+freed
-	}
-	c.sum(o.done, n)
-	if o.letter == 'f' {
-		c.sum("Released from hold", released)
-	}
-	if n > 0 && o.letter == 'd' && plain.Terminal(c.Err) {
-		c.say("note: dinkymail undo brings back what was deleted last")
-	}
-	return nil
-}
-
-// sum says to how many messages something was done, and nothing where that is none.
-func (c *command) sum(done string, n int) {
-	if n > 0 {
-		c.say("%s: %s", done, messages(n))
-	}
-}
-
-// do does an order to a batch of messages, names those that were named, and counts what was done and what was on hold.
-func (c *command) do(ctx context.Context, q world.Operator, o *order, batch []found) (n, released int, err error) {
-	result, err := world.Do(ctx, q, o.verb, idsOf(batch))
-	if err != nil {
-		return 0, 0, err
-	}
-	failed, err := c.complain(ctx, q, result.Failed)
-	if err != nil {
-		return 0, 0, err
-	}
-	n = result.Done
-	for _, f := range batch {
-		if _, ok := failed[f.id]; ok {
-			if o.letter != 'r' || !f.held {
-				continue
-			}
-			n++ // it was delivered as soon as it was released
-		}
-		if !o.all {
-			c.say("%s: %s", f.id, o.each)
-		}
-		if f.held {
-			released++
-		}
-	}
-	return n, released, nil
-}
-
-// atOnce is how many messages one request names. What one request removes, one undo brings back.
-const atOnce = 500_000
-
-// found is a message that an order is for.
-type found struct {
-	id   queue.ID
-	held bool // it is on hold
-}
-
-func idsOf(batch []found) []queue.ID {
-	ids := make([]queue.ID, len(batch))
-	for i, f := range batch {
-		ids[i] = f.id
-	}
-	return ids
-}
-
-// find looks up the messages that an order is for.
-func (c *command) find(ctx context.Context, q world.Operator, o *order) (all []found, err error) {
-	look := func(sel queue.Selection) error {
-		for e, err := range operate.All(ctx, q, sel) {
-			if err != nil {
-				return err
-			}
-			in := queueOf(&e)
-			if !world.Gone(&e) && slices.Contains(o.queues, in) {
-				all = append(all, found{e.ID, in == hold})
-			}
-		}
-		return nil
-	}
-	if o.all {
-		return all, look(queue.Selection{})
-	}
-	for ids := range slices.Chunk(o.ids, 500) { // one page of a list
-		n := len(all)
-		if err := look(queue.Selection{IDs: ids}); err != nil {
-			return nil, err
-		}
-		c.missing(o, ids, all[n:])
-	}
-	return all, nil
-}
-
-// missing names the messages that an order has and no queue does. Postfix says nothing of them, and leaves who made a typing
-// mistake in the belief that all is done.
-func (c *command) missing(o *order, ids []queue.ID, there []found) {
-	for _, id := range ids {
-		if !slices.ContainsFunc(there, func(f found) bool { return f.id == id }) {
-			c.say("warning: %s: no such message in %s", id, strings.Join(o.queues, ", "))
-		}
-	}
-}
-
-// release takes from hold what is to be requeued: held messages are not tried.
-func (c *command) release(ctx context.Context, q world.Operator, o *order, all []found) error {
-	if o.letter != 'r' {
-		return nil
-	}
-	held := slices.DeleteFunc(slices.Clone(all), func(f found) bool { return !f.held })
-	for batch := range slices.Chunk(held, atOnce) {
-		if _, err := world.Do(ctx, q, operate.Release, idsOf(batch)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// complain warns of what could not be done, and returns to which messages. One that is gone meanwhile is not worth a word.
-func (c *command) complain(ctx context.Context, q world.Operator, failed []operate.ActionError) (map[queue.ID]string, error) {
-	why := make(map[queue.ID]string, len(failed))
-	for _, f := range failed {
-		why[f.ID] = f.Message
-	}
-	ids := slices.Sorted(maps.Keys(why))
-	there, err := world.Find(ctx, q, ids)
-	for _, id := range ids {
-		if _, ok := there[id]; ok {
-			c.say("warning: %s: %s", id, why[id])
-		}
-	}
-	return why, err
-}
-
-// messages is how many there are, in words.
-func messages(n int) string {
-	if n == 1 {
-		return "1 message"
-	}
-	return fmt.Sprintf("%d messages", n)
 }

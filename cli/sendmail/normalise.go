@@ -75,19 +75,15 @@ func (n *normaliser) run(dot bool) error {
 	}
 }
 
-// byte writes what is no line end, after what was held back before it.
+// byte writes what is no line end, after what was held back before it. An error of out stays.
 func (n *normaliser) byte(c byte) error {
 	if n.dot {
 		n.dot = false
-		if err := n.out.WriteByte('.'); err != nil {
-			return err
-		}
+		_ = n.out.WriteByte('.')
 	}
 	for ; n.crs > 0; n.crs-- {
 		n.cr++
-		if err := n.out.WriteByte(' '); err != nil {
-			return err
-		}
+		_ = n.out.WriteByte(' ')
 	}
 	if c == 0 {
 		n.nul++
@@ -106,12 +102,8 @@ func (n *normaliser) line() error {
 
 // eof ends a last line that has no end.
 func (n *normaliser) eof() error {
-	switch {
-	case n.dot:
-		return nil
-	case n.column > 0 || n.crs > 0:
+	if !n.dot && (n.column > 0 || n.crs > 0) {
 		return n.line()
-	default:
-		return nil
 	}
+	return nil
 }

@@ -43,11 +43,7 @@ func (w program) places() []place {
 			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, control.Socket)})
 		}
 	}
-	dirs := []string{config.SystemDataDir}
-	if binary, err := world.Binary(); err == nil {
-		dirs = slices.Insert(dirs, 0, filepath.Join(filepath.Dir(binary), "data"))
-	}
-	for _, dir := range dirs {
+	for _, dir := range append(world.Beside("data"), config.SystemDataDir) {
 		p := place{filepath.Join(dir, "submit"), filepath.Join(dir, control.Socket)}
 		if !slices.Contains(all, p) {
 			all = append(all, p)

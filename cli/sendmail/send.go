@@ -1,6 +1,7 @@
 package sendmail
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -95,15 +96,7 @@ func (w program) envelope(o *options, l *letter, limits maildrop.About) (e messa
 // sender is the envelope's: what was given, or the user.
 func (w program) sender(o *options) (message.Address, error) {
 	if !o.hasSender {
-		u, err := w.user()
-		if err != nil {
-			return message.Address{}, err
-		}
-		a, err := message.ParseLocalAddress(u.Username)
-		if err != nil {
-			return a, world.Failf(world.ExitOS, "your user name cannot be an address (%w); give the sender with -f", err)
-		}
-		return a, nil
+		return w.own("give the sender with -f")
 	}
 	list, err := addresses(o.sender)
 	switch {
@@ -117,24 +110,32 @@ func (w program) sender(o *options) (message.Address, error) {
 	return list[0], nil
 }
 
+// own is the user's address. remedy says what to do where it cannot be one.
+func (w program) own(remedy string) (message.Address, error) {
+	u, err := w.user()
+	if err != nil {
+		return message.Address{}, err
+	}
+	a, err := message.ParseLocalAddress(u.Username)
+	if err != nil {
+		return a, world.Failf(world.ExitOS, "your user name cannot be an address (%w); %s", err, remedy)
+	}
+	return a, nil
+}
+
 // sign adds From where it is missing.
 func (w program) sign(name string, from message.Address, l *letter) error {
 	if l.has("from") {
 		return nil
 	}
-	u, err := w.user()
 	if from.IsNull() {
-		if err != nil {
+		var err error
+		if from, err = w.own("write a From field"); err != nil {
 			return err
 		}
-		if from, err = message.ParseLocalAddress(u.Username); err != nil {
-			return world.Failf(world.ExitOS, "your user name cannot be an address (%w); write a From field", err)
-		}
 	}
-	if name == "" {
-		name = w.Getenv("NAME")
-	}
-	if name == "" && u != nil {
+	name = cmp.Or(name, w.Getenv("NAME"))
+	if u, err := w.user(); name == "" && err == nil {
 		name, _, _ = strings.Cut(u.Name, ",")
 	}
 	l.add("From", message.Mailbox{Name: name, Address: from}.String())

@@ -36,8 +36,8 @@ func (w program) talk(ctx context.Context, o *options) error {
 	}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ln := &once{conn: &stdio{in: w.In, out: w.Out, closed: cancel, at: net.TCPAddrFromAddrPort(netip.AddrPortFrom(here, 25))},
-		done: make(chan struct{})}
+	ln := &once{conns: make(chan net.Conn, 1)}
+	ln.conns <- &stdio{Reader: w.In, Writer: w.Out, closed: cancel, at: net.TCPAddrFromAddrPort(netip.AddrPortFrom(here, 25))}
 	if err := server.Serve(ctx, ln); err != nil {
 		return err
 	}
@@ -120,17 +120,11 @@ func inQueueWords(err error) error {
 // stdio is standard input and output as a connection from this machine. It has no deadlines: whoever started this program may
 // take as long as they like.
 type stdio struct {
-	in     io.Reader
-	out    io.Writer
+	io.Reader
+	io.Writer
 	at     net.Addr
 	closed func()
 }
-
-// Read reads standard input.
-func (c *stdio) Read(p []byte) (int, error) { return c.in.Read(p) }
-
-// Write writes standard output.
-func (c *stdio) Write(p []byte) (int, error) { return c.out.Write(p) }
 
 // Close ends the program.
 func (c *stdio) Close() error {
@@ -155,28 +149,21 @@ func (c *stdio) SetWriteDeadline(time.Time) error { return nil }
 
 // once is a listener with a single connection.
 type once struct {
-	mu   sync.Mutex // guards conn
-	conn net.Conn   // nil once it was taken
-	end  sync.Once
-	done chan struct{}
+	conns chan net.Conn // has that one
+	end   sync.Once
 }
 
 // Accept returns the connection, and then waits for Close.
 func (l *once) Accept() (net.Conn, error) {
-	l.mu.Lock()
-	c := l.conn
-	l.conn = nil
-	l.mu.Unlock()
-	if c != nil {
+	if c, ok := <-l.conns; ok {
 		return c, nil
 	}
-	<-l.done
 	return nil, net.ErrClosed
 }
 
 // Close ends Accept.
 func (l *once) Close() error {
-	l.end.Do(func() { close(l.done) })
+	l.end.Do(func() { close(l.conns) })
 	return nil
 }
 

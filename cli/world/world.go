@@ -77,6 +77,15 @@ func Binary() (string, error) {
 	return filepath.EvalSymlinks(path)
 }
 
+// Beside is a file of this name beside the program's; none where it is not known where that is.
+func Beside(name string) []string {
+	binary, err := Binary()
+	if err != nil {
+		return nil
+	}
+	return []string{filepath.Join(filepath.Dir(binary), name)}
+}
+
 // Run runs a command with its output buffered, has say tell what went wrong, and returns the exit
 // status. An error without a status is one that no command foresaw: it is said behind prefix.
 func (w *World) Run(prefix string, say func(text string), do func(out *bufio.Writer) error) int {
