@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 
 	"dinkymail/cli"
@@ -21,7 +20,7 @@ import (
 // offline is the operator of an appliance that does not run: the queue is opened, and nothing of it runs. Nothing is ever made where
 // there is no queue.
 func offline(s *config.Settings, log *slog.Logger) (operate.Operator, func() error, error) {
-	if _, err := os.Stat(filepath.Join(s.DataDir, "lock")); errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(boltstore.Kept(s.DataDir), fs.ErrNotExist) {
 		return nil, nil, &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("no queue is kept in DATA_DIR=%s; "+
 			"name the settings of the appliance with --env-file", s.DataDir)}
 	}

@@ -1,23 +1,19 @@
 package account
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
+
+	"dinkymail/internal/disk"
 )
 
 // Bounds of what is remembered of logins that succeeded. A file of maxKnown addresses, with the
-// longest names and every byte of them escaped, is smaller than maxKnownFile.
+// longest names and every byte of them escaped, is smaller than 32 MiB.
 const (
 	maxKnownEach = 64                  // addresses of one account; the one unseen for longest makes room
 	maxKnown     = 10_000              // addresses of all accounts together, in the same way
-	maxKnownFile = 32 << 20            // bytes
 	knownFor     = 90 * 24 * time.Hour // since the last login from there
 	knownNote    = 24 * time.Hour      // by which the time in the file may lag behind
 )
@@ -97,19 +93,8 @@ func (k *known) trim(name string) {
 
 // read takes the file in. One that is damaged is as good as none: the next logins make it anew.
 func (k *known) read(now time.Time) {
-	if k.file == "" {
-		return
-	}
-	f, err := os.Open(k.file)
-	if os.IsNotExist(err) {
-		return
-	}
 	byName := map[string]map[netip.Prefix]time.Time{}
-	if err == nil {
-		defer f.Close()
-		err = json.NewDecoder(io.LimitReader(f, maxKnownFile)).Decode(&byName)
-	}
-	if err != nil {
+	if err := disk.ReadState(k.file, &byName); err != nil {
 		k.log.Warn("cannot read from where accounts have logged in; they are strangers until they do again", "file", k.file, "err", err)
 		return
 	}
@@ -126,9 +111,6 @@ func (k *known) read(now time.Time) {
 
 // write replaces the file.
 func (k *known) write() error {
-	if k.file == "" {
-		return nil
-	}
 	k.note.Lock()
 	defer k.note.Unlock()
 	byName := map[string]map[netip.Prefix]time.Time{}
@@ -140,26 +122,5 @@ func (k *known) write() error {
 		byName[l.name][l.client] = at.UTC().Truncate(time.Second)
 	}
 	k.mu.Unlock()
-	text, err := json.Marshal(byName)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", k.file, err)
-	}
-	next := k.file + ".new"
-	if err = writeSynced(next, append(text, '\n')); err == nil {
-		err = os.Rename(next, k.file)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", k.file, err)
-	}
-	return nil
-}
-
-// writeSynced makes a file that is on the disk when it returns nil, for its owner alone.
-func writeSynced(name string, text []byte) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	return disk.WriteState(k.file, byName)
 }

@@ -42,12 +42,6 @@ func (p *program) candidates(yield func(candidate) bool) {
 	}
 }
 
-// hasQueue reports whether an appliance has kept mail in dir.
-func hasQueue(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "lock"))
-	return err == nil
-}
-
 // withSudo is the error about settings that cannot be used, where opened is what opening their file gave: who may not read it may
 // not ask the appliance either.
 func withSudo(file string, wrong, opened error) error {

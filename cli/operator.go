@@ -14,6 +14,7 @@ import (
 	"dinkymail/control"
 	"dinkymail/maildrop"
 	"dinkymail/operate"
+	"dinkymail/queue/boltstore"
 )
 
 // operator is the way to the queue: over the running appliance's control socket, or, while none runs, in this process. close ends
@@ -62,10 +63,10 @@ func (p *program) running(ctx context.Context) (*control.Client, *config.Setting
 				denied = world.Failf(world.ExitNoPermission, "only root and the user the appliance runs as may use the control socket %s; "+
 					"run this with sudo (%w)", path, fs.ErrPermission)
 			}
-		case absent == nil || hasQueue(c.settings.DataDir):
+		case absent == nil || boltstore.Kept(c.settings.DataDir) == nil:
 			absent, of, wrong = &absentError{path, err}, c.settings, c.wrong
 		}
-		if hasQueue(c.settings.DataDir) {
+		if boltstore.Kept(c.settings.DataDir) == nil {
 			break // it is this one that was meant
 		}
 	}

@@ -129,8 +129,8 @@ func (q *request) fill(p pair) error {
 		return nil
 	}
 	switch field := fieldTypes[i].at(q).(type) {
-	case *list:
-		field.all = append(field.all, p.value)
+	case list:
+		*field.texts = append(*field.texts, p.value)
 	case *markup:
 		field.set(p.value)
 	case *string:

@@ -183,10 +183,10 @@ func (s *Server) domain() string {
 func (q *request) addresses(d *message.Draft) (*message.Mailbox, error) {
 	for _, f := range [...]struct {
 		name string
-		from list
+		from []string
 		to   *[]message.Mailbox
 	}{{"to", q.To, &d.To}, {"cc", q.Cc, &d.Cc}, {"bcc", q.Bcc, &d.Bcc}, {"reply_to", q.ReplyTo, &d.ReplyTo}} {
-		for _, text := range f.from.all {
+		for _, text := range f.from {
 			if strings.TrimSpace(text) == "" {
 				continue
 			}

@@ -42,7 +42,7 @@ func (s *Server) settle(q *request, who caller, r *http.Request) error {
 // body, in this order.
 func (q *request) complete(defaultTo bool) error {
 	switch {
-	case blank(strings.Join(q.To.all, "")) && !defaultTo:
+	case blank(strings.Join(q.To, "")) && !defaultTo:
 		return refuse(operate.CodeMissingTo, "Recipient (to) is required")
 	case blank(q.Subject):
 		return refuse(operate.CodeMissingSubject, "Subject is required")
@@ -69,13 +69,13 @@ func (q *request) settle(who caller, page string) {
 		return
 	}
 	q.From = q.answerable("from", q.From)
-	kept := q.ReplyTo.all[:0]
-	for _, text := range q.ReplyTo.all {
+	kept := q.ReplyTo[:0]
+	for _, text := range q.ReplyTo {
 		if q.answerable("reply_to", text) != "" {
 			kept = append(kept, text)
 		}
 	}
-	q.ReplyTo.all = kept
+	q.ReplyTo = kept
 	if q.From != "" || len(kept) > 0 {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 
 const (
 	maxAddresses = 10              // of one next hop that are tried
-	shunnedFor   = 5 * time.Minute // that an address which did not work comes behind the others
+	demotedFor   = 5 * time.Minute // that an address which did not work comes behind the others
 )
 
 // find returns the addresses of the next hop in the order in which they are to be tried: as the
@@ -26,13 +26,13 @@ func (p *pool) find(ctx context.Context) ([]netip.AddrPort, error) {
 	defer p.mu.Unlock()
 	p.choice = len(addrs) > 1
 	slices.SortStableFunc(addrs, func(a, b netip.AddrPort) int {
-		return order(p.shunned[a].until.After(now)) - order(p.shunned[b].until.After(now))
+		return order(p.demoted[a].until.After(now)) - order(p.demoted[b].until.After(now))
 	})
 	return addrs, nil
 }
 
-func order(shunned bool) int {
-	if shunned {
+func order(demoted bool) int {
+	if demoted {
 		return 1
 	}
 	return 0
@@ -78,32 +78,32 @@ func turns(first, second []netip.AddrPort) []netip.AddrPort {
 	return all[:min(len(all), maxAddresses)]
 }
 
-// shunning is what is remembered of an address that did not work.
-type shunning struct {
+// demotion is what is remembered of an address that did not work.
+type demotion struct {
 	until time.Time // it comes behind others
 	times int       // in a row
 }
 
-// shun remembers that an address did not work, where there are others: each time in a row for twice
+// demote remembers that an address did not work, where there are others: each time in a row for twice
 // as long, until mail goes over it. The first time is logged.
-func (p *pool) shun(at netip.AddrPort, why *fault) {
+func (p *pool) demote(at netip.AddrPort, why *fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.choice {
 		return
 	}
-	if p.shunned == nil || len(p.shunned) >= 10*maxAddresses { // names may change their addresses for years
-		p.shunned = map[netip.AddrPort]shunning{}
+	if p.demoted == nil || len(p.demoted) >= 10*maxAddresses { // names may change their addresses for years
+		p.demoted = map[netip.AddrPort]demotion{}
 	}
-	s := p.shunned[at]
+	s := p.demoted[at]
 	if s.times == 0 {
 		p.log.Warn("address put last", "remote", p.cfg.address(), "address", at.String(), "text", classify(why, "").Text)
 	}
 	if now := time.Now(); now.After(s.until) {
 		s.times++
-		s.until = now.Add(shunnedFor << min(s.times-1, 4))
+		s.until = now.Add(demotedFor << min(s.times-1, 4))
 	}
-	p.shunned[at] = s
+	p.demoted[at] = s
 }
 
 // hasOthers reports whether the next hop had more than one address lately.

@@ -18,10 +18,10 @@ type attempt struct {
 	results []queue.Result // a Stage in it means: settled, as far as this attempt goes
 	todo    []int          // recipients that wait for their transaction, as indexes
 	most    int            // recipients in one transaction
-	hand    transact       // the one at hand
+	current transact
 
-	renewed bool   // a connection was given up for a fresh one, which is done once
-	lesson  lesson // what that one teaches, if the fresh one does better
+	renewed  bool     // a connection was given up for a fresh one, which is done once
+	observed observed // what that one teaches, if the fresh one does better
 
 	// The message as this next hop takes it.
 	body     io.ReadSeeker
@@ -29,7 +29,7 @@ type attempt struct {
 	eightBit bool
 	utf8     bool // MAIL needs SMTPUTF8
 
-	talk string // what was said, when something was not delivered
+	dialogue string // what was said, when something was not delivered
 }
 
 func newAttempt(p *pool, d queue.Delivery) *attempt {
@@ -43,7 +43,7 @@ func newAttempt(p *pool, d queue.Delivery) *attempt {
 // over makes the attempt on this connection. It returns a fault when the connection is of no more use; recipients without a
 // result are then the caller's. Without a fault those in todo wait for another connection.
 func (a *attempt) over(ctx context.Context, c *conn) *fault {
-	c.said.begin()
+	c.transcript.begin()
 	if !a.prepare(c) {
 		a.todo = nil
 		return nil
@@ -54,7 +54,7 @@ func (a *attempt) over(ctx context.Context, c *conn) *fault {
 		if f == nil {
 			f = &fault{stage: stageMail}
 		}
-		f.err, f.gone, f.renew, f.reply = context.Cause(ctx), true, false, reply{}
+		f.err, f.cancelled, f.renew, f.reply = context.Cause(ctx), true, false, reply{}
 	}
 	if f != nil {
 		a.interrupted(f)
@@ -67,7 +67,7 @@ func (a *attempt) over(ctx context.Context, c *conn) *fault {
 // ended with its connection.
 func (a *attempt) transactions(c *conn) *fault {
 	for {
-		t := &a.hand
+		t := &a.current
 		*t = transact{a: a, c: c, to: a.todo[:min(a.most, len(a.todo))]}
 		f := t.run()
 		c.used++
@@ -75,10 +75,10 @@ func (a *attempt) transactions(c *conn) *fault {
 		if f != nil {
 			return f
 		}
-		a.pool.learn(a.lesson)
-		a.lesson = lesson{}
+		a.pool.learn(a.observed)
+		a.observed = observed{}
 		a.advance(t)
-		if len(a.todo) == 0 || a.pool.worn(c) {
+		if len(a.todo) == 0 || a.pool.exhausted(c) {
 			return nil
 		}
 	}
@@ -86,7 +86,7 @@ func (a *attempt) transactions(c *conn) *fault {
 
 // interrupted sees to the recipients of the transaction that ended with its connection.
 func (a *attempt) interrupted(f *fault) {
-	t := &a.hand
+	t := &a.current
 	if !f.renew {
 		res := classify(f, t.c.remote)
 		for _, i := range t.to {

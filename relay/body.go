@@ -17,7 +17,7 @@ func (t *transact) empty() *fault {
 
 // message sends the body and reads the answer that counts.
 func (t *transact) message() *fault {
-	t.c.said.send(step{stage: stageBody}, "")
+	t.c.transcript.send(step{stage: stageBody}, "")
 	if err := t.copy(); err != nil {
 		return t.broken(err)
 	}
@@ -39,7 +39,7 @@ func (t *transact) message() *fault {
 		t.settle(t.taken, f)
 	case r.code/100 == 3:
 		return f
-	case t.spent(stageBody, r):
+	case t.aboutConnection(stageBody, r):
 		f.renew = true
 		return f
 	default:

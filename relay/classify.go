@@ -11,17 +11,17 @@ import (
 
 // fault is something other than success: a reply that is none of 2xx and 3xx, or no reply at all.
 type fault struct {
-	stage    string
-	reply    reply // code 0: there was none, and err says why
-	err      error
-	patience time.Duration // how long was waited, when err is a timeout
-	gone     bool          // ctx ended: it is nobody's fault
-	midst    bool          // the message's end was not sent
-	renew    bool          // it is about the connection alone: the attempt goes on over a fresh one
-	unfit    bool          // the mechanism of AUTH is not known there
-	remote   string        // set where the connection is not at hand
-	secrets  *Config       // its password must not show in a Text
-	talk     string        // what was said, where the connection was never ready
+	stage     string
+	reply     reply // code 0: there was none, and err says why
+	err       error
+	patience  time.Duration // how long was waited, when err is a timeout
+	cancelled bool          // ctx ended: it is nobody's fault
+	midst     bool          // the message's end was not sent
+	renew     bool          // it is about the connection alone: the attempt goes on over a fresh one
+	unfit     bool          // the mechanism of AUTH is not known there
+	remote    string        // set where the connection is not at hand
+	secrets   *Config       // its password must not show in a Text
+	dialogue  string        // what was said, where the connection was never ready
 }
 
 // elsewhere is the fault as it concerns recipients whose transaction had not begun.
@@ -34,9 +34,9 @@ func (f *fault) elsewhere() *fault {
 	return &other
 }
 
-// hangup reports whether the next hop was merely gone: what a connection that idled for too long looks like.
+// hangup reports whether the next hop was merely cancelled: what a connection that idled for too long looks like.
 func (f *fault) hangup() bool {
-	return !f.gone && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
+	return !f.cancelled && (f.reply.code == 421 || f.err != nil && !errors.Is(f.err, errNoReply) && !errors.Is(f.err, errLongReply))
 }
 
 // unanswered reports whether a next hop has nothing to say about the account: it is silent, gone,
@@ -54,7 +54,7 @@ func classify(f *fault, remote string) queue.Result {
 	}
 	res := queue.Result{Code: f.reply.code, Status: f.reply.status, Remote: remote, Stage: f.stage}
 	switch {
-	case f.gone:
+	case f.cancelled:
 		res.Text = "given up: " + f.err.Error()
 	case f.reply.code == 0:
 		res.Text, res.Remedy = f.explain()
@@ -65,7 +65,7 @@ func classify(f *fault, remote string) queue.Result {
 		res.Outcome, res.Pause = judge(f.stage, f.reply, words)
 		res.Remedy = advise(res, words)
 	}
-	res.Text = clean(f.hide(res.Text), maxText)
+	res.Text = clean(f.secrets.hide(res.Text), maxText)
 	return res
 }
 
@@ -215,11 +215,11 @@ func advise(res queue.Result, words string) string {
 }
 
 // hide blots out the password, plain and as AUTH sends it, should somebody quote it back to us.
-func (f *fault) hide(text string) string {
-	if f.secrets == nil || len(f.secrets.Password) == 0 {
+func (cfg *Config) hide(text string) string {
+	if cfg == nil || cfg.Password == "" {
 		return text
 	}
-	name, password := f.secrets.Username, f.secrets.Password
+	name, password := cfg.Username, cfg.Password
 	for _, secret := range []string{
 		password,
 		base64.StdEncoding.EncodeToString([]byte(password)),

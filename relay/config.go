@@ -31,7 +31,7 @@ type Config struct {
 
 	LongLines bool // lines beyond 998 bytes stay as they are
 
-	// PerConnection, Recipients and IdleTimeout are lowered while the next hop's replies ask for
+	// PerConnection, Recipients and IdleTimeout are learnedLimit while the next hop's replies ask for
 	// less.
 	Connections   int           // open at once; 0 means 10
 	PerConnection int           // messages over one connection; 0 means 100

@@ -4,81 +4,17 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"dinkymail/queue"
 )
 
 const (
 	maxLine   = 500 // bytes of one line of a dialogue
-	manyTaken = 3   // so many recipients taken one after another are told in one line
-	manySaid  = 128 // exchanges for which a connection keeps the room
-	hidden    = "[hidden]"
+	manyTaken = 3   // so many recipients taken one after another are one line
 )
 
-// exchange is a command and its reply, or one of them alone.
-type exchange struct {
-	step
-	line  string // the command, where step does not tell it; no secrets
-	note  string // in place of both: what happened without words
-	sent  bool   // the command
-	reply reply  // code 0: none came
-}
-
-// dialogue is what was said on a connection for one attempt, or while it was opened. What is kept is what the client has in its
-// hands anyway, so that a message that goes through costs no more than a few copies; the words are made by conn.told.
-type dialogue struct {
-	said     []exchange
-	answered int // exchanges that are complete
-}
-
-// begin forgets what was said before.
-func (d *dialogue) begin() {
-	clear(d.said)
-	d.said, d.answered = d.said[:0], 0
-	if cap(d.said) > manySaid {
-		d.said = nil
-	}
-}
-
-// send takes down a command; line is for those that need more than their step to be told.
-func (d *dialogue) send(s step, line string) {
-	if s.stage == stageAuth {
-		line = withoutSecret(line)
-	}
-	d.said = append(d.said, exchange{step: s, line: line, sent: true})
-}
-
-// hear takes down a reply: to the first command that has none yet, or to none.
-func (d *dialogue) hear(stage string, r reply) {
-	if d.answered == len(d.said) {
-		d.said = append(d.said, exchange{step: step{stage: stage}})
-	}
-	d.said[d.answered].reply = r
-	d.answered++
-}
-
-// remark takes down something that happened between the replies.
-func (d *dialogue) remark(text string) {
-	d.said = append(d.said, exchange{note: text})
-	d.answered = len(d.said)
-}
-
-// withoutSecret is an AUTH command, or an answer to a challenge of it, as it may be shown.
-func withoutSecret(line string) string {
-	if rest, ok := strings.CutPrefix(line, "AUTH "); ok {
-		mechanism, _, initial := strings.Cut(rest, " ")
-		if !initial {
-			return line
-		}
-		return "AUTH " + mechanism + " " + hidden
-	}
-	return hidden
-}
-
-// tell hands the dialogue on when something was not delivered. The connection is still the caller's.
-func (a *attempt) tell(c *conn, f *fault) {
+// report makes the dialogue when something was not delivered. The connection is still the caller's.
+func (a *attempt) report(c *conn, f *fault) {
 	if a.Dialogue == nil {
 		return
 	}
@@ -90,32 +26,32 @@ func (a *attempt) tell(c *conn, f *fault) {
 		}
 	}
 	if undelivered == "" {
-		a.talk = ""
+		a.dialogue = ""
 		return
 	}
-	if f == nil && len(c.said.said) == 0 {
-		c.said.remark(undelivered)
+	if f == nil && len(c.transcript.exchanges) == 0 {
+		c.transcript.note(undelivered)
 	}
-	a.talk = joined(a.talk, c.told(a, f))
+	a.dialogue = joined(a.dialogue, c.dialogue(a, f))
 }
 
 // joined is several dialogues in one, of connections that followed each other.
-func joined(talks ...string) string {
+func joined(dialogues ...string) string {
 	var w script
-	for _, talk := range talks {
-		if talk != "" {
-			w.lines = append(w.lines, strings.Split(talk, "\n")...)
+	for _, d := range dialogues {
+		if d != "" {
+			w.lines = append(w.lines, strings.Split(d, "\n")...)
 		}
 	}
 	return w.fit(queue.MaxDialogue)
 }
 
-// told is the dialogue in words: lines beginning "C: ", "S: " or, for what nobody said, "-- ". a is nil while the connection is
+// dialogue is the transcript in words: lines beginning "C: ", "S: " or, for what nobody said, "-- ". a is nil while the connection is
 // opened, and f what ended it, if anything did.
-func (c *conn) told(a *attempt, f *fault) string {
-	w := script{secrets: &fault{secrets: c.cfg}}
+func (c *conn) dialogue(a *attempt, f *fault) string {
+	w := script{secrets: c.cfg}
 	w.add("-- ", c.where(a != nil))
-	all := c.said.said
+	all := c.transcript.exchanges
 	for i := 0; i < len(all); i++ {
 		w.exchange(a, c, &all[i], f)
 		if n := taken(all[i:]); n > manyTaken {
@@ -164,7 +100,7 @@ func (c *conn) protection() string {
 
 // unreached is the dialogue of a connection that never was.
 func unreached(cfg *Config, f *fault) string {
-	w := script{secrets: &fault{secrets: cfg}}
+	w := script{secrets: cfg}
 	w.add("-- ", "connecting to "+cfg.address())
 	w.end(f)
 	return w.fit(queue.MaxDialogue)
@@ -173,7 +109,7 @@ func unreached(cfg *Config, f *fault) string {
 // script collects the lines of a dialogue.
 type script struct {
 	lines   []string
-	secrets *fault // hides the password, should somebody quote it
+	secrets *Config // hides the password, should somebody quote it
 }
 
 func (w *script) add(who, text string) {
@@ -189,13 +125,13 @@ func (w *script) exchange(a *attempt, c *conn, e *exchange, f *fault) {
 	case a == nil || e.line != "":
 		w.add("C: ", e.line)
 	default:
-		w.add("C: ", a.said(c, e, f))
+		w.add("C: ", a.words(c, e, f))
 	}
 	w.reply(e.reply)
 }
 
-// said is a command of a transaction, as it was written.
-func (a *attempt) said(c *conn, e *exchange, f *fault) string {
+// words are a command of a transaction, as it was written.
+func (a *attempt) words(c *conn, e *exchange, f *fault) string {
 	switch {
 	case e.reset:
 		return "RSET"
@@ -234,7 +170,7 @@ func (w *script) reply(r reply) {
 func (w *script) end(f *fault) {
 	switch {
 	case f == nil || f.err == nil:
-	case f.gone:
+	case f.cancelled:
 		w.add("-- ", "given up: "+f.err.Error())
 	default:
 		w.add("-- ", f.sentence())
@@ -272,34 +208,4 @@ func (w *script) fit(limit int) string {
 	}
 	lines := append(w.lines[:head:head], fmt.Sprintf("-- %d lines are left out here", tail-head))
 	return strings.Join(append(lines, w.lines[tail:]...), "\n")
-}
-
-// visible makes a stranger's text fit for a terminal and for one line: what steers one, or would not show, is written as its
-// number. At most maxLine bytes are left of it.
-func visible(s string) string {
-	const cut = "…"
-	if len(s) <= maxLine && plain(s) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		word := s[i : i+n]
-		switch {
-		case r == utf8.RuneError && n == 1:
-			word = fmt.Sprintf(`\x%02x`, s[i])
-		case r == '\t':
-			word = `\t`
-		case r < ' ' || r == 0x7f:
-			word = fmt.Sprintf(`\x%02x`, r)
-		case !unicode.IsPrint(r):
-			word = fmt.Sprintf(`\u%04x`, r)
-		}
-		if b.Len()+len(word) > maxLine-len(cut) && (i+n < len(s) || b.Len()+len(word) > maxLine) {
-			return b.String() + cut
-		}
-		b.WriteString(word)
-		i += n
-	}
-	return b.String()
 }

@@ -19,7 +19,7 @@ func overheard(t *testing.T, r *Relay, d queue.Delivery) string {
 	d.Dialogue = func(lines string) { all = append(all, lines) }
 	deliver(t, r, d)
 	if len(all) != 1 {
-		t.Fatalf("%d dialogues, want 1: %q", len(all), all)
+		t.Fatalf("%d transcripts, want 1: %q", len(all), all)
 	}
 	return regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(all[0], "127.0.0.1:PORT") + "\n"
 }
@@ -157,7 +157,7 @@ func TestDialogueIsBounded(t *testing.T) {
 
 // A message that goes through costs no allocation for the sake of a dialogue that nobody asks for.
 func TestDialogueCostsNothing(t *testing.T) {
-	var d dialogue
+	var d transcript
 	letter := func() {
 		d.begin()
 		for _, stage := range []string{stageMail, stageRcpt, stageData, stageBody} {
@@ -171,10 +171,10 @@ func TestDialogueCostsNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, letter); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	for range manySaid + 1 {
+	for range manyExchanges + 1 {
 		d.send(step{stage: stageRcpt}, "")
 	}
-	if d.begin(); cap(d.said) != 0 {
-		t.Errorf("room for %d exchanges is kept", cap(d.said))
+	if d.begin(); cap(d.exchanges) != 0 {
+		t.Errorf("room for %d exchanges is kept", cap(d.exchanges))
 	}
 }

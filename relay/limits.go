@@ -11,15 +11,15 @@ const (
 	leastIdle = time.Second // below, idleness is not what ended a connection
 )
 
-// lowered is a limit that the next hop's replies have lowered. It comes back slowly, so that one
-// stray reply does not hold it down for ever. The zero value was never lowered.
-type lowered struct {
+// learnedLimit is a limit that the next hop's replies have learnedLimit. It comes back slowly, so that one
+// stray reply does not hold it down for ever. The zero value was never learnedLimit.
+type learnedLimit struct {
 	limit int64
 	since time.Time
 }
 
 // now is what is left of a limit that is most by the settings.
-func (l *lowered) now(most int64, at time.Time) int64 {
+func (l *learnedLimit) now(most int64, at time.Time) int64 {
 	if l.limit == 0 {
 		return most
 	}
@@ -30,14 +30,14 @@ func (l *lowered) now(most int64, at time.Time) int64 {
 	return min(limit, most)
 }
 
-// lesson is what the end of a connection teaches; zero fields teach nothing.
-type lesson struct {
+// observed is what the end of a connection teaches; zero fields teach nothing.
+type observed struct {
 	messages int           // it had carried so many and took no more
 	idle     time.Duration // it had idled so long
 }
 
-// learn lowers what a lesson is about.
-func (p *pool) learn(l lesson) {
+// learn lowers what a observed is about.
+func (p *pool) learn(l observed) {
 	if l.messages > 0 {
 		p.lower(&p.messages, "messages per connection", int64(p.cfg.PerConnection), int64(l.messages))
 	}
@@ -47,7 +47,7 @@ func (p *pool) learn(l lesson) {
 }
 
 // lower sets one of the pool's limits, unless it is lower already.
-func (p *pool) lower(l *lowered, name string, most, limit int64) {
+func (p *pool) lower(l *learnedLimit, name string, most, limit int64) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,15 +66,15 @@ func (p *pool) inherit(old *pool) {
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	p.messages, p.idleFor, p.recipients = old.messages, old.idleFor, old.recipients
-	p.choice, p.shunned = old.choice, maps.Clone(old.shunned)
+	p.choice, p.demoted = old.choice, maps.Clone(old.demoted)
 	p.usual.Store(old.usual.Load())
 	if p.cfg.UseTLS || p.cfg.implicit() {
 		p.ends.Store(old.ends.Load())
 	}
 }
 
-// worn reports whether a connection that took messages before has had its number.
-func (p *pool) worn(c *conn) bool {
+// exhausted reports whether a connection that took messages before has had its number.
+func (p *pool) exhausted(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return c.used >= p.perConnection(time.Now())
@@ -154,10 +154,10 @@ func tooManyYet(r reply) bool {
 	return tooMany(r) || r.code == 452 && (r.status == "" || strings.HasSuffix(r.status, ".5.3")) && !hasHadNumber(strings.ToLower(r.text))
 }
 
-// spent reports whether a reply is about the connection, used before, and not about this mail.
+// aboutConnection reports whether a reply is about the connection, used before, and not about this mail.
 // Where it comes on a fresh connection it is what it says, and what the connection before it seemed
-// to teach is forgotten.
-func (t *transact) spent(stage string, r reply) bool {
+// to teach is idlePatience.
+func (t *transact) aboutConnection(stage string, r reply) bool {
 	words := strings.ToLower(r.text)
 	number, idled := hasHadNumber(words), hasIdled(r, words)
 	early := stage != stageBody // nothing of the message was sent
@@ -170,15 +170,15 @@ func (t *transact) spent(stage string, r reply) bool {
 		return false
 	}
 	if t.c.used == 0 {
-		t.a.lesson = lesson{}
+		t.a.observed = observed{}
 	}
 	if t.c.used == 0 || t.a.renewed {
 		return false
 	}
 	if number || tooMany(r) {
-		t.a.lesson = lesson{messages: t.c.used}
+		t.a.observed = observed{messages: t.c.used}
 	} else if t.c.idled >= leastIdle {
-		t.a.lesson = lesson{idle: t.c.idled}
+		t.a.observed = observed{idle: t.c.idled}
 	}
 	return true
 }

@@ -151,14 +151,14 @@ func TestForgottenConnection(t *testing.T) {
 	}
 }
 
-// A limit that was lowered comes back by doubling, and never above the setting.
+// A limit that was learnedLimit comes back by doubling, and never above the setting.
 func TestLowered(t *testing.T) {
 	began := time.Now()
-	var l lowered
+	var l learnedLimit
 	if got := l.now(30, began); got != 30 {
 		t.Errorf("got %d", got)
 	}
-	l = lowered{limit: 4, since: began}
+	l = learnedLimit{limit: 4, since: began}
 	for after, want := range map[time.Duration]int64{0: 4, relearn - 1: 4, relearn: 8, 2 * relearn: 16, 3 * relearn: 30, 9999 * relearn: 30} {
 		if got := l.now(30, began.Add(after)); got != want {
 			t.Errorf("after %v: got %d, want %d", after, got, want)

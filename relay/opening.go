@@ -24,17 +24,17 @@ var errSlower = errors.New("silent while others are tried")
 // The caller holds a slot of the pool, and each connection besides takes another; while none is
 // free, the newest connection gives its place to the next.
 type opening struct {
-	pool    *pool
-	fresh   bool // a connection that idled will not do
-	at      []netip.AddrPort
-	tried   int                     // of at, in their order; from len(at) on those are tried again that were only silent
-	failed  map[netip.AddrPort]bool // those that failed by more than silence
-	begun   time.Time
-	running []*candidate // oldest first
-	extra   int          // slots beyond the caller's
-	ended   chan *candidate
-	worst   *candidate // of those that failed: the one that got furthest
-	talk    []string   // what was said on those that failed
+	pool      *pool
+	fresh     bool // a connection that idled will not do
+	at        []netip.AddrPort
+	tried     int                     // of at, in their order; from len(at) on those are tried again that were only silent
+	failed    map[netip.AddrPort]bool // those that failed by more than silence
+	begun     time.Time
+	running   []*candidate // oldest first
+	extra     int          // slots beyond the caller's
+	ended     chan *candidate
+	worst     *candidate // of those that failed: the one that got furthest
+	dialogues []string   // what was said on those that failed
 }
 
 // candidate is one connection on its way to the end of EHLO, TLS included.
@@ -57,17 +57,17 @@ func (o *opening) next(ctx context.Context) (*candidate, *fault) {
 	for {
 		select {
 		case <-timer.C:
-			o.hurry(ctx)
+			o.overdue(ctx)
 		case k := <-o.ended:
 			o.running = slices.DeleteFunc(o.running, func(other *candidate) bool { return other == k })
 			switch {
 			case k.f == nil:
-				o.won(k)
+				o.succeeded(k)
 				return k, nil
 			case ctx.Err() != nil:
 				return nil, o.fault(k)
 			case !k.dropped:
-				o.gone(k)
+				o.giveUp(k)
 			}
 			switch {
 			case k.dropped, o.tried < len(o.at), len(o.running) == 0 && len(o.failed) < len(o.at):
@@ -96,9 +96,9 @@ func (o *opening) start(ctx context.Context) {
 	}()
 }
 
-// hurry looks after the newest candidate: one that takes too long gets another beside it, or gives
+// overdue looks after the newest candidate: one that takes too long gets another beside it, or gives
 // it its place.
-func (o *opening) hurry(ctx context.Context) {
+func (o *opening) overdue(ctx context.Context) {
 	k := o.running[len(o.running)-1]
 	age, untried := time.Since(k.begun), o.tried < len(o.at)
 	unreached := !k.connected.Load()
@@ -109,7 +109,7 @@ func (o *opening) hurry(ctx context.Context) {
 	case age < o.patience() && (!unreached || age < o.pool.cfg.ConnectDelay):
 	case (unreached || len(o.running) == 1) && o.room(ctx):
 	case age >= o.patience():
-		o.pool.shun(k.at, &fault{stage: stageGreeting, err: errSlower})
+		o.pool.demote(k.at, &fault{stage: stageGreeting, err: errSlower})
 		k.dropped = true
 		k.drop()
 	}
@@ -159,7 +159,7 @@ func (o *opening) clear() {
 	o.release()
 }
 
-// wait is how long to wait before hurry looks again.
+// wait is how long to wait before overdue looks again.
 func (o *opening) wait() time.Duration {
 	if len(o.running) == 0 {
 		return usualAtMost
@@ -184,28 +184,28 @@ func (o *opening) patience() time.Duration {
 	return d
 }
 
-// won remembers how long a good next hop takes, and which addresses were slower.
-func (o *opening) won(k *candidate) {
+// succeeded remembers how long a good next hop takes, and which addresses were slower.
+func (o *opening) succeeded(k *candidate) {
 	if k.c.kept {
 		return
 	}
 	o.pool.usual.Store(int64(time.Since(k.begun)))
 	for _, other := range o.running {
 		if other.at != k.at {
-			o.pool.shun(other.at, &fault{stage: stageGreeting, err: errSlower})
+			o.pool.demote(other.at, &fault{stage: stageGreeting, err: errSlower})
 		}
 	}
 }
 
-// gone takes down why a candidate is of no use.
-func (o *opening) gone(k *candidate) {
+// giveUp takes down why a candidate is of no use.
+func (o *opening) giveUp(k *candidate) {
 	if o.failed == nil {
 		o.failed = map[netip.AddrPort]bool{}
 	}
 	o.failed[k.at] = true
-	o.talk = append(o.talk, k.f.talk)
+	o.dialogues = append(o.dialogues, k.f.dialogue)
 	if k.f.unanswered() || k.f.stage != stageAuth {
-		o.pool.shun(k.at, k.f)
+		o.pool.demote(k.at, k.f)
 	}
 	if o.worst == nil || k.rank() > o.worst.rank() {
 		o.worst = k
@@ -223,9 +223,9 @@ func (k *candidate) rank() int {
 
 // fault is k's, with what was said on all connections.
 func (o *opening) fault(k *candidate) *fault {
-	if k.f.gone {
+	if k.f.cancelled {
 		return k.f
 	}
-	k.f.talk = joined(o.talk...)
+	k.f.dialogue = joined(o.dialogues...)
 	return k.f
 }

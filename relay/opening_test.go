@@ -331,14 +331,14 @@ func TestShunning(t *testing.T) {
 		t.Fatalf("got %v, %v", all, err)
 	}
 	for n := range 7 {
-		p.shun(all[0], &fault{stage: stageGreeting, err: errSlower})
-		if got, want := time.Until(p.shunned[all[0]].until).Round(time.Minute), shunnedFor<<min(n, 4); got != want {
+		p.demote(all[0], &fault{stage: stageGreeting, err: errSlower})
+		if got, want := time.Until(p.demoted[all[0]].until).Round(time.Minute), demotedFor<<min(n, 4); got != want {
 			t.Errorf("the %dth time for %v, want %v", n+1, got, want)
 		}
 		if next, _ := p.find(t.Context()); next[1] != all[0] {
 			t.Errorf("got %v", next)
 		}
-		p.shunned[all[0]] = shunning{times: n + 1}
+		p.demoted[all[0]] = demotion{times: n + 1}
 	}
 	for _, hop := range []*smtptest.Server{bad, good} {
 		if hop.Addr() != all[0].String() {
@@ -346,7 +346,7 @@ func TestShunning(t *testing.T) {
 		}
 	}
 	check(t, one(t, r), queue.Delivered, queue.NoPause)
-	if _, shunned := p.shunned[all[0]]; shunned {
+	if _, demoted := p.demoted[all[0]]; demoted {
 		t.Error("mail goes over it, and it is put last")
 	}
 }

@@ -27,10 +27,10 @@ type pool struct {
 	idle                          []*conn    // longest idle first
 	sweeps                        *time.Timer
 	closed                        bool
-	messages, idleFor, recipients lowered                     // what was learned of the next hop's limits
+	messages, idleFor, recipients learnedLimit                // what was learned of the next hop's limits
 	unfit                         map[string]bool             // mechanisms of AUTH that were refused as not known
 	choice                        bool                        // the next hop has more than one address
-	shunned                       map[netip.AddrPort]shunning // addresses that did not work
+	demoted                       map[netip.AddrPort]demotion // addresses that did not work
 
 	quits sync.WaitGroup // goroutines saying QUIT; they begin under mu while not closed, or in close
 }
@@ -46,7 +46,7 @@ func (p *pool) get(ctx context.Context, fresh bool) (*conn, *fault) {
 	select {
 	case p.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, &fault{stage: stageConnect, err: context.Cause(ctx), gone: true}
+		return nil, &fault{stage: stageConnect, err: context.Cause(ctx), cancelled: true}
 	}
 	c := p.take()
 	if c != nil && !fresh {
@@ -78,7 +78,7 @@ func (p *pool) take() *conn {
 		if c.used < p.perConnection(now) && c.idled < p.idleTimeout(now) {
 			return c
 		}
-		p.part(c) // the limit was lowered while it idled
+		p.quit(c) // the limit was learnedLimit while it idled
 	}
 	return nil
 }
@@ -108,12 +108,12 @@ func (p *pool) keep(c *conn) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.shunned, c.at)
+	delete(p.demoted, c.at)
 	switch {
 	case p.closed:
 		c.close()
 	case c.used >= p.perConnection(now) || now.Sub(c.born) > p.cfg.MaxAge:
-		p.part(c)
+		p.quit(c)
 	default:
 		c.since, c.kept = now, true
 		p.idle = append(p.idle, c)
@@ -123,8 +123,8 @@ func (p *pool) keep(c *conn) {
 	}
 }
 
-// part says QUIT in the background. The caller holds mu, or is close.
-func (p *pool) part(c *conn) {
+// quit says QUIT in the background. The caller holds mu, or is close.
+func (p *pool) quit(c *conn) {
 	p.log.Debug("disconnecting", "remote", c.remote, "n", c.used)
 	p.quits.Go(c.quit)
 }
@@ -140,7 +140,7 @@ func (p *pool) sweep() {
 	limit := p.idleTimeout(now)
 	n := 0
 	for n < len(p.idle) && now.Sub(p.idle[n].since) >= limit {
-		p.part(p.idle[n])
+		p.quit(p.idle[n])
 		n++
 	}
 	p.idle = append(p.idle[:0], p.idle[n:]...)
@@ -163,7 +163,7 @@ func (p *pool) close() {
 	p.mu.Unlock()
 	if !closed {
 		for _, c := range idle {
-			p.part(c)
+			p.quit(c)
 		}
 	}
 	p.quits.Wait()

@@ -75,7 +75,7 @@ func Probe(ctx context.Context, cfg Config, from message.Address) Probed {
 		return pr.Probed
 	}
 	if err := pr.resolve(ctx); err != nil {
-		pr.fail(&fault{stage: stageResolve, err: err, gone: ctx.Err() != nil})
+		pr.fail(&fault{stage: stageResolve, err: err, cancelled: ctx.Err() != nil})
 		return pr.Probed
 	}
 	pr.last = time.Now()
@@ -146,16 +146,16 @@ func (pr *probe) pass(c *conn, stage string) {
 	pr.last, pr.conn = now, c
 	switch stage {
 	case stageGreeting:
-		pr.Greeting = visible(c.said.last().text)
+		pr.Greeting = visible(c.transcript.last().text)
 	case stageEhlo, stageStartTLS:
-		_, rest, _ := strings.Cut(c.said.last().text, "\n")
+		_, rest, _ := strings.Cut(c.transcript.last().text, "\n")
 		pr.Extensions = nil
 		for line := range strings.Lines(rest) {
 			pr.Extensions = append(pr.Extensions, visible(strings.TrimSpace(line)))
 		}
 		pr.Mechanisms = slices.Sorted(maps.Keys(c.ext.auth))
 	case stageAuth:
-		pr.Mechanism = c.said.mechanism()
+		pr.Mechanism = c.transcript.mechanism()
 	}
 	if t, secure := c.tls(); secure && pr.TLS == nil {
 		pr.secured(t.ConnectionState())
@@ -171,7 +171,7 @@ func (pr *probe) sender(c *conn, from message.Address) {
 		f = &fault{stage: stageMail, reply: r}
 	}
 	if f != nil {
-		f.talk = c.told(nil, f)
+		f.dialogue = c.dialogue(nil, f)
 		pr.fail(f)
 		return
 	}
@@ -181,9 +181,9 @@ func (pr *probe) sender(c *conn, from message.Address) {
 
 func (pr *probe) fail(f *fault) {
 	res := classify(f, "")
-	pr.Failure, pr.Dialogue, pr.Outdated = &res, f.talk, outdated(f.err)
+	pr.Failure, pr.Dialogue, pr.Outdated = &res, f.dialogue, outdated(f.err)
 	if pr.conn != nil {
-		pr.Mechanism = pr.conn.said.mechanism()
+		pr.Mechanism = pr.conn.transcript.mechanism()
 	}
 	var unverified *tls.CertificateVerificationError
 	if errors.As(f.err, &unverified) && pr.TLS == nil {
@@ -225,19 +225,19 @@ func (pr *probe) certified(chain []*x509.Certificate) {
 }
 
 // last is the latest reply.
-func (d *dialogue) last() reply {
-	for i := len(d.said) - 1; i >= 0; i-- {
-		if d.said[i].reply.code != 0 {
-			return d.said[i].reply
+func (t *transcript) last() (r reply) {
+	for _, e := range slices.Backward(t.exchanges) {
+		if e.reply.code != 0 {
+			return e.reply
 		}
 	}
-	return reply{}
+	return r
 }
 
 // mechanism is the one that AUTH was tried with last, or "".
-func (d *dialogue) mechanism() string {
-	for i := len(d.said) - 1; i >= 0; i-- {
-		if rest, ok := strings.CutPrefix(d.said[i].line, "AUTH "); ok {
+func (t *transcript) mechanism() string {
+	for _, e := range slices.Backward(t.exchanges) {
+		if rest, ok := strings.CutPrefix(e.line, "AUTH "); ok {
 			name, _, _ := strings.Cut(rest, " ")
 			return name
 		}

@@ -10,7 +10,7 @@
 //   - A recipient is delivered only when the next hop said 2xx to the end of the message, and failed only when it said 5xx to
 //     something that concerns this message. All else defers: silence, nonsense, a broken connection.
 //   - What concerns the whole lane sets Pause and is no attempt: nobody answers, the certificate is wrong, the account or its
-//     quota is refused. The Text says what to do. From MAIL on it may be about this message alone: Delivery.Own is told.
+//     quota is refused. The Remedy says what to do. From MAIL on it may be about this message alone: Delivery.Own is told.
 //   - A 4xx that asks for fewer connections or a slower pace is queue.PauseBusy, by which the queue makes fewer attempts at a time.
 //   - No password and no mail leaves without TLS while UseTLS is set, and none to a certificate that does not verify while
 //     VerifyTLS is. With UseTLS unset there is no TLS at all, as was asked for, but on port 465 it is always there.
@@ -26,7 +26,7 @@
 //
 // At most Config.Connections connections, those included that are not greeted yet, each for Config.PerConnection messages and
 // Config.MaxAge; during [Relay.Use] those of the old settings finish their message besides. Messages per connection, its idle time
-// and recipients per transaction are lowered when the next hop's replies say so, in memory, and double again every hour up to the
+// and recipients per transaction are learnedLimit when the next hop's replies say so, in memory, and double again every hour up to the
 // settings. A reply has at most maxReply bytes, a Text maxText, and rcptGroup commands wait for their replies at once. A host has
 // at most maxAddresses addresses. An attempt sends the body once for each transaction, at most log2(Config.Recipients) times more
 // where the next hop finds recipients too many after the message, and once more over a fresh connection.
@@ -114,8 +114,8 @@ func (r *Relay) current() *pool {
 func (r *Relay) Deliver(ctx context.Context, d queue.Delivery) []queue.Result {
 	a := newAttempt(r.current(), d)
 	a.make(ctx)
-	if a.talk != "" && d.Dialogue != nil {
-		d.Dialogue(a.talk)
+	if a.dialogue != "" && d.Dialogue != nil {
+		d.Dialogue(a.dialogue)
 	}
 	for i, res := range a.results {
 		if res, ok := own(res); ok && d.Own != nil {
@@ -134,23 +134,23 @@ func (a *attempt) make(ctx context.Context) {
 	for len(a.todo) > 0 {
 		c, f := p.get(ctx, a.renewed)
 		if f != nil {
-			a.talk = joined(a.talk, f.talk)
+			a.dialogue = joined(a.dialogue, f.dialogue)
 			a.fill(classify(f, ""))
 			return
 		}
 		f = a.over(ctx, c)
-		a.tell(c, f)
+		a.report(c, f)
 		p.put(c, f == nil)
 		switch {
 		case f == nil:
 		case f.renew:
 			a.renewed = true
-			if c.used == 1 && !a.hand.answered { // it was fresh
-				p.shun(c.at, f)
+			if c.used == 1 && !a.current.answered { // it was fresh
+				p.demote(c.at, f)
 			}
 		default:
-			if f.unanswered() && !f.gone && !f.ours() {
-				p.shun(c.at, f)
+			if f.unanswered() && !f.cancelled && !f.ours() {
+				p.demote(c.at, f)
 			}
 			a.fill(classify(f.elsewhere(), c.remote))
 			return

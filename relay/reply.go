@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -28,7 +27,7 @@ var errNoReply = errors.New("no SMTP reply")
 // reply reads one reply of any number of lines (RFC 5321, 4.2.1). The fault it may return is no reply: silence, a broken
 // connection, or something that is not SMTP.
 func (c *conn) reply(stage string, patience time.Duration) (reply, *fault) {
-	c.wire.patience, c.wire.armed, c.wire.left = patience, false, maxReply
+	c.transport.patience, c.transport.armed, c.transport.left = patience, false, maxReply
 	var r reply
 	for lines := 0; ; lines++ {
 		line, err := c.text.ReadLine()
@@ -49,7 +48,7 @@ func (c *conn) reply(stage string, patience time.Duration) (reply, *fault) {
 			r.text += "\n" + text
 		}
 		if !more {
-			c.said.hear(stage, r)
+			c.transcript.hear(stage, r)
 			return r, nil
 		}
 	}
@@ -92,34 +91,4 @@ func digits(s string) bool {
 		}
 	}
 	return len(s) > 0 && len(s) <= 3
-}
-
-// clean makes a stranger's text fit for one line of a log or a bounce: no controls, valid UTF-8, at most limit bytes.
-func clean(s string, limit int) string {
-	if len(s) <= limit && plain(s) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029':
-			r = ' '
-		case r == utf8.RuneError:
-			r = '?'
-		}
-		if b.Len()+utf8.RuneLen(r) > limit {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return strings.TrimSpace(b.String())
-}
-
-func plain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }

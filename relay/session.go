@@ -36,8 +36,8 @@ var (
 func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
 	at, err := p.find(ctx)
 	if err != nil {
-		f := &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
-		f.talk = unreached(&p.cfg, f)
+		f := &fault{stage: stageConnect, err: err, cancelled: ctx.Err() != nil}
+		f.dialogue = unreached(&p.cfg, f)
 		return nil, f
 	}
 	o := &opening{pool: p, fresh: fresh, at: at, begun: time.Now(), ended: make(chan *candidate, len(at)+2)}
@@ -53,8 +53,8 @@ func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
 			p.log.Debug("connected", "remote", k.c.remote, "tls", k.c.secure(), "user", p.cfg.Username)
 			return k.c, nil
 		}
-		o.gone(k)
-		if k.f.gone || !k.f.unanswered() || len(o.failed) == len(o.at) {
+		o.giveUp(k)
+		if k.f.cancelled || !k.f.unanswered() || len(o.failed) == len(o.at) {
 			return nil, o.fault(k)
 		}
 	}
@@ -64,8 +64,8 @@ func (p *pool) open(ctx context.Context, fresh bool) (*conn, *fault) {
 func (p *pool) reach(ctx context.Context, at netip.AddrPort, connected *atomic.Bool) (*conn, *fault) {
 	nc, err := p.dial(ctx, at.String())
 	if err != nil {
-		f := &fault{stage: stageConnect, err: err, gone: ctx.Err() != nil}
-		f.talk = unreached(&p.cfg, f)
+		f := &fault{stage: stageConnect, err: err, cancelled: ctx.Err() != nil}
+		f.dialogue = unreached(&p.cfg, f)
 		return nil, f
 	}
 	connected.Store(true)
@@ -102,9 +102,9 @@ func (p *pool) guarded(ctx context.Context, c *conn, part func(context.Context, 
 	}
 	c.close()
 	if ctx.Err() != nil {
-		f.err, f.gone = context.Cause(ctx), true
+		f.err, f.cancelled = context.Cause(ctx), true
 	}
-	f.remote, f.talk = c.remote, c.told(nil, f)
+	f.remote, f.dialogue = c.remote, c.dialogue(nil, f)
 	return f
 }
 
@@ -194,8 +194,8 @@ func (c *conn) startTLS(ctx context.Context, config *tls.Config, stage string) *
 	if err := t.HandshakeContext(ctx); err != nil {
 		return &fault{stage: stage, err: err, patience: c.cfg.ConnectTimeout}
 	}
-	c.wire.Conn = t
-	c.said.remark(c.protection())
+	c.transport.Conn = t
+	c.transcript.note(c.protection())
 	return nil
 }
 
@@ -206,6 +206,6 @@ func (c *conn) secure() bool {
 }
 
 func (c *conn) tls() (*tls.Conn, bool) {
-	t, ok := c.wire.Conn.(*tls.Conn)
+	t, ok := c.transport.Conn.(*tls.Conn)
 	return t, ok
 }

@@ -10,9 +10,9 @@ import (
 // waiting for the other to read (RFC 2920, 3.1).
 const rcptGroup = 100
 
-// forgotten is after how many times Config.GreetingDelay a connection that idled and does not
+// idlePatience is after how many times Config.GreetingDelay a connection that idled and does not
 // answer is given up for a fresh one.
-const forgotten = 10
+const idlePatience = 10
 
 // step is a command whose reply is due.
 type step struct {
@@ -40,7 +40,7 @@ type transact struct {
 // run returns a fault when the connection is of no more use.
 func (t *transact) run() *fault {
 	if f := t.envelope(); f != nil {
-		return t.stale(f)
+		return t.lost(f)
 	}
 	switch {
 	case !t.open:
@@ -52,11 +52,11 @@ func (t *transact) run() *fault {
 	}
 }
 
-// stale sees whether the connection alone ended, before anything of the message was sent: one that
+// lost sees whether the connection alone ended, before anything of the message was sent: one that
 // was used before had died, or was closed, before anything of this transaction was answered; the
 // next hop has other addresses and this one gets no further; or it lost patience with recipients that
 // it had found too many.
-func (t *transact) stale(f *fault) *fault {
+func (t *transact) lost(f *fault) *fault {
 	if f.renew || t.a.renewed || !f.hangup() {
 		return f
 	}
@@ -67,7 +67,7 @@ func (t *transact) stale(f *fault) *fault {
 	case t.c.used > 0 && !t.answered:
 		f.renew = true
 		if t.c.idled >= leastIdle {
-			t.a.lesson = lesson{idle: t.c.idled}
+			t.a.observed = observed{idle: t.c.idled}
 		}
 	case !t.answered:
 		f.renew = t.a.pool.hasOthers()
@@ -141,7 +141,7 @@ func (t *transact) write(s step) {
 		b = append(b, "DATA\r\n"...)
 	}
 	t.c.w.Write(b)
-	t.c.said.send(s, "")
+	t.c.transcript.send(s, "")
 }
 
 // listen reads the replies that are due, in the order of the commands.
@@ -154,8 +154,8 @@ func (t *transact) listen() *fault {
 		switch {
 		case s.stage == stageData:
 			patience = t.c.cfg.DataTimeout
-		case !t.answered && t.c.idled >= leastIdle && !t.a.renewed: // it may have been forgotten somewhere on the way
-			patience = min(patience, forgotten*t.c.cfg.GreetingDelay)
+		case !t.answered && t.c.idled >= leastIdle && !t.a.renewed: // it may have been idlePatience somewhere on the way
+			patience = min(patience, idlePatience*t.c.cfg.GreetingDelay)
 		}
 		r, f := t.c.reply(s.stage, patience)
 		if f != nil {
@@ -197,7 +197,7 @@ func (t *transact) heard(s step, r reply) *fault {
 		f.err, f.reply = errOutOfStep, reply{}
 		return f
 	case t.refused && r.code != 421: // all that follows is no news
-	case !crowded && t.spent(s.stage, r):
+	case !crowded && t.aboutConnection(s.stage, r):
 		f.renew = true
 		return f
 	case r.code == 421: // it closes the connection

@@ -1,4 +1,4 @@
-// Package disk asks a file system how much room it has, and whether what is written there stays.
+// Package disk asks a file system how much room it has and whether what is written there stays, and keeps small files whole.
 package disk
 
 // Space is what a file system has left.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dinkymail/queue"
+	"dinkymail/queue/memstore"
 )
 
 // upstream is a next hop that takes time for an answer and so many messages at a time.
@@ -82,9 +83,8 @@ func from(t testing.TB, sender string) queue.Submission {
 // pump runs test while a queue hands n messages of the sender "bulk" to u over so many connections.
 func pump(t *testing.T, u *upstream, n, connections int, test func(t *testing.T, g *rig)) {
 	t.Helper()
-	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := openStore(t, dir)
+		s := memstore.New()
 		cfg := settings()
 		cfg.Workers = connections
 		g := &rig{Queue: queue.New(s, queue.One(u), cfg, quiet()), t: t, store: s}
@@ -122,6 +122,7 @@ func (g *rig) width(what string, least, most int) {
 // One sender with very many messages due does not keep a contact form's waiting for as much as a second, be the next hop quick or
 // slow: the form's goes as soon as a connection is free, but for the few messages that are at hand already.
 func TestMailingDoesNotHoldUpOthers(t *testing.T) {
+	t.Parallel()
 	for _, slow := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 450 * time.Millisecond} {
 		t.Run(slow.String(), func(t *testing.T) {
 			many := 20_000
@@ -154,7 +155,7 @@ func TestMailingDoesNotHoldUpOthers(t *testing.T) {
 }
 
 // A next hop that is quick gets all connections at once.
-func TestPaceGrowsAtOnce(t *testing.T) {
+func TestConcurrencyGrowsAtOnce(t *testing.T) {
 	u := steady(time.Millisecond)
 	pump(t, u, 4000, 50, func(t *testing.T, g *rig) {
 		g.width("at first", 4, 4)
@@ -164,7 +165,7 @@ func TestPaceGrowsAtOnce(t *testing.T) {
 }
 
 // Another Config.Workers takes effect while mail flows, be it more or fewer, and Run still comes to its end.
-func TestPaceFollowsTheSettings(t *testing.T) {
+func TestConcurrencyFollowsTheSettings(t *testing.T) {
 	u := steady(10 * time.Millisecond)
 	pump(t, u, 4000, 5, func(t *testing.T, g *rig) {
 		pass(100 * time.Millisecond)
@@ -192,7 +193,7 @@ func TestPaceFollowsTheSettings(t *testing.T) {
 }
 
 // Without more to do than the connections can take there is no need for more of them.
-func TestPaceWaitsForWork(t *testing.T) {
+func TestConcurrencyWaitsForWork(t *testing.T) {
 	u := steady(10 * time.Millisecond)
 	pump(t, u, 0, 10, func(t *testing.T, g *rig) {
 		for range 50 {
@@ -224,7 +225,7 @@ func TestSlowUpstreamUsesAllConnections(t *testing.T) {
 
 // A next hop that allows fewer connections is soon asked for no more than it allows, is seldom asked again, and no message suffers.
 // When it allows more it gets more.
-func TestPaceBacksOffWhenTold(t *testing.T) {
+func TestConcurrencyBacksOffWhenTold(t *testing.T) {
 	u := steady(10 * time.Millisecond)
 	u.takes = 3
 	pump(t, u, 20_000, 10, func(t *testing.T, g *rig) {
@@ -246,7 +247,7 @@ func TestPaceBacksOffWhenTold(t *testing.T) {
 }
 
 // Where more at a time only makes each take longer, fewer are made. That passes as it came.
-func TestPaceBacksOffWhenSlow(t *testing.T) {
+func TestConcurrencyBacksOffWhenSlow(t *testing.T) {
 	u := steady(20 * time.Millisecond)
 	pump(t, u, 20_000, 10, func(t *testing.T, g *rig) {
 		pass(time.Second)
@@ -341,7 +342,8 @@ func (g *rig) mean(d time.Duration) float64 {
 }
 
 // A next hop that now and then says 421, or that it is busy, without regard to how many connections there are, keeps them nearly all.
-func TestPaceForgivesStrays(t *testing.T) {
+func TestConcurrencyForgivesStrays(t *testing.T) {
+	t.Parallel()
 	for _, connections := range []int{10, 50} {
 		for name, answer := range map[string]queue.Result{
 			"rcpt": notNow,
@@ -378,7 +380,8 @@ func TestPaceForgivesStrays(t *testing.T) {
 
 // A next hop that takes so many connections and refuses the next gets just so many within a few seconds, but for a moment at each
 // trial, and the trials become seldom. So it does when it took more before.
-func TestPaceSettlesAtWhatIsTaken(t *testing.T) {
+func TestConcurrencySettlesAtWhatIsTaken(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		connections, takes int
 		within             time.Duration
