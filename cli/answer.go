@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,10 +38,7 @@ func outcomeOf(err error) outcome {
 		return outcome{Success: true}
 	}
 	o := outcome{Exit: world.Status(err, world.ExitSoftware)}
-	o.Code = exitWords[o.Exit]
-	if o.Code == "" {
-		o.Code = exitWords[1]
-	}
+	o.Code = cmp.Or(exitWords[o.Exit], exitWords[1])
 	if api, ok := errors.AsType[*operate.Error](err); ok && api.Code != "" {
 		o.Code = string(api.Code)
 	}
@@ -69,15 +67,10 @@ func wantsJSON(args []string, parsed *kong.Context) bool {
 	if parsed != nil && parsed.Selected() != nil && parsed.Selected().Passthrough {
 		return false
 	}
-	for _, arg := range args {
-		if arg == "--" {
-			return false
-		}
-		if arg == "--json" || arg == "--json=true" {
-			return true
-		}
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
 	}
-	return false
+	return slices.Contains(args, "--json") || slices.Contains(args, "--json=true")
 }
 
 // finish prints the object of a command that was told --json, tells an error on standard error, and

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -76,11 +75,11 @@ func hints(d operate.Detail) [][2]string {
 	}
 	switch d.State {
 	case queue.StateQueued, queue.StateDeferred:
+		retry := [][2]string{hint("retry "+id, "tries it now")}
 		if d.Reason != "" {
-			return append([][2]string{hint("doctor", "looks for what is wrong with the upstream"),
-				hint("retry "+id, "tries it, and the lane, now"), hint("hold "+id, "keeps it back")}, waiting...)
+			retry = [][2]string{hint("doctor", "looks for what is wrong with the upstream"), hint("retry "+id, "tries it, and the lane, now")}
 		}
-		return append([][2]string{hint("retry "+id, "tries it now"), hint("hold "+id, "keeps it back")}, waiting...)
+		return slices.Concat(retry, [][2]string{hint("hold "+id, "keeps it back")}, waiting)
 	case queue.StateHeld:
 		return append([][2]string{hint("release "+id, "lets it go")}, waiting...)
 	case queue.StateActive:
@@ -95,14 +94,3 @@ func hints(d operate.Detail) [][2]string {
 	}
 	return nil
 }
-
-// widest is the length of the longest command.
-func widest(hints [][2]string) int {
-	n := 0
-	for _, h := range hints {
-		n = max(n, len(h[0]))
-	}
-	return n
-}
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

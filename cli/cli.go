@@ -20,11 +20,13 @@
 // program exits as that does. A verb for several messages does what it can, names on standard error each message it could not be
 // done to, and does not exit 0 then.
 //
-// Tables fit a terminal. Where the output is no terminal nothing is cut, nothing is coloured, and the columns stay; NO_COLOR is
-// honoured. With --json a list is one object a line, everything else one indented object: the API's own, with "success", which
-// is true exactly where the exit status is 0. What fails prints an object too, a list as its last line: "success" is false in it,
-// and "message", "code" and "exit" say why. What strangers wrote into a mail or a reply is shown without control characters. A password is read from the terminal without echo or from standard input,
-// never from the command line.
+// Tables fit a terminal. Where the output is no terminal nothing is cut, nothing is coloured, and the
+// columns stay; NO_COLOR is honoured. With --json a list is one object a line, everything else one
+// indented object: the API's own, with "success", which is true exactly where the exit status is 0.
+// What fails prints an object too, a list as its last line: "success" is false in it, and "message",
+// "code" and "exit" say why. What strangers wrote into a mail or a reply is shown without control
+// characters. A password is read from the terminal without echo or from standard input, never from
+// the command line.
 //
 // # Limits
 //

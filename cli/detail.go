@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,11 +34,15 @@ func (p *program) describe(d operate.Detail) string {
 			fmt.Fprintf(&out, "  %s left out; the last of each kind and the newest follow\n", count(d.Omitted, "attempt"))
 		}
 	}
-	if hints := hints(d); len(hints) > 0 {
-		out.WriteString("\nWhat you can do\n")
-		for _, h := range hints {
-			fmt.Fprintf(&out, "  %-*s  %s\n", widest(hints), h[0], h[1])
+	wide := 0
+	for _, h := range hints(d) {
+		wide = max(wide, len(h[0]))
+	}
+	for i, h := range hints(d) {
+		if i == 0 {
+			out.WriteString("\nWhat you can do\n")
 		}
+		fmt.Fprintf(&out, "  %-*s  %s\n", wide, h[0], h[1])
 	}
 	return out.String()
 }
@@ -63,7 +69,7 @@ func (p *program) facts(d operate.Detail) [][2]string {
 		{"Envelope ID", plain(d.EnvID)},
 		{"Tags", plain(strings.Join(d.Tags, ", "))},
 	}
-	for _, key := range sortedKeys(d.Metadata) {
+	for _, key := range slices.Sorted(maps.Keys(d.Metadata)) {
 		facts = append(facts, [2]string{"Metadata", plain(key + "=" + d.Metadata[key])})
 	}
 	return facts

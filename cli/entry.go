@@ -22,12 +22,7 @@ func (p *program) next(e operate.Entry) string {
 	return span(e.Next.Sub(p.Time()))
 }
 
-func sender(from string) string {
-	if from == "" {
-		return "<>"
-	}
-	return plain(from)
-}
+func sender(from string) string { return cmp.Or(plain(from), "<>") }
 
 // recipients are whom a list shows: the first who is not settled, and how many more there are. Those whom an operator took off
 // count only where nobody else is left.

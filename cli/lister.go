@@ -132,13 +132,6 @@ func (l *lister) flushNarrow() {
 	}
 }
 
-func (l *lister) nothing(filtered bool) string {
-	if filtered {
-		return "No message matches."
-	}
-	return "The queue is empty."
-}
-
 // footer sums up what a terminal was shown.
 func (l *lister) footer() {
 	line := fmt.Sprintf("%s, %s.", count(l.shown, "message"), size(l.bytes))

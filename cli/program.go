@@ -29,11 +29,7 @@ func (w Program) program(given string) *program {
 	p := &program{Program: w, given: given, dotenv: w.settingsFile(given)}
 	p.Settings, p.Open = p.settings, p.operator
 	p.Running = func(ctx context.Context) error {
-		_, done, err := p.live(ctx)
-		if err == nil {
-			done()
-		}
-		return err
+		return world.Ask(ctx, p.live, func(world.Operator) error { return nil })
 	}
 	p.Health = func(ctx context.Context) (h httpapi.Health, err error) {
 		client, err := p.appliance(ctx, "")

@@ -51,14 +51,18 @@ func (c queueCommand) Run(ctx context.Context, p *program) error {
 		if err := l.list(ctx, q, sel); err != nil || c.JSON {
 			return err
 		}
+		nothing := "The queue is empty."
+		if c.any() || c.All {
+			nothing = "No message matches."
+		}
 		switch {
 		case !l.screen.terminal && l.shown == 0: // what reads the list must not take this for one
-			fmt.Fprintln(p.Err, l.nothing(c.any() || c.All))
+			fmt.Fprintln(p.Err, nothing)
 			return nil
 		case !l.screen.terminal:
 			return nil
 		case l.shown == 0:
-			p.printf("%s\n", l.nothing(c.any() || c.All))
+			p.printf("%s\n", nothing)
 		default:
 			l.footer()
 		}

@@ -33,7 +33,7 @@ Examples:
 func (c watchCommand) Run(ctx context.Context, p *program) error {
 	p.lines = c.JSON
 	s := p.screen()
-	encoder := world.JSON(p)
+	encoder := world.JSON(p.Out)
 	return p.askRunning(ctx, func(q world.Operator) error {
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 		defer stop()
@@ -41,8 +41,8 @@ func (c watchCommand) Run(ctx context.Context, p *program) error {
 			if c.JSON {
 				return encoder.Encode(e)
 			}
-			p.printf("%s\n", p.event(s, e))
-			return p.printed
+			_, err := fmt.Fprintln(p.Out, p.event(s, e))
+			return err
 		})
 		if ctx.Err() != nil {
 			return nil

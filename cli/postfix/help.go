@@ -20,6 +20,3 @@ var helps = map[string]string{
 	"newaliases": "Usage: newaliases\n\nChecks ALIASES_FILE; there is nothing to build.\n" +
 		"\nExample:\n\n    newaliases\n",
 }
-
-// asksHelp reports whether a command line is one that asks for help alone.
-func asksHelp(args []string) bool { return len(args) == 1 && args[0] == "--help" }

@@ -28,6 +28,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"dinkymail/cli/world"
@@ -63,7 +64,7 @@ func Run(ctx context.Context, name string, args []string, w world.World) int {
 		switch {
 		case !ok:
 			return fail(1, "this is no command of Postfix that Dinkymail knows")
-		case asksHelp(args):
+		case slices.Equal(args, []string{"--help"}): // which Postfix's own do not know
 			_, err := out.WriteString(helps[name])
 			return err
 		}
