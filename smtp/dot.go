@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"strings"
 )
 
 // dotReader reads the body of DATA as it was before it was made fit for SMTP: without the first dot
@@ -59,7 +58,7 @@ func (d *dotReader) Read(p []byte) (int, error) {
 func (d *dotReader) dot() (text bool, err error) {
 	c := d.conn
 	rest := c.in
-	for ; strings.HasPrefix(".\r\r", string(rest)); rest = c.in {
+	for ; string(rest) == ".\r\r"[:min(len(rest), len(".\r\r"))]; rest = c.in {
 		if err := d.more(); err != nil {
 			return false, err
 		}
