@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"dinkymail/smtp"
+	"dinkymail/account"
 )
 
 // devices are mails as printers, scripts and old programs write them, behind DATA, and what the
@@ -161,7 +161,7 @@ var smuggled = map[string]string{
 func TestNothingIsSmuggledOut(t *testing.T) {
 	const head, eve = "From: a@x.org\r\nSubject: hello\r\n\r\nhello", "MAIL FROM:<eve@example.org>\r\nRCPT TO:<eve@example.net>\r\nDATA\r\nSubject: eve\r\n\r\neve\r\n"
 	hop, settings := upstream(t)
-	hash, err := smtp.HashPassword("correct horse")
+	hash, err := account.HashPassword("correct horse")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func conversation(t *testing.T, addr, said string) string {
 
 // An account is not shut out by those who guess at it, and a restart changes nothing about that.
 func TestGuessingShutsNobodyOut(t *testing.T) {
-	hash, err := smtp.HashPassword("correct horse")
+	hash, err := account.HashPassword("correct horse")
 	if err != nil {
 		t.Fatal(err)
 	}

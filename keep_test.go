@@ -16,8 +16,8 @@ import (
 	"syscall"
 	"testing"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/smtptest"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -291,7 +291,7 @@ func TestBackupOfMassMail(t *testing.T) {
 			continue
 		}
 		tried = d.Attempts
-		if _, err := c.Act(t.Context(), httpapi.Action{Verb: httpapi.Retry, Selection: queue.Selection{IDs: []queue.ID{id}}}); err != nil {
+		if _, err := c.Act(t.Context(), operate.Action{Verb: operate.Retry, Selection: queue.Selection{IDs: []queue.ID{id}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
-	"syscall"
 
 	"dinkymail/cli"
 	"dinkymail/config"
+	"dinkymail/control"
+	"dinkymail/internal/listen"
+	"dinkymail/maildrop"
 )
 
 // doors are the open listeners.
@@ -32,7 +35,7 @@ func (d *doors) all() []doorway {
 // close closes what nobody serves any more.
 func (d *doors) close() {
 	for _, door := range d.all() {
-		closeAll(door.listeners)
+		listen.Close(door.listeners)
 	}
 }
 
@@ -41,81 +44,59 @@ func (d *doors) close() {
 func openDoors(ctx context.Context, s *config.Settings) (*doors, error) {
 	d := &doors{}
 	var err error
-	d.smtp, err = openAll(ctx, "SMTP_LISTEN", s.SMTPListen)
+	d.smtp, err = listen.TCP(ctx, "SMTP_LISTEN", s.SMTPListen)
 	if err != nil && s.Development && !s.SMTPListenGiven {
 		d.notices = append(d.notices, fmt.Sprintf("SMTP listens on %s, because %s could not be opened.",
 			strings.Join(config.DevelopmentSMTPListen, " and "), strings.Join(s.SMTPListen, " and ")))
-		d.smtp, err = openAll(ctx, "SMTP_LISTEN", config.DevelopmentSMTPListen)
+		d.smtp, err = listen.TCP(ctx, "SMTP_LISTEN", config.DevelopmentSMTPListen)
 	}
 	if err == nil {
-		d.smtps, err = openAll(ctx, "SMTPS_LISTEN", s.SMTPSListen)
+		d.smtps, err = listen.TCP(ctx, "SMTPS_LISTEN", s.SMTPSListen)
 	}
 	if err == nil {
-		d.http, err = openAll(ctx, "HTTP_LISTEN", s.HTTPListen)
+		d.http, err = listen.TCP(ctx, "HTTP_LISTEN", s.HTTPListen)
 	}
 	if err != nil {
 		d.close()
-		return nil, err
+		return nil, shut(err)
 	}
 	return d, nil
 }
 
-func openAll(ctx context.Context, setting string, addrs []string) ([]net.Listener, error) {
-	// Every wait of a door has an end of its own, so the kernel need not ask whether a client is still there: that would cost each
-	// connection four system calls.
-	config := net.ListenConfig{KeepAlive: -1}
-	var open []net.Listener
-	for _, addr := range addrs {
-		ln, err := config.Listen(ctx, "tcp", addr)
-		if err != nil {
-			closeAll(open)
-			return nil, explain(setting, addr, err)
-		}
-		open = append(open, ln)
+// openSockets opens the operator's socket, and makes the place where programs on this machine hand mail in, with a socket for the
+// members of SUBMIT_GROUP. The store is open by then, so that nobody else keeps mail in this directory.
+func (d *doors) openSockets(ctx context.Context, s *config.Settings) error {
+	control, err := listen.Unix(ctx, "DATA_DIR", filepath.Join(s.DataDir, control.Socket), 0o600, -1)
+	if err != nil {
+		return shut(err)
 	}
-	return open, nil
+	d.control = append(d.control, control)
+	if err := maildrop.Prepare(s.Maildrop, s.DataDir); err != nil {
+		return &cli.Exit{Code: cli.ExitConfig, Err: err}
+	}
+	if s.Maildrop.Group == "" {
+		return nil
+	}
+	gid, err := maildrop.Group(s.Maildrop.Group)
+	if err != nil {
+		return &cli.Exit{Code: cli.ExitConfig, Err: err}
+	}
+	submit, err := listen.Unix(ctx, "SUBMIT_DIR", maildrop.Socket(s.Maildrop.Dir), 0o660, gid)
+	if err != nil {
+		return shut(err)
+	}
+	d.submit = append(d.submit, submit)
+	return nil
 }
 
-// whereabouts are where listeners listen.
-func whereabouts(listeners []net.Listener) []string {
-	all := make([]string, len(listeners))
-	for i, ln := range listeners {
-		all[i] = ln.Addr().String()
-	}
-	return all
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, ln := range listeners {
-		_ = ln.Close() // a door that has served is closed already
-	}
-}
-
-// explain says which setting asked for an address that cannot be listened on, and what to do about it.
-func explain(setting, addr string, err error) error {
-	host, port, _ := net.SplitHostPort(addr)
+// shut says by the exit status why a listener could not be opened.
+func shut(err error) error {
+	code := cli.ExitUnavailable
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("%s: port %s of %s is taken by another program; "+
-			"stop that one (ss -ltnp 'sport = :%s' names it), or set %s to another port", setting, port, orAny(host), port,
-			setting)}
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return &cli.Exit{Code: cli.ExitNoPermission, Err: fmt.Errorf("%s: port %s of %s needs rights that this user does not have. "+
-			"One of three helps: give the program the right with setcap cap_net_bind_service=+ep on its file, or "+
-			"AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit; "+
-			"let everyone have such ports with sysctl net.ipv4.ip_unprivileged_port_start=25; "+
-			"or set %s to ports above 1023", setting, port, orAny(host), setting)}
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("%s: this machine has no address %s; correct %s", setting,
-			host, setting)}
-	default:
-		return &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("%s: listen on %s: %w", setting, addr, err)}
+	case errors.Is(err, listen.ErrRights):
+		code = cli.ExitNoPermission
+	case errors.Is(err, listen.ErrPath):
+		code = cli.ExitConfig
 	}
-}
-
-func orAny(host string) string {
-	if host == "" {
-		return "every address"
-	}
-	return host
+	return &cli.Exit{Code: code, Err: err}
 }

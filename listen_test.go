@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	"dinkymail/cli"
 	"dinkymail/config"
+	"dinkymail/internal/listen"
 )
 
 // A port that cannot be opened stops the start with port, setting and remedy, and nothing stays open.
@@ -29,22 +28,6 @@ func TestTakenPortIsNamed(t *testing.T) {
 	}
 	for _, want := range []string{"HTTP_LISTEN: port " + port + " of 127.0.0.1 is taken", "ss -ltnp",
 		"set HTTP_LISTEN to another port"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is missing in %v", want, err)
-		}
-	}
-}
-
-// A port that needs rights has three remedies.
-func TestPortThatNeedsRights(t *testing.T) {
-	err := explain("SMTP_LISTEN", "127.0.0.1:25", &net.OpError{Err: os.NewSyscallError("bind", syscall.EACCES)})
-	var exit *cli.Exit
-	if !errors.As(err, &exit) || exit.Code != cli.ExitNoPermission {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"SMTP_LISTEN: port 25", "setcap cap_net_bind_service=+ep",
-		"AmbientCapabilities=CAP_NET_BIND_SERVICE",
-		"net.ipv4.ip_unprivileged_port_start=25", "set SMTP_LISTEN to ports above 1023"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}
@@ -90,5 +73,15 @@ func TestTogetherEndsTogether(t *testing.T) {
 	if err := together(t.Context(), func(context.Context) error { return nil },
 		func(ctx context.Context) error { <-ctx.Done(); return nil }); err != nil {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Why a listener could not be opened is seen from the exit status.
+func TestShut(t *testing.T) {
+	for err, want := range map[error]int{listen.ErrRights: cli.ExitNoPermission, listen.ErrPath: cli.ExitConfig, net.ErrClosed: cli.ExitUnavailable} {
+		var exit *cli.Exit
+		if !errors.As(shut(err), &exit) || exit.Code != want {
+			t.Errorf("%v: exit %d, want %d", err, exit.Code, want)
+		}
 	}
 }

@@ -9,16 +9,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
+	"dinkymail/account"
 	"dinkymail/cli"
 	"dinkymail/config"
+	"dinkymail/control"
 	"dinkymail/httpapi"
+	"dinkymail/internal/listen"
 	"dinkymail/maildrop"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 	"dinkymail/relay"
@@ -38,7 +41,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) > 0 {
 		program.Name, args = filepath.Base(args[0]), args[1:]
 	}
-	program.Offline = func(_ context.Context, s *config.Settings) (http.Handler, func() error, error) {
+	program.Offline = func(s *config.Settings) (operate.Operator, func() error, error) {
 		return offline(s, newLog(stderr, &config.Settings{}, slog.LevelError))
 	}
 	program.Serve = func(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error)) error {
@@ -70,27 +73,27 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		return &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("open the queue in DATA_DIR=%s: %w", s.DataDir, err)}
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	if err := doors.openControl(ctx, s); err != nil {
-		return err
-	}
-	if err := doors.openSubmit(ctx, s); err != nil {
+	if err := doors.openSockets(ctx, s); err != nil {
 		return err
 	}
 
-	s.HTTP.Version, s.HTTP.Listening = cli.Version(version), whereabouts(doors.http)
+	s.HTTP.Version, s.HTTP.Listening = cli.Version(version), listen.Addresses(doors.http)
 	next := relay.New(s.Relay, log)
 	addresses(s, log)
+	accounts := account.New(s.Account, log)
+	s.SMTP.Accounts, s.HTTP.Accounts = accounts, accounts
 	q := queue.New(store, queue.One(next), s.Queue, log)
 	settings := &reloads{read: reload, now: s, log: log, hangup: hangup}
-	s.HTTP.Settings = settings
-	operations(s, q, next, kept)
+	s.HTTP.Sensor = sensor{s, next}
+	desk := operate.New(q, parts(settings, q, kept))
 	submission, api, drop := smtp.New(q, s.SMTP, log), httpapi.New(q, s.HTTP, log), maildrop.New(q, s.Maildrop, log)
 	watch := alerts(settings.current, q, log)
 	settings.use = func(fresh *config.Settings) {
 		level.Set(fresh.LogLevel)
 		addresses(fresh, log)
-		fresh.HTTP.Settings = settings
-		operations(fresh, q, next, kept)
+		accounts = accounts.With(fresh.Account)
+		fresh.SMTP.Accounts, fresh.HTTP.Accounts = accounts, accounts
+		fresh.HTTP.Version, fresh.HTTP.Sensor = cli.Version(version), sensor{fresh, next}
 		submission.Use(fresh.SMTP)
 		next.Use(fresh.Relay)
 		q.Use(fresh.Queue)
@@ -111,10 +114,12 @@ func serve(ctx context.Context, s *config.Settings, reload func() (*config.Setti
 		work = append(work, func(ctx context.Context) error { return api.Serve(ctx, ln) })
 	}
 	for _, ln := range doors.submit {
-		work = append(work, func(ctx context.Context) error { return api.ServeSubmit(ctx, ln) })
+		work = append(work, func(ctx context.Context) error { return maildrop.Serve(ctx, ln, desk, settings.grace, log) })
 	}
 	for _, ln := range doors.control {
-		work = append(work, func(ctx context.Context) error { return api.ServeControl(ctx, ln) })
+		work = append(work, func(ctx context.Context) error {
+			return control.Serve(ctx, ln, desk, api.Trusted(), settings.grace, log)
+		})
 	}
 	err = errors.Join(together(ctx, work...), next.Close())
 	log.Info("stopped")

@@ -20,8 +20,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"dinkymail/account"
 	"dinkymail/internal/smtptest"
-	"dinkymail/smtp"
 )
 
 // asProgram in the environment makes this process the program itself, for tests in which it becomes another user.
@@ -207,7 +207,7 @@ func TestEveryDoorReachesTheUpstream(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "cert.pem"), string(cert))
 	write(t, filepath.Join(dir, "key.pem"), string(key))
-	hash, err := smtp.HashPassword("correct horse")
+	hash, err := account.HashPassword("correct horse")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,22 +6,21 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/http"
-	"os"
 	"path/filepath"
 
 	"dinkymail/cli"
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/control"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 	"dinkymail/relay"
 )
 
-// offline is the control socket's answers without a socket, for when the appliance does not run: the queue is opened, and nothing
-// of it runs. Nothing is ever made where there is no queue.
-func offline(s *config.Settings, log *slog.Logger) (http.Handler, func() error, error) {
-	if _, err := os.Stat(filepath.Join(s.DataDir, "lock")); errors.Is(err, fs.ErrNotExist) {
+// offline is the operator of an appliance that does not run: the queue is opened, and nothing of it runs. Nothing is ever made where
+// there is no queue.
+func offline(s *config.Settings, log *slog.Logger) (operate.Operator, func() error, error) {
+	if errors.Is(boltstore.Kept(s.DataDir), fs.ErrNotExist) {
 		return nil, nil, &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("no queue is kept in DATA_DIR=%s; "+
 			"name the settings of the appliance with --env-file", s.DataDir)}
 	}
@@ -29,7 +28,7 @@ func offline(s *config.Settings, log *slog.Logger) (http.Handler, func() error, 
 	if errors.Is(err, boltstore.ErrInUse) {
 		return nil, nil, &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("the appliance runs (its directory %s is locked), "+
 			"but does not answer at its socket %s; if it has just begun or is about to end, try again, and else restart it",
-			s.DataDir, filepath.Join(s.DataDir, "control.sock"))}
+			s.DataDir, filepath.Join(s.DataDir, control.Socket))}
 	}
 	if err != nil {
 		return nil, nil, &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("open the queue in DATA_DIR=%s: %w", s.DataDir, err)}
@@ -38,6 +37,5 @@ func offline(s *config.Settings, log *slog.Logger) (http.Handler, func() error, 
 	next := relay.New(s.Relay, log)
 	q := queue.New(store, queue.One(next), s.Queue, log)
 	end := func() error { return errors.Join(next.Close(), store.Close(), kept.Close()) }
-	operations(s, q, next, kept)
-	return httpapi.New(q, s.HTTP, log).Control(), end, nil
+	return operate.New(q, parts(&reloads{now: s}, q, kept)), end, nil
 }

@@ -1,14 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 )
 
 // reloads are the settings of an appliance that runs. They are read again on SIGHUP and when an operator asks.
@@ -22,14 +24,15 @@ type reloads struct {
 	now *config.Settings
 }
 
-var _ httpapi.Settings = (*reloads)(nil)
-
 // current is the settings in force.
 func (r *reloads) current() *config.Settings {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.now
 }
+
+// grace is how long requests in flight may go on at the end.
+func (r *reloads) grace() time.Duration { return cmp.Or(r.current().HTTP.Grace, 10*time.Second) }
 
 // run reads the settings again at every SIGHUP until ctx ends.
 func (r *reloads) run(ctx context.Context) error {
@@ -44,7 +47,7 @@ func (r *reloads) run(ctx context.Context) error {
 }
 
 // Settings tells what is in force and what a reload would change.
-func (r *reloads) Settings() httpapi.SettingsReport {
+func (r *reloads) Settings() operate.SettingsReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, report := r.compare()
@@ -52,7 +55,7 @@ func (r *reloads) Settings() httpapi.SettingsReport {
 }
 
 // Reload uses what the settings say now. With a mistake in them everything stays as it is.
-func (r *reloads) Reload() httpapi.SettingsReport {
+func (r *reloads) Reload() operate.SettingsReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fresh, report := r.compare()
@@ -72,9 +75,9 @@ func (r *reloads) Reload() httpapi.SettingsReport {
 }
 
 // compare reads the settings and says how they differ from those in force.
-func (r *reloads) compare() (*config.Settings, httpapi.SettingsReport) {
+func (r *reloads) compare() (*config.Settings, operate.SettingsReport) {
 	fresh, err := r.read()
-	report := httpapi.SettingsReport{Path: r.now.File, Settings: settingsOf(r.now), Changes: []httpapi.SettingChange{},
+	report := operate.SettingsReport{Path: r.now.File, Settings: settingsOf(r.now), Changes: []operate.SettingChange{},
 		Problems: []string{}, Warnings: append([]string{}, fresh.Warnings...)}
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {
@@ -86,8 +89,8 @@ func (r *reloads) compare() (*config.Settings, httpapi.SettingsReport) {
 	return fresh, report
 }
 
-func settingsOf(s *config.Settings) []httpapi.Setting {
-	all := []httpapi.Setting{}
+func settingsOf(s *config.Settings) []operate.Setting {
+	all := []operate.Setting{}
 	for _, row := range s.Effective() {
 		all = append(all, row.Setting)
 	}
@@ -95,7 +98,7 @@ func settingsOf(s *config.Settings) []httpapi.Setting {
 }
 
 // tell logs which settings changed, and which of them wait for a restart.
-func (r *reloads) tell(report httpapi.SettingsReport) {
+func (r *reloads) tell(report operate.SettingsReport) {
 	var changed, restart []string
 	for _, c := range report.Changes {
 		if c.Restart {

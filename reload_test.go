@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"dinkymail/httpapi"
+	"dinkymail/control"
 	"dinkymail/internal/smtptest"
+	"dinkymail/operate"
 )
 
 // A reload reaches every part that was told something anew, says so, and names what takes a restart. A mistake changes nothing.
@@ -31,9 +32,9 @@ func TestReloadReachesEveryPart(t *testing.T) {
 	}
 	env("ALLOWED_HOSTS=old.example", "SMTP_RELAY_CONNECTIONS=1", "MESSAGE_MAX_BYTES=1KiB")
 	a := start(t, dir)
-	control := httpapi.NewSocketClient(filepath.Join(dir, "data", "control.sock"))
+	control := control.NewClient(filepath.Join(dir, "data", "control.sock"))
 	t.Cleanup(control.Close)
-	reload := func() httpapi.SettingsReport {
+	reload := func() operate.SettingsReport {
 		t.Helper()
 		report, err := control.Reload(t.Context())
 		if err != nil {

@@ -4,97 +4,23 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"dinkymail/cli"
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/control"
+	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
-// A socket's file is for its owner alone, or for the group that was asked for as well, whatever the umask, and goes with it.
-func TestSocketRights(t *testing.T) {
-	for _, umask := range []int{0, 0o022, 0o777} {
-		path := filepath.Join(t.TempDir(), "s")
-		before := syscall.Umask(umask)
-		for _, mode := range []fs.FileMode{0o600, 0o660} {
-			ln, err := openSocket(t.Context(), "DATA_DIR", path, mode, -1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
-				t.Errorf("umask %o: %v, %v, want %o", umask, info.Mode(), err, mode)
-			}
-			ln.Close()
-			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("the file is still there: %v", err)
-			}
-		}
-		syscall.Umask(before)
-	}
-}
-
-// What a killed appliance left behind makes room.
-func TestStaleSocketMakesRoom(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.(*net.UnixListener).SetUnlinkOnClose(false)
-	ln.Close()
-	ln, err = openSocket(t.Context(), "DATA_DIR", path, 0o600, -1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
-}
-
-// A socket at which somebody answers stays, and so does a file that is none; a path that is too long is told with the remedy.
-func TestSocketRefusals(t *testing.T) {
-	dir := t.TempDir()
-	taken, file := filepath.Join(dir, "taken"), filepath.Join(dir, "file")
-	ln, err := net.Listen("unix", taken)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	write(t, file, "")
-	for path, want := range map[string]struct {
-		code int
-		text string
-	}{
-		taken:                           {cli.ExitUnavailable, "another program answers at " + taken},
-		file:                            {cli.ExitUnavailable, file + " is in the way"},
-		filepath.Join(dir, "none", "s"): {cli.ExitUnavailable, "no such file or directory"},
-		filepath.Join(dir, strings.Repeat("x", 100), "s"): {cli.ExitConfig, "set DATA_DIR to a directory with a shorter path"},
-	} {
-		_, err := openSocket(t.Context(), "DATA_DIR", path, 0o600, -1)
-		var exit *cli.Exit
-		if !errors.As(err, &exit) || exit.Code != want.code || !strings.Contains(err.Error(), want.text) ||
-			!strings.HasPrefix(err.Error(), "DATA_DIR: ") {
-			t.Errorf("%s: %v", path, err)
-		}
-	}
-	if c, err := net.Dial("unix", taken); err != nil {
-		t.Errorf("the socket that answered: %v", err)
-	} else {
-		c.Close()
-	}
-	if _, err := os.Stat(file); err != nil {
-		t.Errorf("the file in the way: %v", err)
-	}
-}
-
 // control is a client of an appliance's control socket.
-func (a *appliance) control() *httpapi.Client {
-	c := httpapi.NewSocketClient(a.ports["control"])
+func (a *appliance) control() *control.Client {
+	c := control.NewClient(a.ports["control"])
 	a.t.Cleanup(c.Close)
 	return c
 }
@@ -119,12 +45,13 @@ func TestControlSocket(t *testing.T) {
 	for len(seen) == 0 {
 		a.send("look")
 	}
-	sent, err := c.Submit(t.Context(), "anybody@example.com", []string{"bob@example.net"}, strings.NewReader("Subject: socket\n\nHello.\n"))
+	sent, err := c.Submit(t.Context(), letter(message.Address{Local: "anybody", Domain: "example.com"},
+		message.Address{Local: "bob", Domain: "example.net"}, "Subject: socket\n\nHello.\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.awaitStatus(sent.ID, "delivered")
-	if d, err := c.Show(t.Context(), queue.ID(sent.ID)); err != nil || d.Origin.Door != "sendmail" || d.Recipients[0].Code != 250 {
+	a.awaitStatus(string(sent.ID), "delivered")
+	if d, err := c.Show(t.Context(), sent.ID); err != nil || d.Origin.Door != "sendmail" || d.Recipients[0].Code != 250 {
 		t.Errorf("%+v, %v", d, err)
 	}
 	if status, answer := a.call("GET", "/api/v1/stats", ""); status != 404 {
@@ -147,7 +74,7 @@ func TestControlSocket(t *testing.T) {
 }
 
 // testPaused checks that a pause of the intake shuts every door for the time being, and lasts until it is ended.
-func testPaused(t *testing.T, a *appliance, c *httpapi.Client) {
+func testPaused(t *testing.T, a *appliance, c operate.Operator) {
 	t.Helper()
 	if err := c.Pause(t.Context(), queue.Intake, "moving house", "ada"); err != nil {
 		t.Fatal(err)
@@ -206,12 +133,11 @@ func TestOffline(t *testing.T) {
 	}
 	a.end()
 
-	handler, end, err := offline(s, newLog(a.log, s, slog.LevelInfo))
+	c, end, err := offline(s, newLog(a.log, s, slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := httpapi.NewLocalClient(handler)
-	if res, err := c.Act(t.Context(), httpapi.Action{Verb: httpapi.Hold, Reason: "not yet"}); err != nil || res.Done != 1 {
+	if res, err := c.Act(t.Context(), operate.Action{Verb: operate.Hold, Reason: "not yet"}); err != nil || res.Done != 1 {
 		t.Errorf("hold = %+v, %v", res, err)
 	}
 	var said strings.Builder
@@ -238,4 +164,9 @@ func TestOffline(t *testing.T) {
 	if _, err := os.Stat(s.DataDir); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("a queue was made")
 	}
+}
+
+// letter is a mail for control.Client.Submit.
+func letter(from, to message.Address, text string) operate.Mail {
+	return operate.Mail{Envelope: message.Envelope{From: from, To: []message.Recipient{{Address: to}}}, Body: strings.NewReader(text)}
 }

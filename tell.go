@@ -17,6 +17,7 @@ import (
 	"dinkymail/internal/logfile"
 	"dinkymail/maildrop"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/relay"
 )
@@ -46,29 +47,49 @@ func newLog(w io.Writer, s *config.Settings, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// addresses gives queue and SMTP the aliases, and SMTP the place where it remembers who logs in from where.
+// addresses gives queue and SMTP the aliases.
 func addresses(s *config.Settings, log *slog.Logger) {
 	book := aliases.NewLive(s.Aliases, log)
 	s.Queue.Rewriter = book
 	s.SMTP.Knows = func(a message.Address) bool { return s.Development || book.Knows(a) }
-	s.SMTP.Logins = filepath.Join(s.DataDir, "logins.json")
 }
 
-// operations gives the API what it can only pass on: the kept log, backups, and what the machine is like.
-func operations(s *config.Settings, q *queue.Queue, next *relay.Relay, kept *logfile.File) {
-	s.HTTP.Version = cli.Version(version)
+// parts are what an operator reaches besides the queue: the kept log, backups, and where the appliance runs its settings.
+func parts(now *reloads, q *queue.Queue, kept *logfile.File) operate.Parts {
+	p := operate.Parts{Backup: copier{now, q}, Machine: now.current().Maildrop.Machine}
 	if kept != nil {
-		s.HTTP.Log = kept.Search
+		p.Log = kept
 	}
-	s.HTTP.Backup = func(ctx context.Context, w io.Writer) error {
-		return backup.Write(ctx, q, backup.Origin{Host: s.Hostname, Version: s.HTTP.Version, Left: func() ([]backup.Left, error) {
-			return left(s.Maildrop.Dir)
-		}}, w)
+	if now.read != nil {
+		p.Settings = now
 	}
-	s.HTTP.Vitals = func() httpapi.Vitals {
-		free, size := disk.Room(s.DataDir)
-		return httpapi.Vitals{Free: free, Size: size, Certificates: certificates(s, next)}
-	}
+	return p
+}
+
+// copier makes backups.
+type copier struct {
+	settings *reloads
+	queue    *queue.Queue
+}
+
+// Write writes a backup to w.
+func (c copier) Write(ctx context.Context, w io.Writer) error {
+	s := c.settings.current()
+	return backup.Write(ctx, c.queue, backup.Origin{Host: s.Hostname, Version: cli.Version(version), Left: func() ([]backup.Left, error) {
+		return left(s.Maildrop.Dir)
+	}}, w)
+}
+
+// sensor tells what the machine of the appliance is like.
+type sensor struct {
+	settings *config.Settings
+	next     *relay.Relay
+}
+
+// Vitals looks at the disk and the certificates.
+func (m sensor) Vitals() httpapi.Vitals {
+	space, _ := disk.Look(m.settings.DataDir) // zero where the system does not tell
+	return httpapi.Vitals{Free: space.Free, Size: space.Size, Certificates: certificates(m.settings, m.next)}
 }
 
 // left is what stands in the maildrop of dir.
@@ -85,7 +106,7 @@ func left(dir string) ([]backup.Left, error) {
 func certificates(s *config.Settings, next *relay.Relay) map[string]time.Time {
 	ends := map[string]time.Time{"upstream": next.CertificateEnds()}
 	if s.Certificate != nil {
-		ends["own"] = s.Certificate.Ends()
+		ends["own"] = s.Certificate.Leaf().NotAfter
 	}
 	for whose, end := range ends {
 		if end.IsZero() {
@@ -101,7 +122,7 @@ func alerts(now func() *config.Settings, q *queue.Queue, log *slog.Logger) *aler
 	cfg.File = filepath.Join(now().DataDir, "alerts.json")
 	return alert.New(cfg, func(at time.Time) []alert.Condition {
 		s := now()
-		v, st := s.HTTP.Vitals(), q.Status()
+		v, st := s.HTTP.Sensor.Vitals(), q.Status()
 		return alert.Conditions(alert.Facts{Queue: st, Oldest: oldest(q, st.Store, s.Stuck), Free: v.Free, Size: v.Size, Certificates: v.Certificates},
 			alert.Thresholds{Stuck: s.Stuck}, at)
 	}, log)

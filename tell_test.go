@@ -16,6 +16,7 @@ import (
 
 	"dinkymail/alert"
 	"dinkymail/internal/smtptest"
+	"dinkymail/message"
 )
 
 // dinkymail runs a command with the settings of dir and returns its exit status and what it printed.
@@ -37,7 +38,8 @@ func TestAliasesAndLog(t *testing.T) {
 	a := start(t, dir, settings...)
 	c := a.control()
 	defer c.Close()
-	sent, err := c.Submit(t.Context(), "root", []string{"root"}, strings.NewReader("From: root (Cron Daemon)\nTo: root\nSubject: Cron\n\nbackup failed\n"))
+	sent, err := c.Submit(t.Context(), letter(message.Address{Local: "root"}, message.Address{Local: "root"},
+		"From: root (Cron Daemon)\nTo: root\nSubject: Cron\n\nbackup failed\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +52,8 @@ func TestAliasesAndLog(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, m.Data)
 		}
 	}
-	a.awaitStatus(sent.ID, "delivered")
-	if status, out := dinkymail(dir, settings, "log", sent.ID); status != 0 || strings.Count(out, "\n") < 2 || !strings.Contains(out, `"msg":"attempt"`) {
+	a.awaitStatus(string(sent.ID), "delivered")
+	if status, out := dinkymail(dir, settings, "log", string(sent.ID)); status != 0 || strings.Count(out, "\n") < 2 || !strings.Contains(out, `"msg":"attempt"`) {
 		t.Errorf("log: status %d\n%s", status, out)
 	}
 	if status, out := dinkymail(dir, settings, "alias", "root"); status != 0 || out != "dave@example.com\ncarol@example.com\n" {

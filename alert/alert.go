@@ -19,16 +19,15 @@ package alert
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"dinkymail/internal/disk"
 )
 
 // Condition is something that needs a hand.
@@ -153,13 +152,7 @@ func (a *Alerts) tell(ctx context.Context, n Notice) bool {
 
 // remember reads what was told before the start.
 func (a *Alerts) remember() {
-	if a.cfg.File == "" {
-		return
-	}
-	text, err := os.ReadFile(a.cfg.File)
-	if err == nil {
-		err = json.Unmarshal(text, &a.told)
-	}
+	err := disk.ReadState(a.cfg.File, &a.told)
 	if a.told == nil {
 		a.told = map[string]Condition{}
 	}
@@ -167,24 +160,14 @@ func (a *Alerts) remember() {
 	for key := range a.told {
 		a.before[key] = true
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err != nil {
 		a.log.Warn("what was alerted is not known any more", "err", err)
 	}
 }
 
 // write keeps what was told. Without it a restart tells again, which is no more than a nuisance.
 func (a *Alerts) write() {
-	if a.cfg.File == "" {
-		return
-	}
-	text, err := json.Marshal(a.told)
-	if err == nil {
-		next := a.cfg.File + ".new"
-		if err = os.WriteFile(next, text, 0o600); err == nil {
-			err = os.Rename(next, a.cfg.File)
-		}
-	}
-	if err != nil {
+	if err := disk.WriteState(a.cfg.File, a.told); err != nil {
 		a.log.Warn("what was alerted is not kept", "err", err)
 	}
 }

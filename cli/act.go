@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 )
 
 // act does a verb and prints what came of it: past is what was done ("Held"), hint what to type next or to know.
-func (p *program) act(ctx context.Context, a httpapi.Action, asJSON bool, past, hint string) error {
+func (p *program) act(ctx context.Context, a operate.Action, asJSON bool, past, hint string) error {
 	client, done, err := p.operator(ctx)
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func (p *program) act(ctx context.Context, a httpapi.Action, asJSON bool, past, 
 }
 
 // acted prints what an action did, and turns what it could not do into an error.
-func (p *program) acted(a httpapi.Action, r httpapi.ActionResult, asJSON bool, past, hint string) error {
+func (p *program) acted(a operate.Action, r operate.ActionResult, asJSON bool, past, hint string) error {
 	var err error
 	switch {
 	case asJSON:
@@ -45,7 +45,7 @@ func (p *program) acted(a httpapi.Action, r httpapi.ActionResult, asJSON bool, p
 }
 
 // tooLate says of how many messages an action may have come too late; empty when of none.
-func tooLate(r httpapi.ActionResult) string {
+func tooLate(r operate.ActionResult) string {
 	switch {
 	case r.Active == 0:
 		return ""
@@ -60,7 +60,7 @@ func tooLate(r httpapi.ActionResult) string {
 
 // failures is an error that names each message an action could not be done to; nil when there was none. Its status is 66 when
 // those do not exist, 75 when a later try may do.
-func failures(a httpapi.Action, r httpapi.ActionResult) error {
+func failures(a operate.Action, r operate.ActionResult) error {
 	if len(r.Failed) == 0 {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (c retryCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.act(ctx, httpapi.Action{Verb: httpapi.Retry, Selection: sel}, c.JSON, "Tries now:", "dinkymail watch shows how it goes.")
+	return p.act(ctx, operate.Action{Verb: operate.Retry, Selection: sel}, c.JSON, "Tries now:", "dinkymail watch shows how it goes.")
 }
 
 type holdCommand struct {
@@ -135,7 +135,7 @@ func (c holdCommand) Run(ctx context.Context, p *program) error {
 	if len(sel.IDs) == 1 {
 		hint = "dinkymail release " + string(sel.IDs[0]) + " lets it go."
 	}
-	return p.act(ctx, httpapi.Action{Verb: httpapi.Hold, Selection: sel, Reason: c.Reason}, c.JSON, "Held", hint)
+	return p.act(ctx, operate.Action{Verb: operate.Hold, Selection: sel, Reason: c.Reason}, c.JSON, "Held", hint)
 }
 
 type releaseCommand struct {
@@ -159,7 +159,7 @@ func (c releaseCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.act(ctx, httpapi.Action{Verb: httpapi.Release, Selection: sel}, c.JSON, "Released", "dinkymail watch shows how it goes.")
+	return p.act(ctx, operate.Action{Verb: operate.Release, Selection: sel}, c.JSON, "Released", "dinkymail watch shows how it goes.")
 }
 
 type removeCommand struct {
@@ -184,7 +184,7 @@ func (c removeCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.act(ctx, httpapi.Action{Verb: httpapi.Remove, Selection: sel}, c.JSON, "Removed", p.undoHint())
+	return p.act(ctx, operate.Action{Verb: operate.Remove, Selection: sel}, c.JSON, "Removed", p.undoHint())
 }
 
 // undoHint says until when a removal can be taken back.
@@ -218,5 +218,5 @@ func (c bounceCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.act(ctx, httpapi.Action{Verb: httpapi.Bounce, Selection: sel, Reason: c.Reason}, c.JSON, "Bounced", "The senders are told.")
+	return p.act(ctx, operate.Action{Verb: operate.Bounce, Selection: sel, Reason: c.Reason}, c.JSON, "Bounced", "The senders are told.")
 }

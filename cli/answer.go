@@ -6,9 +6,9 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/alecthomas/kong"
+	"dinkymail/operate"
 
-	"dinkymail/httpapi"
+	"github.com/alecthomas/kong"
 )
 
 // outcome begins the object that a command prints with --json. Success is true exactly where the
@@ -37,7 +37,7 @@ func outcomeOf(err error) outcome {
 	if o.Code == "" {
 		o.Code = exitWords[1]
 	}
-	if api, ok := errors.AsType[*httpapi.Error](err); ok && api.Code != "" {
+	if api, ok := errors.AsType[*operate.Error](err); ok && api.Code != "" {
 		o.Code = string(api.Code)
 	}
 	if !said(err) {

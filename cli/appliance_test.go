@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,8 +15,10 @@ import (
 
 	"dinkymail/backup"
 	"dinkymail/config"
+	"dinkymail/control"
 	"dinkymail/httpapi"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 )
@@ -104,47 +105,54 @@ func fill(dir string, messages []queue.Message) error {
 	return store.Close()
 }
 
-// control opens the queue in dir as the appliance does, and returns its control socket's handlers.
-func control(dir string, next queue.Deliverer) (*queue.Queue, *httpapi.Server, func() error, error) {
-	log := slog.New(slog.DiscardHandler)
-	store, err := boltstore.Open(dir, boltstore.Config{}, log)
+// open opens the queue in dir as the appliance does.
+func open(dir string, next queue.Deliverer) (*queue.Queue, *operate.Local, func() error, error) {
+	store, err := boltstore.Open(dir, boltstore.Config{}, discard)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	q := queue.New(store, queue.One(next), queue.Config{Hostname: "mail.example.com", Domain: "example.com", Self: box("noreply@example.com"), Notices: box("noreply@example.com")}, log)
-	api := httpapi.New(q, httpapi.Config{Domain: "example.com", DefaultFrom: message.Mailbox{Address: box("noreply@example.com")},
-		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Version: "1.2.3",
-		Backup: func(ctx context.Context, w io.Writer) error {
-			return backup.Write(ctx, q, backup.Origin{Host: "mail.example.com", Version: "1.2.3"}, w)
-		},
-		Log: func(_ context.Context, id string, w io.Writer) error {
-			if id != "0cagh3h68onkmkg0" {
-				return nil
-			}
-			_, err := io.WriteString(w, "msg=queued id="+id+"\n")
-			return err
-		}}, log)
-	return q, api, store.Close, nil
+	q := queue.New(store, queue.One(next), queue.Config{Hostname: "mail.example.com", Domain: "example.com", Self: box("noreply@example.com"), Notices: box("noreply@example.com")}, discard)
+	return q, operate.New(q, operate.Parts{Backup: copier{q}, Log: keptLog{}}), store.Close, nil
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// copier makes backups as main's does.
+type copier struct{ queue *queue.Queue }
+
+func (c copier) Write(ctx context.Context, w io.Writer) error {
+	return backup.Write(ctx, c.queue, backup.Origin{Host: "mail.example.com", Version: "1.2.3"}, w)
+}
+
+// keptLog knows of one message.
+type keptLog struct{}
+
+func (keptLog) Search(_ context.Context, id string, w io.Writer) error {
+	if id != "0cagh3h68onkmkg0" {
+		return nil
+	}
+	_, err := io.WriteString(w, "msg=queued id="+id+"\n")
+	return err
 }
 
 // offline answers from the queue's files, as main does.
-func offline(_ context.Context, s *config.Settings) (http.Handler, func() error, error) {
-	_, api, closeStore, err := control(s.DataDir, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	return api.Control(), closeStore, nil
+func offline(s *config.Settings) (operate.Operator, func() error, error) {
+	_, o, closeStore, err := open(s.DataDir, nil)
+	return o, closeStore, err
 }
 
 // listen serves the control socket in dir until stop.
-func listen(dir string, api *httpapi.Server) (stop func() error, err error) {
-	ln, err := net.Listen("unix", filepath.Join(dir, controlSocket))
+func listen(dir string, q *queue.Queue, o operate.Operator) (stop func() error, err error) {
+	ln, err := net.Listen("unix", filepath.Join(dir, control.Socket))
 	if err != nil {
 		return nil, err
 	}
+	api := httpapi.New(q, httpapi.Config{Domain: "example.com", DefaultFrom: message.Mailbox{Address: box("noreply@example.com")},
+		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Version: "1.2.3"}, discard)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- api.ServeControl(ctx, ln) }()
+	grace := func() time.Duration { return 10 * time.Second }
+	go func() { ended <- control.Serve(ctx, ln, o, api.Trusted(), grace, discard) }()
 	return func() error {
 		cancel()
 		return <-ended
@@ -156,11 +164,11 @@ func standing(dir string) (stop func() error, err error) {
 	if err := fill(dir, stock()); err != nil {
 		return nil, err
 	}
-	_, api, closeStore, err := control(dir, nil)
+	q, o, closeStore, err := open(dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	unlisten, err := listen(dir, api)
+	unlisten, err := listen(dir, q, o)
 	if err != nil {
 		return nil, errors.Join(err, closeStore())
 	}

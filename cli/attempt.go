@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -15,7 +15,7 @@ import (
 const shownDialogues = 1
 
 // attempt prints one try: when, what was answered for whom, and what was said.
-func (p *program) attempt(out *strings.Builder, s screen, a httpapi.AttemptDetail, dialogue bool) {
+func (p *program) attempt(out *strings.Builder, s screen, a operate.AttemptDetail, dialogue bool) {
 	fmt.Fprintf(out, "  %s, took %s\n", p.when(&a.At), took(a.Took))
 	for _, answer := range a.Answers {
 		line := s.paint(outcomeColor(answer.Outcome), answer.Outcome)
@@ -64,7 +64,7 @@ func took(d time.Duration) string {
 }
 
 // hints are the commands that make sense for a message as it stands, and what they do.
-func hints(d httpapi.Detail) [][2]string {
+func hints(d operate.Detail) [][2]string {
 	id := string(d.ID)
 	hint := func(command, does string) [2]string { return [2]string{"dinkymail " + command, does} }
 	cat := hint("cat "+id, "prints it")

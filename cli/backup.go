@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"dinkymail/backup"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 )
 
 // Exit statuses of backups alone.
@@ -84,7 +84,7 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 }
 
 // writeVerified writes a backup to w, and reads it while it goes there.
-func writeVerified(ctx context.Context, client *httpapi.Client, w io.Writer) (sum backup.Summary, err error) {
+func writeVerified(ctx context.Context, client operate.Operator, w io.Writer) (sum backup.Summary, err error) {
 	out, in := io.Pipe()
 	var wrong error
 	ended := make(chan struct{})

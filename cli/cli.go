@@ -37,7 +37,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +44,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"dinkymail/config"
+	"dinkymail/operate"
 )
 
 // Exit statuses of sysexits.h that the commands use.
@@ -91,9 +91,8 @@ type Program struct {
 	Name string
 	// Now is the time; nil: time.Now. Times are shown in its location.
 	Now func() time.Time
-	// Offline opens the queue of an appliance that does not run, and answers as its control socket would, until close. Nil: the
-	// commands about mail need a running appliance.
-	Offline func(ctx context.Context, s *config.Settings) (h http.Handler, close func() error, err error)
+	// Offline opens the queue of an appliance that does not run, until close. Nil: the commands about mail need a running appliance.
+	Offline func(s *config.Settings) (o operate.Operator, close func() error, err error)
 }
 
 // program is what every command is given.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -175,7 +176,7 @@ func (p *program) someIDs(ctx context.Context, command string) []suggestion {
 	}
 	defer client.Close()
 	var all []suggestion
-	for e, err := range client.All(ctx, sel) {
+	for e, err := range operate.All(ctx, client, sel) {
 		if err != nil || len(all) == terminalLimit {
 			break
 		}

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"dinkymail/config"
+	"dinkymail/control"
 	"dinkymail/doctor"
+	"dinkymail/httpapi"
 )
 
 type doctorCommand struct {
@@ -38,14 +41,16 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 		Address: c.Address, SendTest: c.send(p)}
 	if problems == nil {
 		client, found, err := p.running(ctx)
-		patient.Client, patient.Unreachable = client, err
+		patient.Unreachable = err
 		var absent *absentError
 		switch {
 		case errors.As(err, &absent):
 			patient.Unreachable = fmt.Errorf("the appliance does not run: nobody answers at %s (%s)", absent.socket, cause(absent.err))
 		case err == nil:
 			patient.Settings = found // with the directory in which it was found
+			patient.Operator, patient.API = client, httpapi.NewSocketClient(filepath.Join(found.DataDir, control.Socket))
 			defer client.Close()
+			defer patient.API.Close()
 		}
 	}
 	r := doctor.Examine(ctx, patient)

@@ -6,12 +6,12 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // next is in how long a message is tried next, in a word.
-func (p *program) next(e httpapi.Entry) string {
+func (p *program) next(e operate.Entry) string {
 	if e.Next == nil || e.Reason != "" || e.State != queue.StateQueued && e.State != queue.StateDeferred {
 		return "-"
 	}
@@ -30,15 +30,15 @@ func sender(from string) string {
 
 // recipients are whom a list shows: the first who is not settled, and how many more there are. Those whom an operator took off
 // count only where nobody else is left.
-func recipients(e httpapi.Entry) string {
-	all := slices.DeleteFunc(slices.Clone(e.Recipients), func(r httpapi.Recipient) bool { return r.Outcome == queue.Dropped.String() })
+func recipients(e operate.Entry) string {
+	all := slices.DeleteFunc(slices.Clone(e.Recipients), func(r operate.Recipient) bool { return r.Outcome == queue.Dropped.String() })
 	if len(all) == 0 {
 		all = e.Recipients
 	}
 	if len(all) == 0 {
 		return ""
 	}
-	first := all[max(0, slices.IndexFunc(all, func(r httpapi.Recipient) bool { return r.Outcome == queue.Deferred.String() }))]
+	first := all[max(0, slices.IndexFunc(all, func(r operate.Recipient) bool { return r.Outcome == queue.Deferred.String() }))]
 	if more := len(all) - 1; more > 0 {
 		return fmt.Sprintf("%s(+%d)", plain(first.Address), more)
 	}
@@ -49,7 +49,7 @@ func recipients(e httpapi.Entry) string {
 const heldByDefault = "held by the operator"
 
 // why says in one line why a message is not delivered, or what became of it.
-func why(e httpapi.Entry) string {
+func why(e operate.Entry) string {
 	switch e.State {
 	case queue.StateHeld:
 		if e.Held != heldByDefault {
@@ -78,7 +78,7 @@ func why(e httpapi.Entry) string {
 }
 
 // lastReply is the latest reply for a recipient who shows how the message stands.
-func lastReply(e httpapi.Entry) string {
+func lastReply(e operate.Entry) string {
 	wanted := queue.Deferred
 	switch e.State {
 	case queue.StateFailed, queue.StatePartial:
@@ -109,7 +109,7 @@ func reply(code int, status, text string) string {
 	return strings.Join(words, " ")
 }
 
-func stateColor(e httpapi.Entry) color {
+func stateColor(e operate.Entry) color {
 	if e.State == queue.StateQueued && e.Reason != "" {
 		return yellow
 	}

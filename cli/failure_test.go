@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"dinkymail/control"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -157,7 +159,7 @@ func TestBrokenListJSON(t *testing.T) {
 		t.Errorf("show: %+v behind %s", found, before)
 	}
 	dir := t.TempDir()
-	listener, err := net.Listen("unix", filepath.Join(dir, controlSocket))
+	listener, err := net.Listen("unix", filepath.Join(dir, control.Socket))
 	if err != nil {
 		t.Fatal(err)
 	}

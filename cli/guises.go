@@ -8,6 +8,7 @@ import (
 	"dinkymail/cli/exim"
 	"dinkymail/cli/postfix"
 	"dinkymail/cli/sendmail"
+	"dinkymail/httpapi"
 )
 
 // Guises are the names of other programs under which this one does what they do.
@@ -62,6 +63,14 @@ func (p *program) play(ctx context.Context, name string, args []string) int {
 					client.Close()
 				}
 				return err
+			},
+			Health: func(ctx context.Context) (h httpapi.Health, err error) {
+				client, err := p.appliance(ctx, "")
+				if err == nil {
+					defer client.Close()
+					h, err = client.Health(ctx)
+				}
+				return h, err
 			}})
 	}
 }

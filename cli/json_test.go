@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -96,7 +96,7 @@ func TestSendTestJSON(t *testing.T) {
 		var out, errs strings.Builder
 		w := worldOf(nil, &out, &errs, appliance(t, &played{states: []queue.State{test.state}}))
 		code := w.Run(t.Context(), append([]string{"send-test", "--json", "ada@example.org"}, test.args...))
-		var found httpapi.Entry
+		var found operate.Entry
 		if err := json.Unmarshal([]byte(out.String()), &found); err != nil || code != test.code || found.ID == "" ||
 			string(found.State) != test.status || len(found.Recipients) != 1 {
 			t.Errorf("%v: exit status %d, %v: %s%s", test, code, err, out.String(), errs.String())

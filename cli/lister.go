@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -22,10 +22,10 @@ type lister struct {
 	more   bool // than were shown
 }
 
-func (l *lister) list(ctx context.Context, client *httpapi.Client, sel queue.Selection) error {
+func (l *lister) list(ctx context.Context, client operate.Operator, sel queue.Selection) error {
 	encoder := json.NewEncoder(l.p.Out)
 	encoder.SetEscapeHTML(false)
-	for e, err := range client.All(ctx, sel) {
+	for e, err := range operate.All(ctx, client, sel) {
 		if err != nil {
 			return refused(err)
 		}
@@ -61,7 +61,7 @@ const singleLine = 140
 func (l *lister) narrow() bool { return l.screen.terminal && l.screen.width < singleLine }
 
 // add makes a row of a message. Sender, recipient and reason come last.
-func (l *lister) add(e httpapi.Entry) {
+func (l *lister) add(e operate.Entry) {
 	if l.table == nil {
 		l.table = &table{heads: []string{"ID", "AGE", "STATUS", "TRIES", "NEXT", "SIZE", "FROM", "TO", "WHY"},
 			right: map[int]bool{1: true, 3: true, 5: true}}

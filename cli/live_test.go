@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/smtptest"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/relay"
 )
@@ -25,11 +25,11 @@ func running(t *testing.T, rules ...smtptest.Rule) console {
 	hop.Script(rules...)
 	dir := t.TempDir()
 	next := relay.New(relay.Config{Host: hop.Host(), Port: hop.Port(), Hostname: "mail.example.com"}, slog.New(slog.DiscardHandler))
-	q, api, closeStore, err := control(dir, next)
+	q, o, closeStore, err := open(dir, next)
 	if err != nil {
 		t.Fatal(err)
 	}
-	unlisten, err := listen(dir, api)
+	unlisten, err := listen(dir, q, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestTooLate(t *testing.T) {
 		{5, 1, " 1 of them is being handed over now and may be delivered all the same."},
 		{5000, 1200, " 1,200 of them are being handed over now and may be delivered all the same."},
 	} {
-		if got := tooLate(httpapi.ActionResult{Done: c.done, Active: c.active}); got != c.want {
+		if got := tooLate(operate.ActionResult{Done: c.done, Active: c.active}); got != c.want {
 			t.Errorf("%d of %d: %q", c.active, c.done, got)
 		}
 	}
@@ -186,11 +186,11 @@ func TestTooLate(t *testing.T) {
 
 // What the answer leaves out is counted; of what was named nothing is.
 func TestFailures(t *testing.T) {
-	r := httpapi.ActionResult{Matched: 7, Done: 2, Failed: []httpapi.ActionError{{ID: "0cagh3h68onkmkg0", Missing: true}}}
-	if err := failures(httpapi.Action{}, r); !strings.Contains(err.Error(), "and 4 more") {
+	r := operate.ActionResult{Matched: 7, Done: 2, Failed: []operate.ActionError{{ID: "0cagh3h68onkmkg0", Missing: true}}}
+	if err := failures(operate.Action{}, r); !strings.Contains(err.Error(), "and 4 more") {
 		t.Errorf("of a selection: %v", err)
 	}
-	named := httpapi.Action{Selection: queue.Selection{IDs: []queue.ID{"0cagh3h68onkmkg0"}}}
+	named := operate.Action{Selection: queue.Selection{IDs: []queue.ID{"0cagh3h68onkmkg0"}}}
 	if err := failures(named, r); strings.Contains(err.Error(), "more") {
 		t.Errorf("of what was named: %v", err)
 	}

@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"dinkymail/config"
+	"dinkymail/control"
 	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -23,7 +26,8 @@ func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, e
 	}
 	client, s, err := p.running(ctx)
 	if err == nil {
-		return client, nil
+		client.Close()
+		return httpapi.NewSocketClient(filepath.Join(s.DataDir, control.Socket)), nil
 	}
 	var absent *absentError
 	if !errors.As(err, &absent) && !errors.Is(err, fs.ErrPermission) {
@@ -73,7 +77,7 @@ func reach(listen string) string {
 // widestKey is a key that may send from DEFAULT_FROM, for the case that loopback is not trusted; "" without one.
 func widestKey(s *config.Settings) string {
 	address := s.HTTP.DefaultFrom.Address
-	for _, k := range s.HTTP.Keys {
+	for _, k := range s.Account.Keys {
 		for _, from := range k.From {
 			if from == "*" || from == "@"+address.Domain || from == address.String() {
 				return k.Secret
@@ -145,9 +149,9 @@ func tryDoors(ctx context.Context, listening []string) error {
 		_, err := door.Health(ctx)
 		door.Close()
 		cancel()
-		var refused *httpapi.Error
+		var refused *operate.Error
 		switch {
-		case err == nil, errors.As(err, &refused) && refused.Code != "busy":
+		case err == nil, errors.As(err, &refused) && refused.Code != operate.CodeBusy:
 		case refused != nil:
 			return fmt.Errorf("HTTP_LISTEN: nobody is served at %s: %w", at, err)
 		default:

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"dinkymail/account"
 	"dinkymail/httpapi"
 	"dinkymail/message"
 	"dinkymail/queue"
@@ -31,6 +32,8 @@ type played struct {
 	mail   queue.Message
 	body   string
 }
+
+func (*played) Lane(*queue.Message) string { return "upstream" }
 
 func (p *played) Submit(_ context.Context, s queue.Submission) (queue.ID, error) {
 	body, err := io.ReadAll(s.Body)
@@ -83,7 +86,7 @@ func appliance(t *testing.T, q httpapi.Queue) (environ []string) {
 	cfg := httpapi.Config{Domain: "example.com", DefaultFrom: message.Mailbox{Address: message.Address{Local: "noreply",
 		Domain: "example.com"}},
 		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
-		Keys:            []httpapi.Key{{Name: "cli", Secret: "0123456789abcdef", From: []string{"*"}}}}
+		Accounts:        account.New(account.Config{Keys: []account.Key{{Name: "cli", Secret: "0123456789abcdef", From: []string{"*"}}}}, slog.New(slog.DiscardHandler))}
 	server := httptest.NewServer(httpapi.New(q, cfg, slog.New(slog.DiscardHandler)).Handler())
 	t.Cleanup(server.Close)
 	return []string{"MAIL_DOMAIN=example.com", "API_KEYS=other:fedcba9876543210:x@example.net,cli:0123456789abcdef:*",

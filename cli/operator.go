@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,19 +13,18 @@ import (
 	"time"
 
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/control"
 	"dinkymail/maildrop"
+	"dinkymail/operate"
+	"dinkymail/queue/boltstore"
 )
-
-// controlSocket is the name of the control socket in DATA_DIR.
-const controlSocket = "control.sock"
 
 // systemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says of DATA_DIR.
 const systemDataDir = "/var/lib/dinkymail"
 
 // operator is the way to the queue: over the running appliance's control socket, or, while none runs, in this process. close ends
 // it, and must be called.
-func (p *program) operator(ctx context.Context) (client *httpapi.Client, close func(), err error) {
+func (p *program) operator(ctx context.Context) (o operate.Operator, close func(), err error) {
 	client, s, err := p.running(ctx)
 	if err == nil {
 		return client, client.Close, nil
@@ -35,7 +33,7 @@ func (p *program) operator(ctx context.Context) (client *httpapi.Client, close f
 	if !errors.As(err, &absent) || p.Offline == nil {
 		return nil, nil, err
 	}
-	return p.offline(ctx, s, absent)
+	return p.offline(s, absent)
 }
 
 // absentError says that no appliance answers at its socket.
@@ -52,11 +50,11 @@ func (e *absentError) Error() string {
 // running is the client of the appliance that runs. Its socket is looked for before anything is made of the settings: a mistake in
 // them, or a file of another program that happens to be called .env, takes no command away. The error is of *absentError when
 // nobody answers; the settings are then those of the directory with a queue, if there is one.
-func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Settings, error) {
+func (p *program) running(ctx context.Context) (*control.Client, *config.Settings, error) {
 	var absent, denied, wrong error
 	var of *config.Settings
 	for c := range p.candidates {
-		path := filepath.Join(c.settings.DataDir, controlSocket)
+		path := filepath.Join(c.settings.DataDir, control.Socket)
 		err := knock(ctx, path)
 		switch {
 		case err == nil:
@@ -64,16 +62,16 @@ func (p *program) running(ctx context.Context) (*httpapi.Client, *config.Setting
 				fmt.Fprintf(p.Err, "note: the settings in %s have mistakes, which dinkymail config check names; "+
 					"the appliance at %s is asked all the same\n", c.settings.File, path)
 			}
-			return httpapi.NewSocketClient(path), c.settings, nil
+			return control.NewClient(path), c.settings, nil
 		case errors.Is(err, fs.ErrPermission):
 			if denied == nil {
 				denied = &Exit{ExitNoPermission, fmt.Errorf("only root and the user the appliance runs as may use the control socket %s; "+
 					"run this with sudo (%w)", path, fs.ErrPermission)}
 			}
-		case absent == nil || hasQueue(c.settings.DataDir):
+		case absent == nil || boltstore.Kept(c.settings.DataDir) == nil:
 			absent, of, wrong = &absentError{path, err}, c.settings, c.wrong
 		}
-		if hasQueue(c.settings.DataDir) {
+		if boltstore.Kept(c.settings.DataDir) == nil {
 			break // it is this one that was meant
 		}
 	}
@@ -120,12 +118,6 @@ func (p *program) candidates(yield func(candidate) bool) {
 	}
 }
 
-// hasQueue reports whether an appliance has kept mail in dir.
-func hasQueue(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "lock"))
-	return err == nil
-}
-
 // withSudo is the error about settings that cannot be used, where opened is what opening their file gave: who may not read it may
 // not ask the appliance either.
 func withSudo(file string, wrong, opened error) error {
@@ -170,7 +162,7 @@ func knock(ctx context.Context, path string) error {
 }
 
 // offline opens the queue that no appliance has open.
-func (p *program) offline(ctx context.Context, s *config.Settings, absent *absentError) (*httpapi.Client, func(), error) {
+func (p *program) offline(s *config.Settings, absent *absentError) (operate.Operator, func(), error) {
 	if info, err := os.Stat(s.DataDir); err != nil || !info.IsDir() {
 		return nil, nil, &Exit{ExitUnavailable, fmt.Errorf("there is no queue at DATA_DIR=%s, and nobody answers at %s; "+
 			"name the appliance's settings with --env-file, or run this where it was started", s.DataDir, absent.socket)}
@@ -178,7 +170,7 @@ func (p *program) offline(ctx context.Context, s *config.Settings, absent *absen
 	if err := becomeOwner(s.DataDir); err != nil {
 		return nil, nil, &Exit{ExitNoPermission, err}
 	}
-	handler, closeStore, err := p.Offline(ctx, s)
+	o, closeStore, err := p.Offline(s)
 	if err != nil {
 		return nil, nil, unavailable(fmt.Errorf("the appliance does not answer at %s, and its queue cannot be opened: %w", absent.socket, err))
 	}
@@ -189,9 +181,7 @@ func (p *program) offline(ctx context.Context, s *config.Settings, absent *absen
 			fmt.Fprintf(p.Err, "note: besides, mail that sendmail left waits in %s to be taken in when it runs: %d\n", s.Maildrop.Dir, n)
 		}
 	}
-	client := httpapi.NewLocalClient(handler)
-	return client, func() {
-		client.Close()
+	return o, func() {
 		if err := closeStore(); err != nil {
 			fmt.Fprintln(p.Err, "dinkymail: close the queue:", err)
 		}
@@ -207,25 +197,21 @@ func unavailable(err error) error {
 	return &Exit{ExitUnavailable, err}
 }
 
-// refused gives an error of the API the exit status it means.
+// refused gives an error of an operate.Operator the exit status it means.
 func refused(err error) error {
-	var api *httpapi.Error
-	if err == nil || errors.Is(err, context.Canceled) || !errors.As(err, &api) {
-		if err != nil {
-			return &Exit{ExitUnavailable, err}
-		}
+	if err == nil {
 		return nil
 	}
 	code := ExitUnavailable
-	switch api.Status {
-	case http.StatusNotFound, http.StatusGone:
-		code = ExitNoInput
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		code = ExitUsage
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		code = ExitTempFail
-	case http.StatusForbidden, http.StatusUnauthorized:
-		code = ExitNoPermission
+	if e, ok := errors.AsType[*operate.Error](err); ok {
+		switch e.Code {
+		case operate.CodeNotFound:
+			code = ExitNoInput
+		case operate.CodeFormat, operate.CodeAddress, operate.CodeSelection:
+			code = ExitUsage
+		case operate.CodePaused, operate.CodeBusy, operate.CodeFull, operate.CodeUnavailable:
+			code = ExitTempFail
+		}
 	}
 	return &Exit{code, err}
 }

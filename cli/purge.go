@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
+	"dinkymail/queue"
 )
 
 type purgeCommand struct {
@@ -43,8 +43,10 @@ func (c purgeCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer done()
-	a := httpapi.Action{Verb: httpapi.Remove, Selection: sel, DryRun: true}
-	seen := time.Now()
+	a := operate.Action{Verb: operate.Remove, Selection: sel, DryRun: true}
+	if err := bound(ctx, client, &a); err != nil {
+		return refused(err)
+	}
 	preview, err := client.Act(ctx, a)
 	if err != nil {
 		return refused(err)
@@ -58,9 +60,6 @@ func (c purgeCommand) Run(ctx context.Context, p *program) error {
 		return failures(a, preview)
 	}
 	a.DryRun, p.result = false, nil
-	if len(a.IDs) == 0 {
-		a.Older = max(a.Older, time.Since(seen)) // what came in meanwhile nobody has seen
-	}
 	result, err := client.Act(ctx, a)
 	if err != nil {
 		return refused(err)
@@ -68,8 +67,23 @@ func (c purgeCommand) Run(ctx context.Context, p *program) error {
 	return p.acted(a, result, c.JSON, "Removed", p.undoHint())
 }
 
+// bound keeps an action to the messages that its filters select now: what comes in between preview and removal nobody has seen.
+func bound(ctx context.Context, client operate.Operator, a *operate.Action) error {
+	if a.IDs != nil {
+		return nil
+	}
+	sel := a.Selection
+	sel.Newest = true
+	for e, err := range operate.All(ctx, client, sel) {
+		a.UpTo = e.ID
+		return err
+	}
+	a.IDs = []queue.ID{} // nothing
+	return nil
+}
+
 // preview tells what would be removed.
-func (p *program) preview(r httpapi.ActionResult) error {
+func (p *program) preview(r operate.ActionResult) error {
 	if r.Matched == 0 {
 		_, err := fmt.Fprintln(p.Out, "No message matches.")
 		return err
@@ -98,7 +112,7 @@ func (p *program) preview(r httpapi.ActionResult) error {
 }
 
 // confirmed asks on a terminal; elsewhere, and with --dry-run, the answer is no.
-func (c purgeCommand) confirmed(p *program, r httpapi.ActionResult) bool {
+func (c purgeCommand) confirmed(p *program, r operate.ActionResult) bool {
 	in, ok := p.In.(*os.File)
 	if c.DryRun || c.JSON || !ok || !isTerminal(in) || !p.screen().terminal {
 		if !c.JSON {
@@ -133,7 +147,7 @@ Examples:
 
 // Run brings messages back.
 func (c undoCommand) Run(ctx context.Context, p *program) error {
-	a := httpapi.Action{Verb: httpapi.Restore, Last: len(c.IDs) == 0}
+	a := operate.Action{Verb: operate.Restore, Last: len(c.IDs) == 0}
 	if !a.Last {
 		ids, err := p.ids(c.IDs)
 		if err != nil {

@@ -4,8 +4,8 @@ import (
 	"context"
 	"strings"
 
-	"dinkymail/httpapi"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -37,7 +37,7 @@ func (c redirectCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.act(ctx, httpapi.Action{Verb: httpapi.Redirect, Selection: sel, To: to}, c.JSON, "Redirected", "It goes to "+to+" now.")
+	return p.act(ctx, operate.Action{Verb: operate.Redirect, Selection: sel, To: to}, c.JSON, "Redirected", "It goes to "+to+" now.")
 }
 
 // address is an address as it was typed, in its one form.
@@ -91,5 +91,5 @@ func (c editCommand) Run(ctx context.Context, p *program) error {
 	if len(sel.IDs) == 1 {
 		hint = "dinkymail show " + string(sel.IDs[0]) + " shows how it stands now."
 	}
-	return p.act(ctx, httpapi.Action{Verb: httpapi.Edit, Selection: sel, Add: c.Add, Drop: c.Drop}, c.JSON, "Changed", hint)
+	return p.act(ctx, operate.Action{Verb: operate.Edit, Selection: sel, Add: c.Add, Drop: c.Drop}, c.JSON, "Changed", hint)
 }

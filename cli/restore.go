@@ -137,9 +137,6 @@ func notRestored(err error) error {
 	return &Exit{code, fmt.Errorf("nothing was restored: %w", err)}
 }
 
-// parts are what a queue has in its directory, the index last.
-var parts = []string{"segments", "large", "damaged", "reserve", "lock", "queue.db"}
-
 // occupied reports whether there is a queue in dir, or what is left of one.
 func occupied(dir string) bool {
 	if _, err := os.Lstat(filepath.Join(dir, "queue.db")); err == nil {
@@ -190,7 +187,7 @@ func (c restoreCommand) fill(ctx context.Context, in io.Reader, s *config.Settin
 
 // settle moves a queue's files, the index last: without it there is no queue yet.
 func settle(from, to string) error {
-	for _, part := range parts {
+	for _, part := range boltstore.Parts {
 		err := os.Rename(filepath.Join(from, part), filepath.Join(to, part))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
+	"dinkymail/queue"
 )
 
 type configCommands struct {
@@ -48,19 +48,19 @@ func (c showCommand) Run(ctx context.Context, p *program) error {
 		if err == nil {
 			return c.ofRunning(p, report)
 		}
-		if code := new(httpapi.Error); !errors.As(err, &code) || code.Status != http.StatusNotFound { // an older version runs
+		if !errors.Is(err, queue.ErrNotFound) { // an older version runs
 			return refused(err)
 		}
 	}
 	s, failed := p.settings()
-	var rows []httpapi.Setting
+	var rows []operate.Setting
 	for _, r := range s.Effective() {
 		rows = append(rows, r.Setting)
 	}
 	switch {
 	case c.JSON && failed != nil:
 		p.result = struct {
-			Settings []httpapi.Setting `json:"settings"`
+			Settings []operate.Setting `json:"settings"`
 		}{rows}
 		return failed
 	case c.JSON:
@@ -75,11 +75,11 @@ func (c showCommand) Run(ctx context.Context, p *program) error {
 }
 
 // ofRunning prints what the running appliance told.
-func (c showCommand) ofRunning(p *program, report httpapi.SettingsReport) error {
+func (c showCommand) ofRunning(p *program, report operate.SettingsReport) error {
 	if c.JSON {
 		type row struct {
-			httpapi.Setting
-			Pending *httpapi.SettingChange `json:"pending,omitempty"` // what a reload, or a restart, makes of it
+			operate.Setting
+			Pending *operate.SettingChange `json:"pending,omitempty"` // what a reload, or a restart, makes of it
 		}
 		rows := []row{}
 		for _, r := range report.Settings {
@@ -105,7 +105,7 @@ func (c showCommand) ofRunning(p *program, report httpapi.SettingsReport) error 
 }
 
 // printSettings prints a line for each setting, and below it what it would be after a reload.
-func printSettings(w io.Writer, rows []httpapi.Setting, changes []httpapi.SettingChange) error {
+func printSettings(w io.Writer, rows []operate.Setting, changes []operate.SettingChange) error {
 	wide, wider := 0, 0
 	for _, r := range rows {
 		wide, wider = max(wide, len(r.Name)), max(wider, min(60, len([]rune(r.Value))))
@@ -136,8 +136,8 @@ func printSettings(w io.Writer, rows []httpapi.Setting, changes []httpapi.Settin
 	return nil
 }
 
-func changeOf(changes []httpapi.SettingChange, name string) *httpapi.SettingChange {
-	i := slices.IndexFunc(changes, func(c httpapi.SettingChange) bool { return c.Name == name })
+func changeOf(changes []operate.SettingChange, name string) *operate.SettingChange {
+	i := slices.IndexFunc(changes, func(c operate.SettingChange) bool { return c.Name == name })
 	if i < 0 {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (c reloadCommand) Run(ctx context.Context, p *program) error {
 	}
 	if c.JSON {
 		p.result = struct {
-			httpapi.SettingsReport
+			operate.SettingsReport
 			Message string `json:"message,omitempty"`
 		}{report, strings.Join(report.Problems, "\n")}
 	} else {
@@ -184,7 +184,7 @@ func (c reloadCommand) Run(ctx context.Context, p *program) error {
 }
 
 // printReload says what a reload did.
-func printReload(out, problems io.Writer, report httpapi.SettingsReport) error {
+func printReload(out, problems io.Writer, report operate.SettingsReport) error {
 	for _, text := range report.Warnings {
 		fmt.Fprintln(problems, "warning:", text)
 	}
@@ -219,7 +219,7 @@ func orNone(value string) string {
 }
 
 // fromEnvironment says that settings of the environment stay what they are.
-func fromEnvironment(report httpapi.SettingsReport) string {
+func fromEnvironment(report operate.SettingsReport) string {
 	var names []string
 	for _, r := range report.Settings {
 		if r.Source == "environment" {

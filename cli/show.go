@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -89,7 +89,7 @@ func (p *program) printJSON(v any) error {
 }
 
 // describe is a message as show prints it.
-func (p *program) describe(d httpapi.Detail) string {
+func (p *program) describe(d operate.Detail) string {
 	s := p.screen()
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s  %s\n\n", s.paint(bold, string(d.ID)), s.paint(stateColor(d.Entry), string(d.State)))
@@ -121,7 +121,7 @@ func (p *program) describe(d httpapi.Detail) string {
 }
 
 // facts are the lines about the message as a whole; those without a value are left out.
-func (p *program) facts(d httpapi.Detail) [][2]string {
+func (p *program) facts(d operate.Detail) [][2]string {
 	from := plain(d.From)
 	if d.From == "" {
 		from = "<> (a bounce)"
@@ -157,7 +157,7 @@ func (p *program) when(t *time.Time) string {
 }
 
 // reason is why, with the remote side where one answered.
-func (p *program) reason(d httpapi.Detail) string {
+func (p *program) reason(d operate.Detail) string {
 	reason := why(d.Entry)
 	if d.State == queue.StateDeferred && d.Reason == "" {
 		for _, r := range d.Recipients {
@@ -172,7 +172,7 @@ func (p *program) reason(d httpapi.Detail) string {
 	return reason
 }
 
-func (p *program) nextAttempt(d httpapi.Detail) string {
+func (p *program) nextAttempt(d operate.Detail) string {
 	attempts := fmt.Sprintf("; %s so far", count(d.Attempts, "attempt"))
 	switch {
 	case d.State == queue.StateHeld && d.Next != nil:
@@ -187,14 +187,14 @@ func (p *program) nextAttempt(d httpapi.Detail) string {
 	return p.when(d.Next) + attempts
 }
 
-func (p *program) givesUp(d httpapi.Detail) string {
+func (p *program) givesUp(d operate.Detail) string {
 	if d.Expires == nil || d.Finished != nil || d.Removed != nil {
 		return ""
 	}
 	return p.when(d.Expires) + ", and tells the sender"
 }
 
-func by(o httpapi.OriginDetail) string {
+func by(o operate.OriginDetail) string {
 	line := ""
 	if o.Door != "" {
 		line = " by " + plain(o.Door)
@@ -209,7 +209,7 @@ func by(o httpapi.OriginDetail) string {
 }
 
 // answered is the last reply for a recipient.
-func answered(r httpapi.Recipient) string {
+func answered(r operate.Recipient) string {
 	line := reply(r.Code, r.Status, r.Text)
 	if line == "" {
 		return ""

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -58,7 +58,7 @@ func (c statsCommand) Run(ctx context.Context, p *program) error {
 	return err
 }
 
-func (p *program) counts(out *strings.Builder, st httpapi.Stats) {
+func (p *program) counts(out *strings.Builder, st operate.Stats) {
 	waiting := fmt.Sprintf("%s, %s", count(st.Waiting, "message"), size(st.Bytes))
 	if st.Oldest != nil {
 		waiting += ", the oldest from " + p.relative(*st.Oldest)
@@ -87,7 +87,7 @@ func (p *program) counts(out *strings.Builder, st httpapi.Stats) {
 }
 
 // states are the counts by status, in the order of a message's life.
-func states(st httpapi.Stats) string {
+func states(st operate.Stats) string {
 	var parts []string
 	for _, s := range []queue.State{queue.StateQueued, queue.StateActive, queue.StateDeferred, queue.StateHeld} {
 		if n := st.States[string(s)]; n > 0 {
@@ -101,7 +101,7 @@ func states(st httpapi.Stats) string {
 	return line
 }
 
-func (p *program) lanes(out *strings.Builder, st httpapi.Stats) {
+func (p *program) lanes(out *strings.Builder, st operate.Stats) {
 	for _, l := range st.Lanes {
 		state := fmt.Sprintf("flowing, %s of at most %d at a time", number(l.InFlight), l.Concurrency)
 		if p.local {
@@ -118,7 +118,7 @@ func (p *program) lanes(out *strings.Builder, st httpapi.Stats) {
 }
 
 // domains is the table of whom mail waits for.
-func domains(out *strings.Builder, st httpapi.Stats) error {
+func domains(out *strings.Builder, st operate.Stats) error {
 	if len(st.Domains) == 0 {
 		return nil
 	}

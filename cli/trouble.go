@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"strings"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // printTrouble tells what stands still as a whole: the lanes that wait, what is paused, a disk that failed.
-func (p *program) printTrouble(ctx context.Context, client *httpapi.Client) error {
+func (p *program) printTrouble(ctx context.Context, client operate.Operator) error {
 	st, err := client.Stats(ctx)
 	if err != nil {
 		return refused(err)
@@ -24,7 +24,7 @@ func (p *program) printTrouble(ctx context.Context, client *httpapi.Client) erro
 }
 
 // trouble is a line for each thing that stands still, with what ends it.
-func (p *program) trouble(st httpapi.Stats) []string {
+func (p *program) trouble(st operate.Stats) []string {
 	var lines []string
 	if st.Broken != "" {
 		lines = append(lines, "Nothing is delivered: "+plain(st.Broken)+". dinkymail doctor looks into it.")
@@ -51,7 +51,7 @@ func (p *program) trouble(st httpapi.Stats) []string {
 	return lines
 }
 
-func (p *program) waitingLane(l httpapi.LaneDetail) string {
+func (p *program) waitingLane(l operate.LaneDetail) string {
 	line := "Lane " + l.Name + " waits"
 	if l.Since != nil {
 		line += " since " + p.clock(*l.Since)

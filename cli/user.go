@@ -8,8 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"dinkymail/account"
 	"dinkymail/config"
-	"dinkymail/smtp"
 )
 
 type userCommands struct {
@@ -50,7 +50,7 @@ func (c hashCommand) Run(p *program) error {
 	if name := config.Doubt(password); name != "" {
 		fmt.Fprintln(p.Err, "warning: the password holds the character "+name+"; if it is not meant, type it anew.")
 	}
-	hash, err := smtp.HashPassword(password)
+	hash, err := account.HashPassword(password)
 	if err != nil {
 		return fmt.Errorf("hash the password: %w", err)
 	}

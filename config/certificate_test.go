@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -65,25 +64,6 @@ func TestCertificateSettings(t *testing.T) {
 		if s.err == nil && s.SMTP.TLS == nil {
 			t.Error("SMTP has no certificate")
 		}
-	}
-}
-
-// A certificate that was read again is used from the next handshake on.
-func TestCertificateIsReplaced(t *testing.T) {
-	soon := time.Now().Add(time.Hour)
-	open := func(name string) *Certificate {
-		c, err := OpenCertificate(certificate(t, name, soon))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	inUse := open("old.example.com")
-	offered := inUse.TLSConfig()
-	inUse.Use(open("new.example.com"))
-	got, err := offered.GetCertificate(&tls.ClientHelloInfo{})
-	if err != nil || got.Leaf.DNSNames[0] != "new.example.com" {
-		t.Errorf("got %v, %v", got.Leaf.DNSNames, err)
 	}
 }
 

@@ -1,15 +1,15 @@
 package config
 
-import "dinkymail/httpapi"
+import "dinkymail/operate"
 
 // Changes lists what differs in fresh, in the order of the documents. A secret counts as changed when it is another one, and so does
 // a setting that names a certificate when its file has another content.
-func (s *Settings) Changes(fresh *Settings) []httpapi.SettingChange {
-	all := []httpapi.SettingChange{}
+func (s *Settings) Changes(fresh *Settings) []operate.SettingChange {
+	all := []operate.SettingChange{}
 	for i, now := range fresh.rows {
 		was := s.rows[i]
 		if now.exact != was.exact || now.Value != was.Value {
-			all = append(all, httpapi.SettingChange{Name: now.Name, Running: was.Value, File: now.Value, Source: now.Source, Restart: now.restart})
+			all = append(all, operate.SettingChange{Name: now.Name, Running: was.Value, File: now.Value, Source: now.Source, Restart: now.restart})
 		}
 	}
 	return all

@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"dinkymail/aliases"
+	"dinkymail/internal/certs"
 	"dinkymail/maildrop"
 	"dinkymail/message"
 )
@@ -161,11 +161,8 @@ func (s *Settings) readRoots(src *sources) []error {
 		p.Reason, p.Remedy = "cannot be read: "+reason(err), "correct the path, or give the user that runs dinkymail the right to read it"
 		return []error{p}
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(data) {
+	roots := certs.Roots(data)
+	if roots == nil {
 		p.Reason, p.Remedy = "has no certificate in PEM", "give a file with -----BEGIN CERTIFICATE----- blocks"
 		return []error{p}
 	}
@@ -185,16 +182,45 @@ func (s *Settings) certificate() []error {
 		return []error{&Problem{Variable: "TLS_KEY_FILE", Value: s.keyFile, Reason: "is set without TLS_CERT_FILE",
 			Remedy: "set both"}}
 	}
-	c, err := OpenCertificate(s.certFile, s.keyFile)
+	const unreadable = "correct the path, or give the user that runs dinkymail the right to read it"
+	chain, err := readLimited(s.certFile)
 	if err != nil {
-		return []error{err}
+		return []error{&Problem{Variable: "TLS_CERT_FILE", Value: s.certFile, Reason: "cannot be read: " + reason(err), Remedy: unreadable}}
 	}
-	s.Certificate = c
-	s.SMTP.TLS, s.contents["TLS_CERT_FILE"] = c.TLSConfig(), bytes.Join(c.now.Load().Certificate, nil)
-	if text := c.Complaint(s.Hostname, time.Now()); text != "" {
+	key, err := readLimited(s.keyFile)
+	if err != nil {
+		return []error{&Problem{Variable: "TLS_KEY_FILE", Value: s.keyFile, Reason: "cannot be read: " + reason(err), Remedy: unreadable}}
+	}
+	if s.Certificate, err = certs.Parse(chain, key); err != nil {
+		return []error{&Problem{Variable: "TLS_CERT_FILE", Value: s.certFile,
+			Reason: "does not fit TLS_KEY_FILE=" + s.keyFile + ": " + strings.TrimPrefix(err.Error(), "tls: "),
+			Remedy: "name a chain in PEM and the private key that belongs to its first certificate"}}
+	}
+	s.SMTP.TLS, s.contents["TLS_CERT_FILE"] = s.Certificate.TLSConfig(), bytes.Join(s.Certificate.Chain(), nil)
+	if text := s.CertificateComplaint(time.Now()); text != "" {
 		s.Warnings = append(s.Warnings, text)
 	}
 	return nil
+}
+
+// CertificateComplaint says why clients that verify would refuse our certificate at a time; "" when it is fine.
+func (s *Settings) CertificateComplaint(at time.Time) string {
+	leaf := s.Certificate.Leaf()
+	const day = "2 January 2006"
+	switch {
+	case at.After(leaf.NotAfter):
+		return "The certificate in TLS_CERT_FILE expired on " + leaf.NotAfter.Format(day) +
+			"; clients will refuse it. Renew it and run: dinkymail reload"
+	case at.Before(leaf.NotBefore):
+		return "The certificate in TLS_CERT_FILE is valid only from " + leaf.NotBefore.Format(day) +
+			"; is this machine's clock right?"
+	case at.Add(7 * 24 * time.Hour).After(leaf.NotAfter):
+		return "The certificate in TLS_CERT_FILE expires on " + leaf.NotAfter.Format(day) + "."
+	case leaf.VerifyHostname(s.Hostname) != nil:
+		return "The certificate in TLS_CERT_FILE is not for MAIL_HOSTNAME, " + s.Hostname + ", but for " +
+			strings.Join(leaf.DNSNames, ", ") + "."
+	}
+	return ""
 }
 
 // checkDoors tests the listeners against each other and says what strangers can reach.
@@ -218,7 +244,7 @@ func (s *Settings) checkDoors() []error {
 			owner[at] = door.name
 		}
 	}
-	if open := beyondLoopback(s.SMTPListen); open != "" && s.Certificate == nil && len(s.SMTP.Users) > 0 {
+	if open := beyondLoopback(s.SMTPListen); open != "" && s.Certificate == nil && len(s.Account.Users) > 0 {
 		s.Warnings = append(s.Warnings, "SMTP_LISTEN has "+open+", but without TLS_CERT_FILE nobody beyond this machine can log in.")
 	}
 	if open := beyondLoopback(s.HTTPListen); open != "" {
@@ -305,7 +331,6 @@ func (s *Settings) fill() {
 	r.Hostname = s.Hostname
 	h.Domain, h.Hostname, h.DefaultFrom, h.DefaultTo, h.Grace = s.Domain, s.Hostname, s.defaultFrom, s.defaultTo, q.Grace
 	h.Development, h.TrustedNetworks, h.KeysOnly = s.Development, m.Trusted, !s.localHTTP
-	h.Keys = slices.Clone(s.keys)
 	h.Hosts = []string{"mail-api", "mail-server", "mail-api.local"} // the names of docker-compose.yml and its labels
 	if h.AllowedHosts = s.allowedHosts; len(h.AllowedHosts) == 0 {
 		h.AllowedHosts = []string{s.Domain}
@@ -316,9 +341,11 @@ func (s *Settings) fill() {
 		}
 		h.FormRecipients = append(h.FormRecipients, "@"+s.Domain)
 	}
-	for i := range h.Keys {
-		if len(h.Keys[i].From) == 0 {
-			h.Keys[i].From = []string{"@" + s.Domain, s.defaultFrom.Address.String()}
+	s.Account.Logins = filepath.Join(s.DataDir, "logins.json")
+	s.Account.Own = []string{"@" + s.Domain, s.defaultFrom.Address.String()}
+	for i, k := range s.Account.Keys {
+		if len(k.From) == 0 {
+			s.Account.Keys[i].From = s.Account.Own
 		}
 	}
 }

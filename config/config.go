@@ -23,11 +23,14 @@ import (
 	"strings"
 	"time"
 
+	"dinkymail/account"
 	"dinkymail/alert"
 	"dinkymail/aliases"
 	"dinkymail/httpapi"
+	"dinkymail/internal/certs"
 	"dinkymail/maildrop"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/relay"
 	"dinkymail/smtp"
@@ -54,12 +57,13 @@ type Settings struct {
 	LogLevel  slog.Level
 	LogKeep   int64 // bytes
 
-	Certificate *Certificate // nil without TLS_CERT_FILE
+	Certificate *certs.Own // nil without TLS_CERT_FILE
 
 	Queue   queue.Config
 	Aliases aliases.Config
 	Alert   alert.Config
 	Stuck   time.Duration // ALERT_AFTER
+	Account account.Config
 	SMTP    smtp.Config
 	Relay   relay.Config // Host is empty while no upstream is configured
 	HTTP    httpapi.Config
@@ -76,7 +80,6 @@ type Settings struct {
 	allowedHosts           []string
 	localHTTP              bool
 	formRecipients         []string
-	keys                   []httpapi.Key
 	rows                   []Row
 	contents               map[string][]byte // of the files that settings name, where another content is another setting
 	placeholders           map[string]bool   // settings whose value came out of an example file
@@ -85,7 +88,7 @@ type Settings struct {
 
 // Row is one effective setting, for showing.
 type Row struct {
-	httpapi.Setting
+	operate.Setting
 
 	exact   [sha256.Size]byte // of the value as it was read, secret or not, and of the file it names
 	restart bool
@@ -122,7 +125,6 @@ func load(environ []string, dotenv, host string) (*Settings, error) {
 	}
 	s.warnUnknown(src)
 	s.chooseMode(src)
-	s.HTTP.Machine = host
 	problems = append(problems, s.check(src, host)...)
 	s.rows = s.show(read)
 	s.warnSources(src, read)
@@ -181,7 +183,7 @@ func (s *Settings) show(read []value) []Row {
 	}
 	rows := make([]Row, 0, len(read))
 	for _, v := range read {
-		r := Row{Setting: httpapi.Setting{Name: v.setting.Name, Value: v.setting.mask(v.text), Source: v.source, Secret: v.setting.Secret},
+		r := Row{Setting: operate.Setting{Name: v.setting.Name, Value: v.setting.mask(v.text), Source: v.source, Secret: v.setting.Secret},
 			exact: sha256.Sum256(append([]byte(v.text), s.contents[v.setting.Name]...)), restart: v.setting.Restart}
 		if d, ok := derived[r.Name]; ok && (v.source == "default" || r.Name == "DATA_DIR") {
 			r.Value = d

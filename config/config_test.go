@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"dinkymail/account"
 	"dinkymail/httpapi"
 )
 
@@ -491,7 +492,7 @@ func TestForms(t *testing.T) {
 		"off":     {s.HTTPListen, []string{}},
 		"rate":    {s.HTTP.FormRate, httpapi.Rate{}},
 		"relay":   {s.Relay.Host, "192.0.2.7"},
-		"keys": {s.HTTP.Keys, []httpapi.Key{{Name: "a", Secret: "0123456789abcdef", From: []string{"@example.com",
+		"keys": {s.Account.Keys, []account.Key{{Name: "a", Secret: "0123456789abcdef", From: []string{"@example.com",
 			"noreply@example.com"}},
 			{Name: "b", Secret: "fedcba9876543210", From: []string{"*"}}, {Name: "c", Secret: "cccccccccccccccc",
 				From: []string{"x@example.com", "@example.net"}}}},

@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	"dinkymail/account"
 	"dinkymail/httpapi"
 	"dinkymail/message"
-	"dinkymail/smtp"
 )
 
 // addressReason is why message refused an address, without the address, which stands before it already.
@@ -128,14 +128,14 @@ func sender(text string) (entry, reason string) {
 const leastKey = 16
 
 // keys reads name:key and name:key:from|from, comma separated. Its messages name the key and never show it.
-func keys(to *[]httpapi.Key) func(string) error {
+func keys(to *[]account.Key) func(string) error {
 	const remedy = "write name:key or name:key:from|from, with a key of at least 16 letters and digits"
 	return func(text string) error {
 		names, secrets := map[string]bool{}, map[string]string{}
-		var all []httpapi.Key
+		var all []account.Key
 		for i, part := range list(text) {
 			fields := strings.SplitN(part, ":", 3)
-			k := httpapi.Key{Name: message.TrimInvisible(fields[0])}
+			k := account.Key{Name: message.TrimInvisible(fields[0])}
 			if len(fields) < 2 || k.Name == "" {
 				return bad(fmt.Sprintf("entry %d has no name before its key", i+1), remedy)
 			}
@@ -205,8 +205,8 @@ func users(to *map[string]string) func(string) error {
 				return bad("what follows "+strconv.Quote(name)+" is no hash",
 					"a password itself must not stand here, and in .env a hash needs 'single quotes'; "+
 						"make a hash with `dinkymail user hash "+name+"`")
-			case smtp.CheckHash(hash) != nil:
-				return bad("the hash of "+strconv.Quote(name)+" cannot be used: "+smtp.CheckHash(hash).Error(),
+			case account.CheckHash(hash) != nil:
+				return bad("the hash of "+strconv.Quote(name)+" cannot be used: "+account.CheckHash(hash).Error(),
 					"make one with `dinkymail user hash "+name+"`, and put it in 'single quotes' in .env")
 			}
 			if _, twice := all[name]; twice {

@@ -46,8 +46,8 @@ func files(to *[]string) func(string) error {
 	}
 }
 
-// account is a credential that people see and type: nothing in it is invisible.
-func account(to *string) func(string) error {
+// username is a credential that people see and type: nothing in it is invisible.
+func username(to *string) func(string) error {
 	return func(text string) error {
 		if hidden := message.Invisible(text); hidden != "" {
 			return bad("has an invisible character in it: "+hidden, "write it anew")

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"dinkymail/smtp"
+	"dinkymail/account"
 )
 
 // Sizes are bytes or powers of 1024, however the unit is written.
@@ -105,15 +105,15 @@ func TestUserLists(t *testing.T) {
 
 // A hash in single quotes comes through .env into SMTP_USERS as it was made.
 func TestUsersFromDotenv(t *testing.T) {
-	hash, err := smtp.HashPassword("correct horse")
+	hash, err := account.HashPassword("correct horse")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range []string{"SMTP_USERS='ada:" + hash + ",bob:" + bcryptHash + "'", "SMTP_USERS=ada:" + hash + ",bob:" +
 		bcryptHash} {
 		s := with(t, ok+"\n"+line+"\n")
-		if s.err != nil || s.SMTP.Users["ada"] != hash || s.SMTP.Users["bob"] != bcryptHash {
-			t.Errorf("got %v, %v", s.SMTP.Users, s.err)
+		if s.err != nil || s.Account.Users["ada"] != hash || s.Account.Users["bob"] != bcryptHash {
+			t.Errorf("got %v, %v", s.Account.Users, s.err)
 		}
 		if warned := len(s.Warnings) > 0; warned == strings.Contains(line, "'") {
 			t.Errorf("warned %v: %v", warned, s.Warnings)
@@ -141,7 +141,7 @@ func FuzzUsers(f *testing.F) {
 			return
 		}
 		for name, hash := range got {
-			if name == "" || smtp.CheckHash(hash) != nil || !strings.Contains(text, hash) {
+			if name == "" || account.CheckHash(hash) != nil || !strings.Contains(text, hash) {
 				t.Errorf("%q: account %q with hash %q", text, name, hash)
 			}
 		}

@@ -1,8 +1,6 @@
 package config
 
-import (
-	"log/slog"
-)
+import "log/slog"
 
 // Group is one chapter of the settings.
 type Group struct {
@@ -67,7 +65,7 @@ func (s *Settings) upstream() Group {
 			Doc: "Its port. 465 means TLS from the first byte; on any other, STARTTLS.", set: integer(&s.Relay.Port, 65535)},
 		{Name: "SMTP_RELAY_USERNAME", Aliases: []string{"RELAY_USERNAME", "RELAY_USER"}, Example: "you@example.com",
 			Doc: "The account's user name. None, and no password: no login, as for a smarthost on your network.",
-			set: account(&s.Relay.Username)},
+			set: username(&s.Relay.Username)},
 		{Name: "SMTP_RELAY_PASSWORD", Aliases: []string{"RELAY_PASSWORD"}, Secret: true, Example: "'the password'",
 			Doc: "The account's password. Put it in 'single quotes', then every character stands for itself. " +
 				"Gmail wants an app password; the spaces that Google shows in it may stay.",
@@ -111,7 +109,7 @@ func (s *Settings) web() Group {
 		{Name: "API_KEYS", Secret: true, Example: "shop:KEY,blog:KEY:blog@example.com|@blog.example.com",
 			Doc: "Keys for applications, comma separated: name:key, or name:key:from|from where each from is an address, @domain or *. " +
 				"Without from: the addresses at MAIL_DOMAIN. A key has at least 16 characters; make one with: openssl rand -hex 20.",
-			set: keys(&s.keys)},
+			set: keys(&s.Account.Keys)},
 		{Name: "HTTP_MAX_BODY", Default: "35MiB",
 			Doc: "The largest request. base64 makes attachments a third larger, so this is above MESSAGE_MAX_BYTES.",
 			set: size(&s.HTTP.MaxBody, 1<<10)},
@@ -164,7 +162,7 @@ func (s *Settings) submission() Group {
 		{Name: "SMTP_USERS", Secret: true, Example: `'ada:$2a$10$…,grace:$argon2id$v=19$m=19456,t=2,p=1$…'`,
 			Doc: "Accounts for SMTP clients, comma separated (one a line in the file form): name:hash, as `dinkymail user hash` prints them. " +
 				"Use 'single quotes': hashes contain $.",
-			set: users(&s.SMTP.Users)},
+			set: users(&s.Account.Users)},
 		{Name: "SMTP_MAX_CONNECTIONS", Default: "1000",
 			Doc: "SMTP connections at once; a tenth of them is kept for TRUSTED_NETWORKS.", set: integer(&s.SMTP.MaxConnections, 1_000_000)},
 		{Name: "SMTP_MAX_CONNECTIONS_PER_CLIENT", Default: "200", Doc: "SMTP connections at once from one address.",

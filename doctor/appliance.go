@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -21,14 +21,14 @@ func (e *exam) appliance(ctx context.Context) []Finding {
 		return []Finding{{Check: "running", Level: Warning, What: e.Unreachable.Error(), Why: "whether it runs is not known",
 			Fix: "sudo dinkymail doctor"}}
 	}
-	if e.Client == nil {
+	if e.Operator == nil {
 		what := "the appliance does not run, or does not answer"
 		if e.Unreachable != nil {
 			what = e.Unreachable.Error()
 		}
 		return []Finding{{Check: "running", Level: Error, What: what, Why: "nobody takes mail in, and none goes out", Fix: startIt}}
 	}
-	h, err := e.Client.Health(ctx)
+	h, err := e.API.Health(ctx)
 	running := Finding{Check: "running", Level: OK, What: "it runs and answers"}
 	switch {
 	case err != nil:
@@ -45,7 +45,7 @@ func (e *exam) appliance(ctx context.Context) []Finding {
 	if peers := h.Detail.UntrustedProxies; len(peers) > 0 {
 		found = append(found, e.untrusted(peers))
 	}
-	st, err := e.Client.Stats(ctx)
+	st, err := e.Operator.Stats(ctx)
 	if err != nil {
 		return append(found, Finding{Check: "queue", Level: Warning, What: "the queue cannot be asked about: " + err.Error()})
 	}
@@ -65,7 +65,7 @@ func (e *exam) untrusted(peers []string) Finding {
 }
 
 // queue tells what is not as it should be in the queue.
-func (e *exam) queue(st httpapi.Stats) []Finding {
+func (e *exam) queue(st operate.Stats) []Finding {
 	var all []Finding
 	add := func(level Level, what, why, fix string) {
 		all = append(all, Finding{Check: "queue", Level: level, What: what, Why: why, Fix: fix})

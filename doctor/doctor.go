@@ -28,6 +28,8 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/disk"
+	"dinkymail/operate"
 )
 
 // Deadline is how long one check may take.
@@ -64,9 +66,10 @@ type Patient struct {
 	Problems error  // what config.Load said besides
 	EnvFile  string // where the settings are changed; it may be missing
 
-	Client      *httpapi.Client // of the running appliance; nil when it does not answer
-	Unreachable error           // why Client is nil
-	Version     string          // of this program, to compare
+	Operator    operate.Operator // of the running appliance; nil when it does not answer
+	API         *httpapi.Client  // of the same
+	Unreachable error            // why they are nil
+	Version     string           // of this program, to compare
 
 	Resolver *net.Resolver // nil: the system's
 	Now      func() time.Time
@@ -89,7 +92,7 @@ type Report struct {
 // exam is an examination under way. The checks only read it.
 type exam struct {
 	Patient
-	disk func(dir string) (space, error)
+	disk func(dir string) (disk.Space, error)
 }
 
 // check is one part of an examination. The findings of one may stand in for each other's absence; so they come together.
@@ -113,7 +116,7 @@ var checks = []check{
 
 // Examine runs every check. It ends when ctx does, or soon after.
 func Examine(ctx context.Context, p Patient) Report {
-	return examine(ctx, &exam{Patient: p, disk: diskSpace})
+	return examine(ctx, &exam{Patient: p, disk: disk.Look})
 }
 
 func examine(ctx context.Context, e *exam) Report {
@@ -178,7 +181,7 @@ func timed(group string, run func() []Finding) []Finding {
 
 // mail sends one mail and follows it.
 func (e *exam) mail(ctx context.Context) []Finding {
-	if e.Client == nil || e.SendTest == nil {
+	if e.Operator == nil || e.SendTest == nil {
 		return []Finding{{Check: "mail", Level: Error, What: "no mail could be sent to " + e.Address + ": the appliance does not answer",
 			Why: "a mail takes the way of all others, through its queue", Fix: startIt}}
 	}

@@ -24,8 +24,10 @@ import (
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
+	"dinkymail/internal/disk"
 	"dinkymail/internal/dnstest"
 	"dinkymail/internal/smtptest"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 	"dinkymail/relay"
@@ -125,10 +127,10 @@ func (c *clinic) examine(t *testing.T) Report {
 	if c.before != nil {
 		c.before(t, dir)
 	}
-	e := &exam{Patient: Patient{Settings: s, Problems: problems, EnvFile: filepath.Join(dir, ".env"), Version: "1.2.3", Resolver: dns.Resolver(),
-		Client: runs(t, s)}}
-	e.disk = func(string) (space, error) {
-		return space{free: 100 << 30, nodes: 1e6, countsNodes: true}, nil
+	e := &exam{Patient: Patient{Settings: s, Problems: problems, EnvFile: filepath.Join(dir, ".env"), Version: "1.2.3", Resolver: dns.Resolver()}}
+	e.Operator, e.API = runs(t, s)
+	e.disk = func(string) (disk.Space, error) {
+		return disk.Space{Free: 100 << 30, Files: 1e6, CountsFiles: true}, nil
 	}
 	if c.exam != nil {
 		c.exam(e)
@@ -140,8 +142,8 @@ func (c *clinic) examine(t *testing.T) Report {
 	return r
 }
 
-// runs is an appliance with these settings, asked as over its control socket.
-func runs(t *testing.T, s *config.Settings) *httpapi.Client {
+// runs is an appliance with these settings.
+func runs(t *testing.T, s *config.Settings) (operate.Operator, *httpapi.Client) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	store, err := boltstore.Open(t.TempDir(), boltstore.Config{}, log)
@@ -150,15 +152,17 @@ func runs(t *testing.T, s *config.Settings) *httpapi.Client {
 	}
 	next := relay.New(s.Relay, log)
 	q := queue.New(store, queue.One(next), queue.Config{Hostname: "mail.example.com", Domain: "example.com"}, log)
-	h := httpapi.New(q, httpapi.Config{Domain: "example.com", Version: "1.2.3", TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, log)
-	client := httpapi.NewLocalClient(h.Control())
+	h := httptest.NewServer(httpapi.New(q, httpapi.Config{Domain: "example.com", Version: "1.2.3",
+		TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, log).Handler())
+	api := httpapi.NewClient(h.URL, "")
 	t.Cleanup(func() {
-		client.Close()
+		api.Close()
+		h.Close()
 		if err := errors.Join(next.Close(), store.Close()); err != nil {
 			t.Error(err)
 		}
 	})
-	return client
+	return operate.New(q, operate.Parts{}), api
 }
 
 // find returns the findings of a check.
@@ -227,7 +231,7 @@ func TestReports(t *testing.T) {
 	for name, c := range map[string]*clinic{
 		"first-day.txt": {env: map[string]string{"SMTP_RELAY_HOST": "", "SMTP_RELAY_USERNAME": "", "SMTP_RELAY_PASSWORD": ""},
 			dns: []string{"example.com. A 198.51.100.1"}, exam: func(e *exam) {
-				e.Client, e.Unreachable = nil, errors.New("the appliance does not run: nobody answers at control.sock")
+				e.Operator, e.Unreachable = nil, errors.New("the appliance does not run: nobody answers at control.sock")
 			}},
 		"development.txt":       {env: map[string]string{"ENVIRONMENT": "development"}},
 		"wrong-password.txt":    {hop: smtptest.Config{Users: map[string]string{account: "another"}}},
@@ -278,14 +282,14 @@ func TestFindings(t *testing.T) {
 		{"env writable", clinic{before: chmod(".env", 0o666)}, "rights", Error, "may change", "chmod 600"},
 		{"data readable", clinic{before: chmod("data", 0o755)}, "rights", Warning, "may look into", "chmod o-rw"},
 		{"data on the way to sendmail's place", clinic{before: chmod("data", 0o711)}, "rights", OK, "closed to others", ""},
-		{"no data", clinic{before: remove("data"), exam: func(e *exam) { e.Client = nil }}, "rights", Note, "does not exist yet", ""},
-		{"disk small", disk(space{free: 5 << 30}), "disk", Note, "5.0 GiB free, and the queue may grow to 10 GiB", "QUEUE_MAX_BYTES=4096MiB (in "},
-		{"disk smaller", disk(space{free: 600 << 20}), "disk", Warning, "600 MiB free", "QUEUE_MAX_BYTES=480MiB"},
-		{"disk full", disk(space{free: 1 << 20}), "disk", Error, "1 MiB free", "make room"},
-		{"inodes", disk(space{free: 100 << 30, nodes: 10, countsNodes: true}), "disk", Warning, "only 10 more files", "df -i"},
-		{"memory", disk(space{free: 100 << 30, passing: "in memory (tmpfs)"}), "disk", Warning, "in memory", "DATA_DIR="},
-		{"read-only", disk(space{free: 100 << 30, readOnly: true}), "disk", Error, "read-only", "mount"},
-		{"unknown disk", disk(space{notSupported: true}), "disk", Note, "does not tell", ""},
+		{"no data", clinic{before: remove("data"), exam: func(e *exam) { e.Operator = nil }}, "rights", Note, "does not exist yet", ""},
+		{"disk small", room(disk.Space{Free: 5 << 30}, nil), "disk", Note, "5.0 GiB free, and the queue may grow to 10 GiB", "QUEUE_MAX_BYTES=4096MiB (in "},
+		{"disk smaller", room(disk.Space{Free: 600 << 20}, nil), "disk", Warning, "600 MiB free", "QUEUE_MAX_BYTES=480MiB"},
+		{"disk full", room(disk.Space{Free: 1 << 20}, nil), "disk", Error, "1 MiB free", "make room"},
+		{"inodes", room(disk.Space{Free: 100 << 30, Files: 10, CountsFiles: true}, nil), "disk", Warning, "only 10 more files", "df -i"},
+		{"memory", room(disk.Space{Free: 100 << 30, Passing: "in memory (tmpfs)"}, nil), "disk", Warning, "in memory", "DATA_DIR="},
+		{"read-only", room(disk.Space{Free: 100 << 30, ReadOnly: true}, nil), "disk", Error, "read-only", "mount"},
+		{"unknown disk", room(disk.Space{}, errors.ErrUnsupported), "disk", Note, "does not tell", ""},
 		{"clock", clinic{before: future("data/queue.db")}, "clock", Error, "queue.db was written at", "timedatectl"},
 		{"trusted", clinic{env: map[string]string{"TRUSTED_NETWORKS": "127.0.0.0/8,198.51.100.0/24"}}, "trusted", Warning, "198.51.100.0/24", "TRUSTED_NETWORKS=127.0.0.0/8,::1/128"},
 		{"all trusted", clinic{env: map[string]string{"TRUSTED_NETWORKS": "0.0.0.0/0", "SMTP_LISTEN": "0.0.0.0:587"}}, "trusted", Error, "0.0.0.0/0", "TRUSTED_NETWORKS="},
@@ -295,8 +299,8 @@ func TestFindings(t *testing.T) {
 		{"http open", clinic{env: map[string]string{"HTTP_LISTEN": "0.0.0.0:20001"}}, "http", Note, "visitors of example.com", "HTTP_LISTEN=127.0.0.1:20001"},
 		{"http without keys", clinic{env: map[string]string{"HTTP_LISTEN": "0.0.0.0:20001", "TRUSTED_NETWORKS": "127.0.0.0/8,10.0.0.0/8"}}, "http", Warning, "10.0.0.0/8", "API_KEYS"},
 		{"http off", clinic{env: map[string]string{"HTTP_LISTEN": "off"}}, "http", OK, "off", ""},
-		{"not running", clinic{exam: func(e *exam) { e.Client = nil }}, "running", Error, "does not run", "systemctl start"},
-		{"not allowed", clinic{exam: func(e *exam) { e.Client, e.Unreachable = nil, fs.ErrPermission }}, "running", Warning, "permission denied", "sudo"},
+		{"not running", clinic{exam: func(e *exam) { e.Operator = nil }}, "running", Error, "does not run", "systemctl start"},
+		{"not allowed", clinic{exam: func(e *exam) { e.Operator, e.Unreachable = nil, fs.ErrPermission }}, "running", Warning, "permission denied", "sudo"},
 		{"other version", clinic{exam: func(e *exam) { e.Version = "9" }}, "running", Warning, "version 1.2.3 runs, and this program is 9", "restart"},
 		{"no MX", clinic{dns: without("example.com. MX")}, "mx", Warning, "no MX", "example.com. MX 10"},
 		{"null MX", clinic{dns: with(without("example.com. MX"), "example.com. MX 0 .")}, "mx", Warning, "null MX", ""},
@@ -391,8 +395,8 @@ func future(name string) func(*testing.T, string) {
 	}
 }
 
-func disk(s space) clinic {
-	return clinic{exam: func(e *exam) { e.disk = func(string) (space, error) { return s, nil } }}
+func room(s disk.Space, err error) clinic {
+	return clinic{exam: func(e *exam) { e.disk = func(string) (disk.Space, error) { return s, err } }}
 }
 
 func answer(stage smtptest.Stage, reply string) []smtptest.Rule {
@@ -421,19 +425,19 @@ func TestQueue(t *testing.T) {
 	now := time.Date(2026, 3, 2, 3, 0, 0, 0, time.UTC)
 	long, fresh := now.Add(-3*time.Hour), now.Add(-time.Minute)
 	for _, tt := range []struct {
-		st    httpapi.Stats
+		st    operate.Stats
 		level Level
 		what  string
 		fix   string
 	}{
-		{httpapi.Stats{}, OK, "nothing waits", ""},
-		{httpapi.Stats{Waiting: 2, Oldest: &fresh}, OK, "2 messages waiting", ""},
-		{httpapi.Stats{Broken: "disk on fire"}, Error, "disk on fire", "make room"},
-		{httpapi.Stats{Lanes: []httpapi.LaneDetail{{Name: "upstream", Status: queue.LaneWaiting, Reason: "535 no"}}}, Warning, "waits: 535 no", "dinkymail queue --lane upstream"},
-		{httpapi.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving", By: "ada"}}}, Warning, "by ada: moving", "dinkymail resume " + queue.Intake},
-		{httpapi.Stats{Damaged: 1}, Warning, "1 record could not be read", "dmesg"},
-		{httpapi.Stats{Waiting: 1, Oldest: &long}, Warning, "the oldest mail waits for 3 hours", "dinkymail queue"},
-		{httpapi.Stats{Waiting: 1, Bytes: 9 << 30}, Warning, "9.0 GiB of the 10 GiB", "QUEUE_MAX_BYTES=20480MiB"},
+		{operate.Stats{}, OK, "nothing waits", ""},
+		{operate.Stats{Waiting: 2, Oldest: &fresh}, OK, "2 messages waiting", ""},
+		{operate.Stats{Broken: "disk on fire"}, Error, "disk on fire", "make room"},
+		{operate.Stats{Lanes: []operate.LaneDetail{{Name: "upstream", Status: queue.LaneWaiting, Reason: "535 no"}}}, Warning, "waits: 535 no", "dinkymail queue --lane upstream"},
+		{operate.Stats{Paused: []queue.PauseStatus{{What: queue.Intake, Reason: "moving", By: "ada"}}}, Warning, "by ada: moving", "dinkymail resume " + queue.Intake},
+		{operate.Stats{Damaged: 1}, Warning, "1 record could not be read", "dmesg"},
+		{operate.Stats{Waiting: 1, Oldest: &long}, Warning, "the oldest mail waits for 3 hours", "dinkymail queue"},
+		{operate.Stats{Waiting: 1, Bytes: 9 << 30}, Warning, "9.0 GiB of the 10 GiB", "QUEUE_MAX_BYTES=20480MiB"},
 	} {
 		s, err := config.Load([]string{"SMTP_RELAY_HOST=hop.example.net"}, "")
 		if err != nil {
@@ -497,7 +501,7 @@ func TestMail(t *testing.T) {
 	}{
 		{send(nil), OK, "one mail to bob@example.net\nqueued for bob@example.net\ndelivered"},
 		{send(errors.New("it was refused")), Error, "\nit was refused"},
-		{func(e *exam) { send(nil)(e); e.Client = nil }, Error, "no mail could be sent to bob@example.net"},
+		{func(e *exam) { send(nil)(e); e.Operator = nil }, Error, "no mail could be sent to bob@example.net"},
 	} {
 		c := clinic{exam: tt.exam}
 		r := c.examine(t)
@@ -519,7 +523,7 @@ func TestSilence(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}
-		e := &exam{Patient: Patient{Settings: s, Resolver: quiet}, disk: diskSpace}
+		e := &exam{Patient: Patient{Settings: s, Resolver: quiet}, disk: disk.Look}
 		start := time.Now()
 		r := examine(t.Context(), e)
 		if took := time.Since(start); took > Deadline+time.Second {
@@ -577,7 +581,7 @@ func TestProxies(t *testing.T) {
 	defer running.Close()
 	client := httpapi.NewClient(running.URL, "")
 	defer client.Close()
-	c = clinic{env: map[string]string{"ALLOWED_HOSTS": "shop.example", "TRUSTED_PROXIES": "10.0.0.0/8"}, exam: func(e *exam) { e.Client = client }}
+	c = clinic{env: map[string]string{"ALLOWED_HOSTS": "shop.example", "TRUSTED_PROXIES": "10.0.0.0/8"}, exam: func(e *exam) { e.API = client }}
 	r := c.examine(t)
 	found = find(r, "proxies")
 	if len(found) != 1 || found[0].Level != Warning || !strings.Contains(found[0].Fix, "TRUSTED_PROXIES=10.0.0.0/8,172.18.0.3") {

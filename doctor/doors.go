@@ -74,13 +74,13 @@ func (e *exam) smtp(check, setting string, listen []string) Finding {
 	f.Level = Note
 	f.What = fmt.Sprintf("%s: others than this machine reach it. TRUSTED_NETWORKS (%s) may send without a login, ",
 		strings.Join(open, " and "), prefixes(s.SMTP.Trusted))
-	if n := len(s.SMTP.Users); n > 0 {
+	if n := len(s.Account.Users); n > 0 {
 		f.What += many(n, "account") + " with one, "
 	}
 	f.What += "nobody else"
 	f.Why = "what need not be reached from outside should not be"
 	f.Fix = e.line(setting, "127.0.0.1:587")
-	if s.Certificate == nil && len(s.SMTP.Users) > 0 {
+	if s.Certificate == nil && len(s.Account.Users) > 0 {
 		f.Level, f.Why = Warning, "without a certificate nobody beyond this machine can log in: passwords are not taken in clear"
 		f.Fix = e.line("TLS_CERT_FILE", "/path/to/fullchain.pem") + " and TLS_KEY_FILE, or " + f.Fix
 	}
@@ -102,7 +102,7 @@ func (e *exam) http() Finding {
 	f.Level = Note
 	f.What = fmt.Sprintf("%s: others than this machine reach it, without TLS unless a proxy adds it. TRUSTED_NETWORKS (%s) may send to anyone",
 		strings.Join(open, " and "), prefixes(h.TrustedNetworks))
-	switch n := len(h.Keys); {
+	switch n := len(e.Settings.Account.Keys); {
 	case h.KeysOnly:
 		f.What = fmt.Sprintf("%s: others than this machine reach it, without TLS unless a proxy adds it. The holders of %s may send to anyone",
 			strings.Join(open, " and "), many(n, "key"))
@@ -112,7 +112,7 @@ func (e *exam) http() Finding {
 	f.What += fmt.Sprintf("; visitors of %s may write to %s", strings.Join(h.AllowedHosts, ", "), strings.Join(h.FormRecipients, ", "))
 	f.Why = "a key that travels without TLS can be read on the way"
 	f.Fix = e.line("HTTP_LISTEN", "127.0.0.1:20001") + ", with a proxy in front"
-	if len(h.Keys) == 0 && !h.KeysOnly && e.trustsOthers() {
+	if len(e.Settings.Account.Keys) == 0 && !h.KeysOnly && e.trustsOthers() {
 		f.Level, f.Why = Warning, "without keys, being in a trusted network is all that it takes to send to anyone"
 		f.Fix = "API_KEYS for each program, and " + e.line("TRUSTED_NETWORKS", "127.0.0.0/8,::1/128")
 	}
@@ -168,20 +168,17 @@ func (e *exam) certificate(context.Context) []Finding {
 	if e.Settings.Certificate == nil {
 		return nil
 	}
-	pair, err := e.Settings.Certificate.TLSConfig().GetCertificate(nil)
-	if err != nil || pair.Leaf == nil {
-		return []Finding{{Check: "certificate", Level: Error, What: "the certificate in TLS_CERT_FILE cannot be read"}}
-	}
+	leaf := e.Settings.Certificate.Leaf()
 	now := e.Now()
 	f := Finding{Check: "certificate", Level: OK,
-		What: fmt.Sprintf("ours is for %s, %s", strings.Join(pair.Leaf.DNSNames, ", "), left(now, pair.Leaf.NotAfter))}
-	text := e.Settings.Certificate.Complaint(e.Settings.Hostname, now)
+		What: fmt.Sprintf("ours is for %s, %s", strings.Join(leaf.DNSNames, ", "), left(now, leaf.NotAfter))}
+	text := e.Settings.CertificateComplaint(now)
 	switch {
-	case now.After(pair.Leaf.NotAfter) || now.Before(pair.Leaf.NotBefore):
+	case now.After(leaf.NotAfter) || now.Before(leaf.NotBefore):
 		f.Level, f.What = Error, text
 	case text != "":
 		f.Level, f.What = Warning, text
-	case now.Add(soon).After(pair.Leaf.NotAfter):
+	case now.Add(soon).After(leaf.NotAfter):
 		f.Level = Warning
 	default:
 		return []Finding{f}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"dinkymail/internal/disk"
 )
 
 // rights looks at who may read the passwords and the mail.
@@ -27,7 +29,7 @@ func (e *exam) rights(context.Context) []Finding {
 				Why: "the checks that need it are left out", Fix: "run it as the user that runs dinkymail, or with sudo"})
 		}
 	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && e.Client == nil {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && e.Operator == nil {
 		all = append(all, Finding{Check: "rights", Level: Note, What: "DATA_DIR " + dir + " does not exist yet",
 			Why: "the appliance makes it at its first start"})
 	}
@@ -52,16 +54,6 @@ func (e *exam) openTo(path, why, cure string) (Finding, bool) {
 		Why: why, Fix: cure + path}, true
 }
 
-// space is what a file system has left.
-type space struct {
-	free         int64  // bytes
-	nodes        uint64 // files that can still be made
-	countsNodes  bool   // some have no limit
-	passing      string // why what is written there does not stay; empty where it does
-	readOnly     bool
-	notSupported bool
-}
-
 // little is how much room must be left at least: below, the store itself begins to refuse.
 const little = 256 << 20
 
@@ -76,17 +68,17 @@ func (e *exam) space(context.Context) []Finding {
 	}
 	d, err := e.disk(dir)
 	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return []Finding{{Check: "disk", Level: Note, What: "this system does not tell how much room DATA_DIR has"}}
 	case err != nil:
 		return []Finding{{Check: "disk", Level: Warning, What: "the disk of DATA_DIR cannot be looked at: " + err.Error()}}
-	case d.notSupported:
-		return []Finding{{Check: "disk", Level: Note, What: "this system does not tell how much room DATA_DIR has"}}
 	}
 	var all []Finding
-	if d.passing != "" {
-		all = append(all, Finding{Check: "disk", Level: Warning, What: "DATA_DIR " + e.Settings.DataDir + " is " + d.passing,
+	if d.Passing != "" {
+		all = append(all, Finding{Check: "disk", Level: Warning, What: "DATA_DIR " + e.Settings.DataDir + " is " + d.Passing,
 			Why: "mail that was accepted would be lost with it", Fix: e.line("DATA_DIR", "/var/lib/dinkymail") + ", or a volume mounted there"})
 	}
-	if d.readOnly {
+	if d.ReadOnly {
 		all = append(all, Finding{Check: "disk", Level: Error, What: "the file system of DATA_DIR is mounted read-only",
 			Why: "no mail can be accepted", Fix: "look at dmesg, and mount it for writing"})
 	}
@@ -96,19 +88,19 @@ func (e *exam) space(context.Context) []Finding {
 	return all
 }
 
-func (e *exam) room(d space) Finding {
+func (e *exam) room(d disk.Space) Finding {
 	limit := e.Settings.Queue.MaxBytes
-	f := Finding{Check: "disk", Level: OK, What: fmt.Sprintf("%s free, and the queue may grow to %s", bytes(d.free), bytes(limit)),
+	f := Finding{Check: "disk", Level: OK, What: fmt.Sprintf("%s free, and the queue may grow to %s", bytes(d.Free), bytes(limit)),
 		Why: "when the disk is full, new mail is refused for the time being and nothing of the old is lost"}
 	switch {
-	case d.free < little:
+	case d.Free < little:
 		f.Level, f.Fix = Error, "make room on the disk of "+e.Settings.DataDir
-	case d.countsNodes && d.nodes < 1000:
-		f.Level, f.What = Warning, fmt.Sprintf("only %d more files can be made on the disk of DATA_DIR", d.nodes)
+	case d.CountsFiles && d.Files < 1000:
+		f.Level, f.What = Warning, fmt.Sprintf("only %d more files can be made on the disk of DATA_DIR", d.Files)
 		f.Fix = "remove small files there; df -i shows where they are counted"
-	case d.free < limit:
-		f.Level, f.Fix = Note, e.line("QUEUE_MAX_BYTES", fmt.Sprintf("%dMiB", d.free*8/10>>20))+", or a larger disk"
-		if d.free < limit/10 {
+	case d.Free < limit:
+		f.Level, f.Fix = Note, e.line("QUEUE_MAX_BYTES", fmt.Sprintf("%dMiB", d.Free*8/10>>20))+", or a larger disk"
+		if d.Free < limit/10 {
 			f.Level = Warning
 		}
 	default:

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -16,7 +17,7 @@ type formPage struct {
 	Back     string // the page with the form; empty when it is not known
 	Warnings []string
 	Reason   string
-	Code     Code
+	Code     operate.Code
 	Advice   string
 }
 
@@ -29,12 +30,12 @@ const (
 )
 
 // advice is what a person who was refused a form can do.
-func (p *refusal) advice() string {
-	switch p.code {
-	case codeOrigin, codeRecipient, codeField, codeKey, codeMethod, codeMissingTo, codeMissingFrom, codeSender, codeEncoding:
+func advice(p *operate.Error) string {
+	switch p.Code {
+	case operate.CodeOrigin, operate.CodeRecipient, operate.CodeField, operate.CodeKey, operate.CodeMethod, operate.CodeMissingTo, operate.CodeMissingFrom, operate.CodeSender, operate.CodeEncoding:
 		return adviseOwner
 	}
-	if p.retry > 0 || p.status() >= http.StatusInternalServerError {
+	if p.Retry > 0 || p.Code.Status() >= http.StatusInternalServerError {
 		return adviseLater
 	}
 	return adviseChange
@@ -90,11 +91,10 @@ func (s *Server) thank(w http.ResponseWriter, r *http.Request, got receipt) erro
 }
 
 // showRefusal says to a person why a form was refused.
-func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *refusal) error {
+func (s *Server) showRefusal(w http.ResponseWriter, r *http.Request, p *operate.Error) error {
 	w.Header().Add("Vary", "Accept")
-	reason := strings.TrimPrefix(strings.TrimPrefix(p.message, badFormat), notSent)
-	return showPage(w, p.status(), "refused", formPage{
-		Back: s.destination(r, r.Referer()), Reason: upper(reason), Code: p.code, Advice: p.advice(),
+	return showPage(w, p.Code.Status(), "refused", formPage{
+		Back: s.destination(r, r.Referer()), Reason: operate.Upper(p.Reason()), Code: p.Code, Advice: advice(p),
 	})
 }
 

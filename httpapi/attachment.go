@@ -1,23 +1,22 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // attachment is one file of a request.
 type attachment struct {
-	Filename    string `json:"filename"`
-	Content     string `json:"content"` // base64
-	ContentType string `json:"content_type"`
-	ContentID   string `json:"content_id"`
+	Filename    string
+	Content     string // base64
+	ContentType string
+	ContentID   string
 
 	unusual *unusual // nil for most
 }
@@ -56,71 +55,56 @@ func (a *attachment) filename() *string { return &a.Filename }
 func (a *attachment) kind() *string     { return &a.ContentType }
 func (a *attachment) id() *string       { return &a.ContentID }
 
-// decodeAttachments reads the field attachments in any of its spellings.
-func (q *request) decodeAttachments(b []byte) error {
-	if string(b) == "null" {
-		return nil
+// readAttachment reads one more attachment. One that is null has nothing.
+func readAttachment(d *jsontext.Decoder, all *[]attachment) error {
+	if len(*all) == maxAttachments {
+		return refuse(operate.CodeAttachment, fmt.Sprintf("There are more than %d attachments.", maxAttachments))
 	}
-	if b[0] != '[' {
-		return mistyped("attachments")
-	}
-	q.Attachments = []attachment{}
-	d := jsontext.NewDecoder(bytes.NewBuffer(b), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if _, err := d.ReadToken(); err != nil {
-		return badJSON(err)
-	}
-	for d.PeekKind() != ']' {
-		value, err := d.ReadValue()
-		if err != nil {
-			return badJSON(err)
-		}
-		if len(q.Attachments) == maxAttachments {
-			return refuse(codeAttachment, fmt.Sprintf("There are more than %d attachments.", maxAttachments))
-		}
-		var a attachment
-		switch value[0] {
-		case 'n':
-		case '{':
-			if err := members(value, a.decode); err != nil {
-				return err
-			}
-		default:
-			return mistyped("attachments")
-		}
-		q.Attachments = append(q.Attachments, a)
-	}
-	return nil
+	var a attachment
+	err := members(d, func(name string) error { return a.read(d, name) })
+	*all = append(*all, a)
+	return err
 }
 
-// decode reads one member of an attachment.
-func (a *attachment) decode(name string, value []byte) error {
+// read reads the value behind a name.
+func (a *attachment) read(d *jsontext.Decoder, name string) error {
 	squashed := squash(name)
 	at, known := attachmentSpellings[squashed]
-	switch {
-	case value[0] == 'n', a.goesWithoutSaying(squashed, value):
-		return nil
-	case squashed == "encoding":
-		a.besides().odd = "in the encoding " + cut(line(textOf(value)), maxOtherName) + " and not in base64"
-		return nil
-	case !known:
-		if b := a.besides(); len(b.unread) < maxUnread {
-			b.unread = append(b.unread, cut(line(name), maxOtherName))
+	if !known || d.PeekKind() != '"' {
+		value, err := d.ReadValue()
+		if err != nil || value[0] == 'n' {
+			return err
 		}
-		return nil
+		return a.readOdd(name, squashed, value)
 	}
-	var text string
-	switch err := json.Unmarshal(value, &text); {
-	case err != nil && squashed == "content":
-		a.besides().odd = kindOf(value) + " and no string"
-		return nil
-	case err != nil:
-		return mistyped("attachments")
+	text, err := readText(d)
+	if err != nil {
+		return err
 	}
 	if field := at(a); *field == "" || *field == text {
 		*field = text
 		return nil
 	}
-	return malformed(fmt.Sprintf("the field %q of an attachment is given twice.", cut(line(name), maxOtherName)))
+	return operate.Malformed(fmt.Sprintf("the field %q of an attachment is given twice.", cut(line(name), maxOtherName)))
+}
+
+// readOdd remembers what is no field, and a content that is no text.
+func (a *attachment) readOdd(name, squashed string, value []byte) error {
+	_, known := attachmentSpellings[squashed]
+	switch {
+	case a.goesWithoutSaying(squashed, value):
+	case squashed == "encoding":
+		a.besides().odd = "in the encoding " + cut(line(textOf(value)), maxOtherName) + " and not in base64"
+	case squashed == "content":
+		a.besides().odd = kindOf(value) + " and no string"
+	case known:
+		return errType
+	default:
+		if b := a.besides(); len(b.unread) < maxUnread {
+			b.unread = append(b.unread, cut(line(name), maxOtherName))
+		}
+	}
+	return nil
 }
 
 // goesWithoutSaying reports whether a field says what is so anyway: the content is base64, and a
@@ -178,11 +162,11 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 		return a.unusual.upload, nil
 	}
 	if reason := a.absent(); reason != "" {
-		return nil, refuse(codeAttachment, fmt.Sprintf("The attachment %s has no content: %s. "+
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The attachment %s has no content: %s. "+
 			"Give the bytes of the file as base64 in \"content\".", a.title(n), reason))
 	}
 	if a.Filename == "" && a.ContentID == "" {
-		return nil, refuse(codeAttachment, fmt.Sprintf("The attachment number %d has no filename.", n))
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The attachment number %d has no filename.", n))
 	}
 	text := strings.Join(strings.Fields(a.Content), "")
 	content, err := base64.StdEncoding.DecodeString(text)
@@ -193,10 +177,10 @@ func (a *attachment) decoded(n int) ([]byte, error) {
 	case err == nil:
 		return content, nil
 	case strings.HasPrefix(strings.ToLower(text[:min(len(text), 5)]), "data:"):
-		return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %s is a data: URL. "+
+		return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The content of the attachment %s is a data: URL. "+
 			"Give only what stands behind its comma, in base64.", a.title(n)))
 	}
-	return nil, refuse(codeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
+	return nil, refuse(operate.CodeAttachment, fmt.Sprintf("The content of the attachment %q is not base64.", a.Filename))
 }
 
 // nothing are the words that a content becomes when a program that has none makes a string of it.

@@ -10,6 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"dinkymail/internal/web"
+	"dinkymail/operate"
 )
 
 // bodies is the room for request bodies, and for the mails composed from them.
@@ -55,7 +58,7 @@ var errBusy = errors.New("too many large requests at once")
 // back with release once it is done with it and with what it made of it.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buffer, release func(), err error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, nil, refuse(codeEncoding, badFormat+"the body is compressed; send it without Content-Encoding.")
+		return nil, nil, refuse(operate.CodeEncoding, operate.BadFormat+"the body is compressed; send it without Content-Encoding.")
 	}
 	if r.ContentLength > s.cfg.MaxBody {
 		return nil, nil, s.tooLarge()
@@ -66,10 +69,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buff
 		s.bodies.give(held)
 		s.bodies.keep(b)
 	}
-	if rec, ok := w.(*recorder); ok {
-		w = rec.ResponseWriter // only net/http's own writer knows to close the connection of whoever sends too much
-	}
-	body := http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+	body := web.MaxBytes(w, r, s.cfg.MaxBody)
 	for err == nil {
 		b.Grow(bytes.MinRead)
 		// What counts is the memory: a buffer that doubles holds up to twice what came. Small bodies always find room, so that
@@ -101,13 +101,12 @@ func (s *Server) unread(err error) error {
 		return s.tooLarge()
 	}
 	if errors.Is(err, errBusy) {
-		return &refusal{code: codeBusy, message: notSent + "too many large requests at once.", retry: 5 * time.Second,
-			cause: err}
+		return operate.Unsent(operate.CodeBusy, "too many large requests at once.", 5*time.Second, err)
 	}
-	return &refusal{code: codeFormat, message: badFormat + "the body ends too early or came too slowly.", cause: err}
+	return &operate.Error{Code: operate.CodeFormat, Message: operate.BadFormat + "the body ends too early or came too slowly.", Cause: err}
 }
 
-func (s *Server) tooLarge() *refusal {
+func (s *Server) tooLarge() *operate.Error {
 	reason := fmt.Sprintf("the body is larger than the %d bytes of HTTP_MAX_BODY.", s.cfg.MaxBody)
-	return refuse(codeTooLarge, badFormat+reason)
+	return refuse(operate.CodeTooLarge, operate.BadFormat+reason)
 }

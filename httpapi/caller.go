@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"math"
 	"net"
 	"net/http"
@@ -12,7 +10,9 @@ import (
 
 	"github.com/go-chi/httprate"
 
-	"dinkymail/message"
+	"dinkymail/account"
+	"dinkymail/internal/gate"
+	"dinkymail/operate"
 )
 
 // rank says how far a caller is trusted. The zero value is the least.
@@ -22,28 +22,18 @@ const (
 	visitor     rank = iota
 	program          // runs on this machine, or in a network the owner trusts
 	application      // showed a key
-	localUser        // a user of this machine, at the submit socket
 	operator         // at the control socket: may do everything
 )
 
 // caller is who made a request.
 type caller struct {
 	rank    rank
-	key     *key       // of an application
-	user    string     // of this machine, at a Unix socket
-	client  netip.Addr // may be invalid
-	counted netip.Addr // whose limit counts: client's, or the proxy's where it is not sure who the client is
-	here    bool       // the request was made on this machine, by a program or in a browser that its user led here
-	address string     // for the log and the record: host:port, the address alone when it came through a proxy, or "unix:UID"
-	why     string     // why it is only a visitor, for the answer when that matters
-}
-
-// name is the account the queue remembers.
-func (c caller) name() string {
-	if c.key != nil {
-		return c.key.Name
-	}
-	return c.user
+	user    account.User // an application's key, or a user of this machine at a Unix socket
+	client  netip.Addr   // may be invalid
+	counted netip.Addr   // whose limit counts: client's, or the proxy's where it is not sure who the client is
+	here    bool         // the request was made on this machine, by a program or in a browser that its user led here
+	address string       // for the log and the record: host:port, the address alone when it came through a proxy, or "unix:UID"
+	why     string       // why it is only a visitor, for the answer when that matters
 }
 
 // door is how the queue remembers the way a mail came in. Visitors have their own, so that a mailing of the owner's, which has
@@ -55,46 +45,28 @@ func (c caller) door() string {
 	return "http"
 }
 
-// key is a Key ready to be compared.
-type key struct {
-	Key
-	sum     [sha256.Size]byte
-	senders Senders
-}
-
 // callers tells callers apart.
 type callers struct {
 	cfg     Config
-	keys    []key
 	hosts   map[string]bool
 	origins Origins
-	form    Senders // whom visitors may write to
-	own     Senders // whom programs on this machine may send as
+	form    account.Addresses // whom visitors may write to
 	limit   *httprate.RateLimiter
 }
 
 func newCallers(cfg Config) *callers {
-	c := &callers{cfg: cfg, hosts: map[string]bool{"localhost": true}, own: ownSenders(cfg)}
+	c := &callers{cfg: cfg, hosts: map[string]bool{"localhost": true}}
 	for _, host := range append([]string{cfg.Hostname}, cfg.Hosts...) {
 		if host, ok := normalHost(withoutPort(strings.ToLower(strings.TrimSpace(host)))); ok {
 			c.hosts[host] = true
 		}
 	}
 	c.origins, _ = ParseOrigins(cfg.AllowedHosts)
-	for _, k := range cfg.Keys {
-		if k.Secret == "" {
-			continue // an unset variable must not become a key that anybody can show
-		}
-		ready := key{Key: k, sum: sha256.Sum256([]byte(k.Secret)), senders: c.own}
-		if len(k.From) > 0 {
-			ready.senders, _ = ParseSenders(k.From)
-		}
-		c.keys = append(c.keys, ready)
+	form := cfg.FormRecipients
+	if len(form) == 0 {
+		form = []string{cfg.DefaultTo.Address.String(), "@" + cfg.Domain}
 	}
-	c.form, _ = ParseSenders(cfg.FormRecipients)
-	if len(cfg.FormRecipients) == 0 {
-		c.form = Senders{addresses: addressSet(cfg.DefaultTo.Address), domains: domainSet(cfg.Domain)}
-	}
+	c.form, _ = account.ParseAddresses(form)
 	if cfg.FormRate.N > 0 && cfg.FormRate.Per > 0 {
 		c.limit = httprate.NewRateLimiter(cfg.FormRate.N, cfg.FormRate.Per,
 			httprate.WithResponseHeaders(httprate.ResponseHeaders{})) // Retry-After is ours, the rest is nobody's business
@@ -108,7 +80,7 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 	if who, ok := r.Context().Value(callerKey{}).(caller); ok {
 		return who, nil
 	}
-	peer := addrOf(r.RemoteAddr)
+	peer := gate.ParsePeer(r.RemoteAddr)
 	var who caller
 	who.client, who.address = clientOf(r)
 	who.counted = who.client
@@ -120,8 +92,8 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 		return who, err
 	}
 	if shown {
-		if who.key = c.find(secret); who.key == nil {
-			return who, refuse(codeKey, "The API key is not valid: it is none of those in API_KEYS.")
+		if who.user, shown = c.cfg.Accounts.Key(secret); !shown {
+			return who, refuse(operate.CodeKey, "The API key is not valid: it is none of those in API_KEYS.")
 		}
 		who.rank = application
 		return who, nil
@@ -134,14 +106,14 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 		who.why = "it comes from a browser (" + mark + ")"
 		return who, nil
 	}
-	who.rank = program
+	who.rank, who.user = program, c.cfg.Accounts.Programs()
 	return who, nil
 }
 
 // elsewhere says why a request was not made on this machine, or is not taken for one; "" when it was.
 func (c *callers) elsewhere(r *http.Request, peer netip.Addr) string {
 	switch passed := passedOn(r.Header); {
-	case !contains(c.cfg.TrustedNetworks, peer):
+	case !gate.Contains(c.cfg.TrustedNetworks, peer):
 		return "its address is not in TRUSTED_NETWORKS"
 	case passed != "":
 		return "it came through a proxy (" + passed + ")"
@@ -177,18 +149,6 @@ func isNode(h http.Header) bool {
 	return agent == "node" || strings.HasPrefix(agent, "undici")
 }
 
-// find compares secret with every key in the same time, whichever it is.
-func (c *callers) find(secret string) *key {
-	sum := sha256.Sum256([]byte(secret))
-	var found *key
-	for i := range c.keys {
-		if subtle.ConstantTimeCompare(sum[:], c.keys[i].sum[:]) == 1 {
-			found = &c.keys[i]
-		}
-	}
-	return found
-}
-
 // shownKey is the key a request carries, if any. An Authorization of another scheme is not for us.
 func shownKey(h http.Header) (secret string, shown bool, err error) {
 	given := h["X-Api-Key"]
@@ -202,7 +162,7 @@ func shownKey(h http.Header) (secret string, shown bool, err error) {
 	}
 	for _, g := range given[1:] {
 		if g != given[0] {
-			return "", true, refuse(codeKey,
+			return "", true, refuse(operate.CodeKey,
 				"The request carries two API keys that differ: give one, as Authorization: Bearer or X-API-KEY.")
 		}
 	}
@@ -224,7 +184,7 @@ func (c *callers) ourHost(r *http.Request) bool {
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-		return a.IsLoopback() || c.hosts[host] || local != nil && a == addrOf(local.String())
+		return a.IsLoopback() || c.hosts[host] || local != nil && a == gate.ParsePeer(local.String())
 	}
 	return c.hosts[host] || strings.HasSuffix(host, ".localhost")
 }
@@ -242,7 +202,7 @@ func (c *callers) checkOrigin(r *http.Request) error {
 	if len(origins) == 0 || len(origins) == 1 && (c.origins.Allow(origins[0]) || c.sameOrigin(r, origins[0])) {
 		return nil
 	}
-	return refuse(codeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
+	return refuse(operate.CodeOrigin, "This page's origin may not send mail here: add its host to ALLOWED_HOSTS to allow it.")
 }
 
 func (c *callers) sameOrigin(r *http.Request, origin string) bool {
@@ -272,13 +232,13 @@ func (c *callers) countMail(r *http.Request, who caller) error {
 }
 
 // rateKey is what a limit counts by. An IPv6 client counts with its network.
-func rateKey(who caller) string { return network(who.counted).String() }
+func rateKey(who caller) string { return gate.Client(who.counted).String() }
 
 func (c *callers) tooMany() error {
-	return &refusal{
-		code:    codeRate,
-		message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
-		retry:   max(c.cfg.FormRate.Per, time.Second),
+	return &operate.Error{
+		Code:    operate.CodeRate,
+		Message: "Too many requests from this address: FORM_RATE_LIMIT says how many a visitor may send. Try again later.",
+		Retry:   max(c.cfg.FormRate.Per, time.Second),
 	}
 }
 
@@ -288,43 +248,9 @@ func clientOf(r *http.Request) (netip.Addr, string) {
 	if who, ok := r.Context().Value(callerKey{}).(caller); ok {
 		return who.client, who.address
 	}
-	peer := addrOf(r.RemoteAddr)
+	peer := gate.ParsePeer(r.RemoteAddr)
 	if f, ok := r.Context().Value(forwardKey{}).(forward); ok && f.client.IsValid() && f.client != peer {
 		return f.client, f.client.String()
 	}
 	return peer, r.RemoteAddr
-}
-
-func addrOf(hostport string) netip.Addr {
-	ap, err := netip.ParseAddrPort(hostport)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap().WithZone("")
-}
-
-func contains(networks []netip.Prefix, a netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
-func addressSet(list ...message.Address) map[string]bool {
-	set := map[string]bool{}
-	for _, a := range list {
-		if !a.IsNull() {
-			set[fold(a)] = true
-		}
-	}
-	return set
-}
-
-func domainSet(domain string) map[string]bool {
-	if domain == "" {
-		return nil
-	}
-	return map[string]bool{strings.ToLower(domain): true}
 }

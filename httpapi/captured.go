@@ -7,7 +7,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -20,7 +22,7 @@ const (
 
 // capturedMail is a captured mail in a list.
 type capturedMail struct {
-	Entry
+	operate.Entry
 	capturedFacts
 }
 
@@ -40,7 +42,7 @@ type capturedList struct {
 // capturedFull is the answer of GET /captured/{id}.
 type capturedFull struct {
 	Success bool `json:"success"`
-	Detail
+	operate.Detail
 	capturedFacts
 	Headers      []capturedField `json:"headers"`
 	Text         string          `json:"text"`
@@ -91,7 +93,7 @@ func (s *Server) listCaptured(w http.ResponseWriter, r *http.Request) error {
 	}
 	list := capturedList{Success: true, Messages: make([]capturedMail, 0, len(found))}
 	for i := range found {
-		list.Messages = append(list.Messages, capturedMail{s.entryOf(&found[i]), factsOf(&found[i])})
+		list.Messages = append(list.Messages, capturedMail{operate.EntryOf(s.queue, &found[i]), factsOf(&found[i])})
 	}
 	if len(found) == limit {
 		list.Next = found[limit-1].ID
@@ -99,7 +101,7 @@ func (s *Server) listCaptured(w http.ResponseWriter, r *http.Request) error {
 	if wantsPage(w, r) {
 		return showPage(w, http.StatusOK, "list", list)
 	}
-	return answer(w, http.StatusOK, list)
+	return web.Answer(w, http.StatusOK, list)
 }
 
 // showCaptured is GET /captured/{id}.
@@ -113,12 +115,12 @@ func (s *Server) showCaptured(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	full.Detail = s.detailOf(m)
+	full.Detail = operate.DetailOf(s.queue, m)
 	full.HasBody = true
 	if wantsPage(w, r) {
 		return showPage(w, http.StatusOK, "mail", full)
 	}
-	return answer(w, http.StatusOK, full)
+	return web.Answer(w, http.StatusOK, full)
 }
 
 // rawCaptured is GET /captured/{id}/raw: the mail byte for byte, as a file.

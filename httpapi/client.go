@@ -1,51 +1,27 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
+	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
-// Client asks a running appliance over its API. Its methods may be called from any goroutine.
-type Client struct {
-	base, key string
-	place     string // for people: base, or where the socket is
-	http      http.Client
-}
+// Client asks a running appliance over its API. What the API refuses is an *operate.Error. Its methods may be called from any goroutine.
+type Client struct{ *web.Client }
 
 // NewClient makes a Client of the appliance at baseURL, such as "http://127.0.0.1:20001". With an empty key it is whatever the
-// place it calls from makes of it: a program on the appliance's machine, or a visitor. It uses no proxy, follows no redirect,
-// and gives every call 30 seconds at most.
-func NewClient(baseURL, key string) *Client {
-	base := strings.TrimSuffix(baseURL, "/")
-	return &Client{base: base, place: base, key: key, http: http.Client{
-		Timeout:   30 * time.Second,
-		Transport: &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second},
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}}
-}
+// place it calls from makes of it: a program on the appliance's machine, or a visitor.
+func NewClient(baseURL, key string) *Client { return &Client{web.NewClient(baseURL, key, answered)} }
 
-// Close closes idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// NewSocketClient makes a Client of the appliance that listens on the Unix socket at path, such as DATA_DIR/control.sock, where it
+// may do everything.
+func NewSocketClient(path string) *Client { return &Client{web.NewSocketClient(path, answered)} }
 
-// Error is an answer of the API that is no success.
-type Error struct {
-	Status  int    // of HTTP
-	Code    Code   // empty when the answer was not the API's
-	Message string // one sentence
-}
-
-func (e *Error) Error() string { return e.Message }
+func answered(place, status string, body []byte) error { return operate.Answered(place, status, body) }
 
 // Health is how the appliance says it is.
 type Health struct {
@@ -99,52 +75,29 @@ type SendResponse struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Health asks whether the appliance is well. One that answers that it is not gives both a Health and an *Error.
+// patience bounds how long a call of the public API may take.
+const patience = 30 * time.Second
+
+// Health asks whether the appliance is well. One that answers that it is not gives both a Health and an *operate.Error.
 func (c *Client) Health(ctx context.Context) (h Health, err error) {
-	err = c.call(ctx, http.MethodGet, "/health", nil, &h)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = c.Get(ctx, "/health", &h)
 	return h, err
 }
 
 // Send hands a mail in. A nil error means that it is on the appliance's disk.
 func (c *Client) Send(ctx context.Context, m SendRequest) (answer SendResponse, err error) {
-	body, err := json.Marshal(m)
-	if err != nil {
-		return answer, fmt.Errorf("write request: %w", err)
-	}
-	err = c.call(ctx, http.MethodPost, sendPath, body, &answer)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = c.Post(ctx, sendPath, m, &answer)
 	return answer, err
 }
 
 // Status tells what became of a mail, by its queue ID or its Message-ID.
 func (c *Client) Status(ctx context.Context, id string) (st MessageStatus, err error) {
-	err = c.call(ctx, http.MethodGet, "/api/v1/email/status/"+url.PathEscape(id), nil, &st)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = c.Get(ctx, "/api/v1/email/status/"+url.PathEscape(id), &st)
 	return st, err
-}
-
-// largestAnswer bounds what is read of an answer, in bytes.
-const largestAnswer = 64 << 20
-
-func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("ask the appliance at %s: %w", c.place, err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	if c.key != "" {
-		r.Header.Set("Authorization", "Bearer "+c.key)
-	}
-	resp, err := c.http.Do(r)
-	if err != nil {
-		return fmt.Errorf("ask the appliance at %s: %w", c.place, err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer))
-	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.place, err)
-	}
-	parsed := json.Unmarshal(text, into)
-	if resp.StatusCode == http.StatusOK && parsed == nil {
-		return nil
-	}
-	return c.refused(resp, text)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -41,21 +42,21 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// What goes wrong is an *Error with the API's own words, or says who did not answer.
+// What goes wrong is an *operate.Error with the API's own words, or says who did not answer.
 func TestClientErrors(t *testing.T) {
 	q := &memory{sick: errDisk, fail: queue.ErrFull}
 	base := start(t, q, config(t))
 	c := NewClient(base, "wrong")
 	defer c.Close()
 	_, err := c.Send(t.Context(), SendRequest{})
-	if e, ok := errors.AsType[*Error](err); !ok || e.Status != 401 || e.Code != codeKey || !strings.Contains(e.Error(),
+	if e, ok := errors.AsType[*operate.Error](err); !ok || e.Code != operate.CodeKey || !strings.Contains(e.Error(),
 		"API_KEYS") {
 		t.Errorf("wrong key = %v", err)
 	}
 	local := NewClient(base, "")
 	defer local.Close()
 	h, err := local.Health(t.Context())
-	if e, ok := errors.AsType[*Error](err); !ok || e.Status != 503 || h.Status != "down" {
+	if e, ok := errors.AsType[*operate.Error](err); !ok || e.Code != operate.CodeUnavailable || h.Status != "down" {
 		t.Errorf("Health = %+v, %v", h, err)
 	}
 	if _, err = local.Status(t.Context(), "nothing"); err == nil || !strings.Contains(err.Error(), "no such mail") {

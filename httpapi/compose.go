@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // compose gives the mail's bytes: a small one is written at once, a large one while it is being read. Call done when nobody
@@ -55,9 +56,9 @@ func sendAt(text string, now time.Time) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	switch {
 	case err != nil:
-		return t, refuse(codeSendAt, "The field \"send_at\" must be a time such as 2027-01-31T08:00:00Z.")
+		return t, refuse(operate.CodeSendAt, "The field \"send_at\" must be a time such as 2027-01-31T08:00:00Z.")
 	case t.After(now.Add(latest)):
-		return t, refuse(codeSendAt, "The field \"send_at\" is more than a year ahead.")
+		return t, refuse(operate.CodeSendAt, "The field \"send_at\" is more than a year ahead.")
 	case !t.After(now):
 		return time.Time{}, nil
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"dinkymail/operate"
+
 	"github.com/go-chi/chi/v5"
 	"github.com/rs/cors"
 	"golang.org/x/net/http/httpguts"
@@ -34,7 +36,8 @@ func (s *Server) cross(r chi.Router, pattern, method string, h handler) {
 	guarded := s.serve(func(w http.ResponseWriter, r *http.Request) error {
 		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 		if !preflight && r.Method != method && (r.Method != http.MethodHead || method != http.MethodGet) {
-			return &refusal{code: codeMethod, message: "Only " + method + " method is allowed", allow: allow}
+			w.Header().Set("Allow", allow)
+			return refuse(operate.CodeMethod, "Only "+method+" method is allowed")
 		}
 		if err := s.callers.checkOrigin(r); err != nil {
 			return err
@@ -79,7 +82,7 @@ func allowedHeaders(h http.Header) []string {
 
 // unknown answers where there is nothing.
 func (s *Server) unknown(_ http.ResponseWriter, r *http.Request) error {
-	return refuse(codeNotFound, "There is nothing at this address; POST /send takes mail.")
+	return operate.Nowhere()
 }
 
 // wrongMethod answers a method that the address does not know, with those it does. The router comes here with a method of
@@ -98,8 +101,8 @@ func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request) error {
 	case r.URL.Path == sendPath || r.URL.Path == emailPath:
 		allow = []string{http.MethodPost, http.MethodOptions}
 	}
-	what := allow[0]
-	return &refusal{code: codeMethod, message: "Only " + what + " method is allowed", allow: strings.Join(allow, ", ")}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	return refuse(operate.CodeMethod, "Only "+allow[0]+" method is allowed")
 }
 
 // slashless takes the slashes off the end of a path: many clients put one there, and no address of ours has one.

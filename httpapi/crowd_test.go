@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dinkymail/internal/gate"
 )
 
 // proxied puts a streaming reverse proxy in front of base. rewrite may be nil: then it says X-Forwarded-For.
@@ -110,12 +112,7 @@ func countByClient(t *testing.T, cfg Config) {
 		t.Helper()
 		begin := time.Now()
 		for i := 0; ; i++ {
-			s.crowd.mu.Lock()
-			n := 0
-			for _, of := range s.crowd.clients {
-				n += of
-			}
-			s.crowd.mu.Unlock()
+			n := s.crowd.Len()
 			if n == want {
 				return
 			}
@@ -256,7 +253,7 @@ func TestProgramsHaveTheLastPlaces(t *testing.T) {
 			name, value, _ := strings.Cut(h, ": ")
 			r.Header.Add(name, value)
 		}
-		if got := newCallers(cfg).inside(r, addrOf(r.RemoteAddr)); got != c.want {
+		if got := newCallers(cfg).inside(r, gate.ParsePeer(r.RemoteAddr)); got != c.want {
 			t.Errorf("keys only %v, %v: %v, want %v", c.keysOnly, c.headers, got, c.want)
 		}
 	}

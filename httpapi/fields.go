@@ -1,16 +1,19 @@
 package httpapi
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // fieldTypes are the fields of a request by their own names, what each must be, and where it goes.
 var fieldTypes = [...]struct {
 	name, what string
 	at         func(*request) any
 }{
-	{"to", stringOrList, func(q *request) any { return &q.To }},
-	{"cc", stringOrList, func(q *request) any { return &q.Cc }},
-	{"bcc", stringOrList, func(q *request) any { return &q.Bcc }},
-	{"reply_to", stringOrList, func(q *request) any { return &q.ReplyTo }},
+	{"to", stringOrList, func(q *request) any { return list{&q.To} }},
+	{"cc", stringOrList, func(q *request) any { return list{&q.Cc} }},
+	{"bcc", stringOrList, func(q *request) any { return list{&q.Bcc} }},
+	{"reply_to", stringOrList, func(q *request) any { return list{&q.ReplyTo} }},
 	{"from", "a string", func(q *request) any { return &q.From }},
 	{"subject", "a string", func(q *request) any { return &q.Subject }},
 	{"body", "a string", func(q *request) any { return &q.Body }},
@@ -22,6 +25,11 @@ var fieldTypes = [...]struct {
 	{"tags", "an array of strings", func(q *request) any { return &q.Tags }},
 	{"metadata", "an object of strings", func(q *request) any { return &q.Metadata }},
 }
+
+// list is a field with one text or several.
+type list struct{ texts *[]string }
+
+const stringOrList = "a string or an array of strings"
 
 // spellings are further names of fields, squashed, as other services and form builders call them.
 var spellings = map[string]string{
@@ -70,12 +78,17 @@ var altering = map[string]string{
 
 // fieldNamed is the index in fieldTypes of a name in any of its spellings; -1 when it is none.
 func fieldNamed(name string) int {
-	name = squash(name)
-	if own, ok := spellings[name]; ok {
-		name = own
+	i := fieldCalled(name)
+	if i < 0 {
+		name = squash(name)
+		i = fieldCalled(cmp.Or(spellings[name], name))
 	}
-	for i, f := range fieldTypes {
-		if f.name == name {
+	return i
+}
+
+func fieldCalled(name string) int {
+	for i := range fieldTypes {
+		if fieldTypes[i].name == name {
 			return i
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // An attachment whose content is not there, or is somewhere else, is refused by its name and the
@@ -33,7 +34,7 @@ func TestAttachmentThatIsNotThere(t *testing.T) {
 			resp, text := ask(t, "POST", base+path, `{"to":"a@b.example","subject":"s","body":"b","attachments":[{"filename":"ok","content":"YQ=="},`+c.attachment+`]}`)
 			f := fields(t, text)
 			said, _ := f["message"].(string)
-			if resp.StatusCode != 400 || f["code"] != string(codeAttachment) || !strings.Contains(said, c.names) || !strings.Contains(said, "a.pdf") {
+			if resp.StatusCode != 400 || f["code"] != string(operate.CodeAttachment) || !strings.Contains(said, c.names) || !strings.Contains(said, "a.pdf") {
 				t.Errorf("%s: %d %s", c.attachment, resp.StatusCode, text)
 			}
 		}
@@ -141,7 +142,7 @@ func TestProgramsAreWarned(t *testing.T) {
 			} {
 				before := q.count()
 				resp, text := ask(t, "POST", base+path, mail+`"`+name+`":"x"}`, key)
-				if resp.StatusCode != 400 || !strings.Contains(text, string(codeUnknownField)) || !strings.Contains(text, name) || q.count() != before {
+				if resp.StatusCode != 400 || !strings.Contains(text, string(operate.CodeUnknownField)) || !strings.Contains(text, name) || q.count() != before {
 					t.Errorf("%s: %d %s", name, resp.StatusCode, text)
 				}
 				sendOK(t, base+path, mail+`"`+name+`":null}`, 0, key)
@@ -252,7 +253,7 @@ func TestHTMLFlag(t *testing.T) {
 			t.Errorf("html %s: %s", value, body)
 		}
 		resp, text := ask(t, "POST", base+"/send", `{"to":"a@b.example","subject":"s","html":`+value+`}`)
-		wantRefusal(t, resp, text, 400, "Email body is required", codeMissingBody)
+		wantRefusal(t, resp, text, 400, "Email body is required", operate.CodeMissingBody)
 	}
 	sendOK(t, base, `{"to":"a@b.example","subject":"s","body":"<p>Hi</p>","isHtml":"TRUE"}`, 0)
 	if _, body := q.last(t); !strings.Contains(body, "text/html") {
@@ -260,7 +261,7 @@ func TestHTMLFlag(t *testing.T) {
 	}
 	for _, field := range []string{`"html":1`, `"html":0`, `"html":{}`, `"html":[]`, `"html":["true"]`, `"html":1.5`, `"is_html":"maybe"`} {
 		resp, text := ask(t, "POST", base+"/send", `{"to":"a@b.example","subject":"s","body":"b",`+field+`,"x":1}`)
-		wantRefusal(t, resp, text, 400, `Invalid request format: the field "html" must be true, false or a string.`, codeFormat)
+		wantRefusal(t, resp, text, 400, `Invalid request format: the field "html" must be true, false or a string.`, operate.CodeFormat)
 	}
 }
 
@@ -278,10 +279,10 @@ func TestDefaultTo(t *testing.T) {
 		}
 		cfg.DefaultTo = message.Mailbox{}
 		resp, text := ask(t, "POST", start(t, q, cfg)+"/send", json)
-		wantRefusal(t, resp, text, 400, "Recipient (to) is required", codeMissingTo)
+		wantRefusal(t, resp, text, 400, "Recipient (to) is required", operate.CodeMissingTo)
 		for _, key := range []string{"X-A: b", "X-API-KEY: any-secret"} {
 			resp, text := ask(t, "POST", start(t, q, config(t))+"/send", json, key)
-			wantRefusal(t, resp, text, 400, "Recipient (to) is required", codeMissingTo)
+			wantRefusal(t, resp, text, 400, "Recipient (to) is required", operate.CodeMissingTo)
 		}
 		if q.count() != 1 {
 			t.Errorf("%d mails", q.count())

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"dinkymail/internal/web"
 )
 
 // How often the log tells of a page that may not call, and of how many different ones at a time.
@@ -43,7 +45,7 @@ func (f *foreign) due(origin string, now time.Time) bool {
 
 // logForeign tells that a page was refused, and what would allow it.
 func (s *Server) logForeign(r *http.Request) {
-	shown, fix := clip(strings.Join(r.Header["Origin"], ", ")), "none: a page that hides its origin cannot be allowed"
+	shown, fix := web.Clip(strings.Join(r.Header["Origin"], ", ")), "none: a page that hides its origin cannot be allowed"
 	if origin, ok := normalOrigin(strings.ToLower(shown)); ok {
 		fix = "if this is your website, set ALLOWED_HOSTS=" + strings.Join(append(s.cfg.AllowedHosts[:len(s.cfg.AllowedHosts):len(s.cfg.AllowedHosts)],
 			originHost(origin)), ",")
@@ -54,5 +56,5 @@ func (s *Server) logForeign(r *http.Request) {
 	}
 	_, client := clientOf(r)
 	s.log.Warn("a page was refused: its origin is not in ALLOWED_HOSTS", "origin", shown, "client", client, "method", r.Method,
-		"path", clip(r.URL.Path), "fix", fix)
+		"path", web.Clip(r.URL.Path), "fix", fix)
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"mime"
 	"strings"
+
+	"dinkymail/operate"
 )
 
 // The three encodings in which a browser posts a form.
@@ -105,7 +107,7 @@ func sumOf(pairs []pair, files []attachment) (sum [sha256.Size]byte) {
 
 // sumFor is the sum of a form that who posts.
 func (f *form) sumFor(who caller) [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(f.sum[:], "%d %s %s", who.rank, who.client, who.name()))
+	return sha256.Sum256(fmt.Appendf(f.sum[:], "%d %s %s", who.rank, who.client, who.user.Name))
 }
 
 // fill puts a field of a form where it belongs. What a text cannot say, such as headers, is none of
@@ -127,13 +129,13 @@ func (q *request) fill(p pair) error {
 		return nil
 	}
 	switch field := fieldTypes[i].at(q).(type) {
-	case *list:
-		field.all = append(field.all, p.value)
+	case list:
+		*field.texts = append(*field.texts, p.value)
 	case *markup:
 		field.set(p.value)
 	case *string:
 		if *field != "" && *field != p.value {
-			return malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
+			return operate.Malformed("the field \"" + fieldTypes[i].name + "\" is given twice.")
 		}
 		*field = p.value
 	default:

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -184,7 +185,7 @@ func TestFormAnsweredAsJSON(t *testing.T) {
 	if m, body := q.last(t); recipients(m) != "a@b.example c@b.example" || strings.Contains(body, "phone") {
 		t.Errorf("mail = %s", body)
 	}
-	for body, code := range map[string]Code{"subject=s&body=b": codeMissingTo, "to=a@b.example&body=b&bcc_list=x": codeUnknownField, "to=a@b.example&body=b&attachment=cv.pdf": codeUnknownField} {
+	for body, code := range map[string]operate.Code{"subject=s&body=b": operate.CodeMissingTo, "to=a@b.example&body=b&bcc_list=x": operate.CodeUnknownField, "to=a@b.example&body=b&attachment=cv.pdf": operate.CodeUnknownField} {
 		if resp, text := ask(t, "POST", base+"/send", body, "Content-Type: "+formURL, "Accept: */*"); resp.StatusCode != 400 || fields(t, text)["code"] != string(code) {
 			t.Errorf("%s: %s", body, text)
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"dinkymail/operate"
+
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 )
@@ -21,7 +23,7 @@ func urlFields(s string) (pairs []pair, err error) {
 		name, err1 := url.QueryUnescape(name)
 		value, err2 := url.QueryUnescape(value)
 		if err1 != nil || err2 != nil {
-			return nil, malformed("a field of the form is not URL-encoded.")
+			return nil, operate.Malformed("a field of the form is not URL-encoded.")
 		}
 		if len(pairs) == maxFields {
 			return nil, tooManyFields()
@@ -33,8 +35,8 @@ func urlFields(s string) (pairs []pair, err error) {
 	return pairs, nil
 }
 
-func tooManyFields() *refusal {
-	return malformed(fmt.Sprintf("the form has more than %d fields.", maxFields))
+func tooManyFields() *operate.Error {
+	return operate.Malformed(fmt.Sprintf("the form has more than %d fields.", maxFields))
 }
 
 // textFields reads lines of name=value. A line without a name, as the second of a text has none,
@@ -95,12 +97,12 @@ func partFields(b []byte, boundary string) (pairs []pair, files []attachment, er
 			pairs = append(pairs, pair{part.FormName(), content.String()})
 		case !isFile, name == "" && content.Len() == 0:
 		case len(files) == maxFiles:
-			return nil, nil, refuse(codeAttachment, fmt.Sprintf("The form brings more than %d files.", maxFiles))
+			return nil, nil, refuse(operate.CodeAttachment, fmt.Sprintf("The form brings more than %d files.", maxFiles))
 		default:
 			files = append(files, upload(name, part.Header.Get("Content-Type"), content.Bytes()))
 		}
 	}
-	return nil, nil, malformed("the form is damaged or ends too early.")
+	return nil, nil, operate.Malformed("the form is damaged or ends too early.")
 }
 
 // upload is a file of a form. A type that is none is left to be guessed from the name.

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"dinkymail/internal/gate"
 )
 
 // forwardKey leads to the forward of a request that a trusted proxy passed on.
@@ -21,8 +23,8 @@ type forward struct {
 func (s *Server) forwarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if field := passedOn(r.Header); field != "" {
-			peer := addrOf(r.RemoteAddr)
-			if contains(s.cfg.TrustedProxies, peer) {
+			peer := gate.ParsePeer(r.RemoteAddr)
+			if gate.Contains(s.cfg.TrustedProxies, peer) {
 				r = r.WithContext(context.WithValue(r.Context(), forwardKey{}, forwardOf(r.Header, s.cfg.TrustedProxies)))
 			} else {
 				s.noteProxy(peer, field)
@@ -73,7 +75,7 @@ func forwardOf(h http.Header, proxies []netip.Prefix) forward {
 			f.sure = false
 		case !f.client.IsValid():
 			f.client = client
-		case f.client != client && !contains(proxies, client):
+		case f.client != client && !gate.Contains(proxies, client):
 			f.sure = false
 		}
 	}
@@ -86,7 +88,7 @@ func forwardOf(h http.Header, proxies []netip.Prefix) forward {
 func rightmost(nodes []string, proxies []netip.Prefix) netip.Addr {
 	for _, node := range slices.Backward(nodes) {
 		a := nodeAddr(node)
-		if !a.IsValid() || !contains(proxies, a) {
+		if !a.IsValid() || !gate.Contains(proxies, a) {
 			return a
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dinkymail/operate"
 )
 
 var someProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}
@@ -213,7 +215,7 @@ func TestKeysOnly(t *testing.T) {
 	s := New(new(memory), cfg, discard)
 	for _, headers := range [][]string{nil, {"Host: mail.example.org"}, {"Peer: [::1]:5", "Host: [::1]"}} {
 		status, code, text := post(s, `"to":"anyone@example.net"`, headers...)
-		if status != 403 || code != string(codeRecipient) || !strings.Contains(text, "LOCAL_HTTP") {
+		if status != 403 || code != string(operate.CodeRecipient) || !strings.Contains(text, "LOCAL_HTTP") {
 			t.Errorf("%v: %d %s", headers, status, text)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"dinkymail/internal/web"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -34,7 +36,7 @@ func (h *health) check(maxAge time.Duration) (err error, changed bool) {
 
 // healthReport is the answer of /health.
 type healthReport struct {
-	errorBody
+	operate.Body
 	Status string      `json:"status"`           // ok, degraded or down
 	Reason string      `json:"reason,omitempty"` // why it is not ok
 	Checks healthCheck `json:"checks"`
@@ -106,9 +108,9 @@ func (s *Server) showHealth(w http.ResponseWriter, r *http.Request) error {
 	}
 	if sick != nil {
 		w.Header().Set("Retry-After", "60")
-		return answer(w, http.StatusServiceUnavailable, report)
+		return web.Answer(w, http.StatusServiceUnavailable, report)
 	}
-	return answer(w, http.StatusOK, struct {
+	return web.Answer(w, http.StatusOK, struct {
 		Success bool        `json:"success"`
 		Message string      `json:"message"`
 		Status  string      `json:"status"`
@@ -144,8 +146,7 @@ func (s *Server) report(status queue.Status, sick error) healthReport {
 	if sick != nil {
 		report.Status, report.Checks.Store = "down", "failed"
 		report.Reason = "mail cannot be stored"
-		report.errorBody = newErrorBody("", refuse(codeUnavailable,
-			"Mail cannot be stored now; see the log of the appliance."))
+		report.Body = refuse(operate.CodeUnavailable, "Mail cannot be stored now; see the log of the appliance.").Body()
 	}
 	return report
 }

@@ -19,15 +19,17 @@ import (
 
 	"go.uber.org/goleak"
 
+	"dinkymail/account"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a Queue that keeps what it is given and fails when it is told to. It has no operator.
+// memory is a Queue that keeps what it is given and fails when it is told to. All its mail is captured.
 type memory struct {
-	Operations
+	operate.States
 	mu     sync.Mutex
 	mail   []queue.Message
 	bodies map[queue.ID][]byte
@@ -102,6 +104,8 @@ func (nopCloser) Close() error { return nil }
 
 func (q *memory) State(m *queue.Message) (queue.State, string) { return m.State(), "" }
 
+func (*memory) Lane(*queue.Message) string { return "upstream" }
+
 func (q *memory) Status() queue.Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -150,12 +154,21 @@ func config(t testing.TB) Config {
 		Domain: "example.org", Hostname: "mail.example.org", Version: "1.2.3",
 		DefaultFrom: mailbox(t, "noreply@example.org"), DefaultTo: mailbox(t, "owner@example.com"),
 		AllowedHosts: []string{"example.org"}, TrustedNetworks: loopback, Hosts: []string{"Mail-API:20001"},
-		Keys: []Key{
-			{Name: "shop", Secret: "shop-secret", From: []string{"billing@example.org", "@shop.example.org"}},
-			{Name: "own", Secret: "own-secret"},
-			{Name: "any", Secret: "any-secret", From: []string{"*"}},
-		},
+		Accounts: accounts(
+			account.Key{Name: "shop", Secret: "shop-secret", From: []string{"billing@example.org", "@shop.example.org"}},
+			account.Key{Name: "own", Secret: "own-secret", From: own},
+			account.Key{Name: "any", Secret: "any-secret", From: []string{"*"}},
+			account.Key{Name: "unset"},
+		),
 	}
+}
+
+// own is what programs of the owner may send as.
+var own = []string{"noreply@example.org", "@example.org"}
+
+// accounts are those of keys, and of the programs at example.org.
+func accounts(keys ...account.Key) *account.Accounts {
+	return account.New(account.Config{Own: own, Keys: keys}, discard)
 }
 
 // outside is the same owner, to whom this machine is a stranger.

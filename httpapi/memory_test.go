@@ -14,14 +14,14 @@ import (
 	"dinkymail/queue"
 )
 
-// gate is a queue that keeps nothing and takes no mail before it is opened.
-type gate struct {
+// shutter is a queue that keeps nothing and takes no mail before it is opened.
+type shutter struct {
 	null
 	asked chan struct{}
 	open  chan struct{}
 }
 
-func (g *gate) Submit(ctx context.Context, s queue.Submission) (queue.ID, error) {
+func (g *shutter) Submit(ctx context.Context, s queue.Submission) (queue.ID, error) {
 	g.asked <- struct{}{}
 	<-g.open
 	return g.null.Submit(ctx, s)
@@ -39,7 +39,7 @@ func heap() int64 {
 // A request of 35 MiB, most of it an attachment, holds little more than the attachment's own bytes while its mail is written, and
 // however many come, all of them together hold no more than MaxBuffered.
 func TestLargeRequestsHoldLittle(t *testing.T) {
-	g := &gate{asked: make(chan struct{}), open: make(chan struct{})}
+	g := &shutter{asked: make(chan struct{}), open: make(chan struct{})}
 	cfg := config(t)
 	url := start(t, g, cfg)
 	size := cfg.withDefaults().MaxBody

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"dinkymail/internal/measure"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -62,8 +63,8 @@ func (s *Server) showMetrics(w http.ResponseWriter, r *http.Request) error {
 }
 
 // localOnly refuses a visitor what only the owner may see.
-func localOnly(who caller) *refusal {
-	return refuse(codeLocal,
+func localOnly(who caller) *operate.Error {
+	return refuse(operate.CodeLocal,
 		"Only a program on this machine may read this. The caller counts as a visitor because "+who.why+".")
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"dinkymail/operate"
 )
 
 // The three forms of ALLOWED_HOSTS, and what each does not cover.
@@ -157,7 +159,7 @@ func TestSameOrigin(t *testing.T) {
 func TestForeignOriginIsRefusedFirst(t *testing.T) {
 	base := start(t, new(memory), config(t))
 	resp, text := ask(t, "POST", base+"/send", "not JSON", "Origin: https://evil.example")
-	wantRefusal(t, resp, text, 403, "This page's origin …", codeOrigin)
+	wantRefusal(t, resp, text, 403, "This page's origin …", operate.CodeOrigin)
 	if !strings.Contains(text, "ALLOWED_HOSTS") {
 		t.Error(text)
 	}

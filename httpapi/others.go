@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"dinkymail/operate"
 )
 
 // Bounds of what is kept and shown of fields that are none of a request.
@@ -136,7 +138,7 @@ func (o *others) refuse() error {
 	if o.altering == "" {
 		return nil
 	}
-	return refuse(codeUnknownField, fmt.Sprintf("The field %q is not known here: %s.", cut(line(o.altering), maxOtherName),
+	return refuse(operate.CodeUnknownField, fmt.Sprintf("The field %q is not known here: %s.", cut(line(o.altering), maxOtherName),
 		altering[squash(o.altering)]))
 }
 

@@ -2,14 +2,14 @@ package httpapi
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -45,7 +45,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) error {
 	if got.form != nil && wantsFormPage(r) {
 		return s.thank(w, r, got)
 	}
-	return answer(w, http.StatusOK, accepted{true, "Email sent successfully", got.id, got.messageID, "queued", got.warnings})
+	return web.Answer(w, http.StatusOK, accepted{true, "Email sent successfully", got.id, got.messageID, "queued", got.warnings})
 }
 
 // sendEmail is POST /api/v1/email/send, the same service under its other documented address.
@@ -57,7 +57,7 @@ func (s *Server) sendEmail(w http.ResponseWriter, r *http.Request) error {
 	if got.form != nil && wantsFormPage(r) {
 		return s.thank(w, r, got)
 	}
-	return answer(w, http.StatusOK, struct {
+	return web.Answer(w, http.StatusOK, struct {
 		Success   bool     `json:"success"`
 		Message   string   `json:"message"`
 		MessageID string   `json:"messageId"`
@@ -183,19 +183,19 @@ func (s *Server) domain() string {
 func (q *request) addresses(d *message.Draft) (*message.Mailbox, error) {
 	for _, f := range [...]struct {
 		name string
-		from list
+		from []string
 		to   *[]message.Mailbox
 	}{{"to", q.To, &d.To}, {"cc", q.Cc, &d.Cc}, {"bcc", q.Bcc, &d.Bcc}, {"reply_to", q.ReplyTo, &d.ReplyTo}} {
-		for _, text := range f.from.all {
+		for _, text := range f.from {
 			if strings.TrimSpace(text) == "" {
 				continue
 			}
 			boxes, err := message.ParseMailboxes(text)
 			if err != nil {
-				return nil, badAddress(f.name, text, err)
+				return nil, operate.BadAddress(f.name, text, err)
 			}
 			if bare := nowhere(boxes); bare != "" {
-				return nil, badAddress(f.name, text, &message.AddressError{Input: bare, Reason: "it has no domain"})
+				return nil, operate.BadAddress(f.name, text, &message.AddressError{Input: bare, Reason: "it has no domain"})
 			}
 			*f.to = append(*f.to, boxes...)
 		}
@@ -208,7 +208,7 @@ func (q *request) addresses(d *message.Draft) (*message.Mailbox, error) {
 		err = &message.AddressError{Input: q.From, Reason: "it has no domain"}
 	}
 	if err != nil {
-		return nil, badAddress("from", q.From, err)
+		return nil, operate.BadAddress("from", q.From, err)
 	}
 	return &from, nil
 }
@@ -223,21 +223,9 @@ func nowhere(boxes []message.Mailbox) string {
 	return ""
 }
 
-// badAddress names the field, the address in it that does not parse, and why.
-func badAddress(field, text string, err error) *refusal {
-	reason := err.Error()
-	if e, ok := errors.AsType[*message.AddressError](err); ok {
-		text, reason = e.Input, e.Reason
-	}
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return refuse(codeAddress, fmt.Sprintf("Invalid address in \"%s\": %q (%s).", field, text, reason))
-}
-
 // invalid says why a draft cannot become a mail.
-func invalid(err error) *refusal {
-	return refuse(codeMessage, "The mail cannot be composed: "+strings.ReplaceAll(err.Error(), "\n", "; ")+".")
+func invalid(err error) *operate.Error {
+	return refuse(operate.CodeMessage, "The mail cannot be composed: "+strings.ReplaceAll(err.Error(), "\n", "; ")+".")
 }
 
 // submit composes the mail and hands it to the queue.
@@ -249,8 +237,8 @@ func (s *Server) submit(r *http.Request, who caller, id queue.ID, d message.Draf
 	sub := queue.Submission{
 		ID:        id,
 		Envelope:  d.Envelope(),
-		Trace:     message.Trace{Client: ip(who.client), Protocol: "HTTP", TLS: tlsOf(r), User: who.name()},
-		Origin:    queue.Origin{Door: who.door(), Client: who.address, User: who.name()},
+		Trace:     message.Trace{Client: ip(who.client), Protocol: "HTTP", TLS: tlsOf(r), User: who.user.Name},
+		Origin:    queue.Origin{Door: who.door(), Client: who.address, User: who.user.Name},
 		NotBefore: notBefore,
 		Tags:      q.Tags,
 		Metadata:  q.Metadata,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -27,84 +28,84 @@ func TestSendAnswers(t *testing.T) {
 		name, method, body string
 		status             int
 		message            string // the beginning where it ends in "…"
-		code               Code
+		code               operate.Code
 	}{
-		{"get", "GET", "", 405, "Only POST method is allowed", codeMethod},
-		{"put", "PUT", plainMail, 405, "Only POST method is allowed", codeMethod},
-		{"plain options", "OPTIONS", "", 405, "Only POST method is allowed", codeMethod},
-		{"unheard of", "BREW", "", 405, "Only POST method is allowed", codeMethod},
-		{"empty", "POST", "", 400, "Invalid request format: …", codeFormat},
-		{"blank", "POST", " \r\n", 400, "Invalid request format: …", codeFormat},
-		{"not json", "POST", "to=ada@example.net", 400, "Invalid request format: …", codeFormat},
-		{"cut off", "POST", plainMail[:30], 400, "Invalid request format: the JSON ends too early.", codeFormat},
+		{"get", "GET", "", 405, "Only POST method is allowed", operate.CodeMethod},
+		{"put", "PUT", plainMail, 405, "Only POST method is allowed", operate.CodeMethod},
+		{"plain options", "OPTIONS", "", 405, "Only POST method is allowed", operate.CodeMethod},
+		{"unheard of", "BREW", "", 405, "Only POST method is allowed", operate.CodeMethod},
+		{"empty", "POST", "", 400, "Invalid request format: …", operate.CodeFormat},
+		{"blank", "POST", " \r\n", 400, "Invalid request format: …", operate.CodeFormat},
+		{"not json", "POST", "to=ada@example.net", 400, "Invalid request format: …", operate.CodeFormat},
+		{"cut off", "POST", plainMail[:30], 400, "Invalid request format: the JSON ends too early.", operate.CodeFormat},
 		{"array", "POST", "[" + plainMail + "]", 400, "Invalid request format: the body must be a JSON object.",
-			codeFormat},
-		{"null", "POST", "null", 400, "Invalid request format: the body must be a JSON object.", codeFormat},
-		{"trailing", "POST", plainMail + "x", 400, "Invalid request format: …", codeFormat},
-		{"two objects", "POST", plainMail + plainMail, 400, "Invalid request format: …", codeFormat},
+			operate.CodeFormat},
+		{"null", "POST", "null", 400, "Invalid request format: the body must be a JSON object.", operate.CodeFormat},
+		{"trailing", "POST", plainMail + "x", 400, "Invalid request format: …", operate.CodeFormat},
+		{"two objects", "POST", plainMail + plainMail, 400, "Invalid request format: …", operate.CodeFormat},
 		{"to is a number", "POST", `{"to":5,"subject":"s","body":"b"}`, 400,
-			`Invalid request format: the field "to" must be a string or an array of strings.`, codeFormat},
+			`Invalid request format: the field "to" must be a string or an array of strings.`, operate.CodeFormat},
 		{"to has a number", "POST", `{"to":["a@b.example",5],"subject":"s","body":"b"}`, 400, "Invalid request format: …",
-			codeFormat},
+			operate.CodeFormat},
 		{"html is a number", "POST", `{"to":"a@b.example","subject":"s","body":"b","html":1}`, 400,
-			`Invalid request format: the field "html" must be true, false or a string.`, codeFormat},
+			`Invalid request format: the field "html" must be true, false or a string.`, operate.CodeFormat},
 		{"subject is an object", "POST", `{"to":"a@b.example","subject":{},"body":"b"}`, 400, "Invalid request format: …",
-			codeFormat},
+			operate.CodeFormat},
 		{"twice", "POST", `{"to":"a@b.example","To":"c@d.example","subject":"s","body":"b"}`, 400,
-			`Invalid request format: the field "to" is given twice.`, codeFormat},
+			`Invalid request format: the field "to" is given twice.`, operate.CodeFormat},
 		{"twice in disguise", "POST", `{"to":"a@b.example","t\u006f":"c@d.example","subject":"s","body":"\\\""}`, 400,
-			`Invalid request format: the field "to" is given twice.`, codeFormat},
+			`Invalid request format: the field "to" is given twice.`, operate.CodeFormat},
 		{"tags of numbers", "POST", `{"to":"a@b.example","subject":"s","body":"b","tags":[1]}`, 400,
-			`Invalid request format: the field "tags" must be an array of strings.`, codeFormat},
+			`Invalid request format: the field "tags" must be an array of strings.`, operate.CodeFormat},
 		{"attachment of numbers", "POST", `{"to":"a@b.example","subject":"s","body":"b","attachments":[{"filename":1}]}`,
 			400,
-			`Invalid request format: the field "attachments" must be an array of objects of strings.`, codeFormat},
+			`Invalid request format: the field "attachments" must be an array of objects of strings.`, operate.CodeFormat},
 		{"latin-1", "POST", "{\"to\":\"a@b.example\",\"subject\":\"caf\xe9\",\"body\":\"b\"}", 400,
-			"Invalid request format: the body is not UTF-8.", codeFormat},
-		{"too deep", "POST", `{"x":` + strings.Repeat("[", 9000), 400, "Invalid request format: …", codeFormat},
+			"Invalid request format: the body is not UTF-8.", operate.CodeFormat},
+		{"too deep", "POST", `{"x":` + strings.Repeat("[", 9000), 400, "Invalid request format: …", operate.CodeFormat},
 		{"too large", "POST", `{"x":"` + strings.Repeat("a", 10_000) + `"}`, 413, "Invalid request format: …",
-			codeTooLarge},
-		{"no to", "POST", `{}`, 400, "Recipient (to) is required", codeMissingTo},
-		{"null to", "POST", `{"to":null}`, 400, "Recipient (to) is required", codeMissingTo},
-		{"empty list", "POST", `{"to":[],"subject":""}`, 400, "Recipient (to) is required", codeMissingTo},
-		{"no subject", "POST", `{"to":"not an address"}`, 400, "Subject is required", codeMissingSubject},
-		{"no body", "POST", `{"to":"not an address","subject":"s"}`, 400, "Email body is required", codeMissingBody},
+			operate.CodeTooLarge},
+		{"no to", "POST", `{}`, 400, "Recipient (to) is required", operate.CodeMissingTo},
+		{"null to", "POST", `{"to":null}`, 400, "Recipient (to) is required", operate.CodeMissingTo},
+		{"empty list", "POST", `{"to":[],"subject":""}`, 400, "Recipient (to) is required", operate.CodeMissingTo},
+		{"no subject", "POST", `{"to":"not an address"}`, 400, "Subject is required", operate.CodeMissingSubject},
+		{"no body", "POST", `{"to":"not an address","subject":"s"}`, 400, "Email body is required", operate.CodeMissingBody},
 		{"html true alone", "POST", `{"to":"a@b.example","subject":"s","html":true}`, 400, "Email body is required",
-			codeMissingBody},
+			operate.CodeMissingBody},
 		{"body and text", "POST", `{"to":"a@b.example","subject":"s","body":"a","text":"b"}`, 400, "Give either …",
-			codeBodyTwice},
+			operate.CodeBodyTwice},
 		{"bad to", "POST", `{"to":"not an address","subject":"s","body":"b"}`, 400, `Invalid address in "to": "…`,
-			codeAddress},
+			operate.CodeAddress},
 		{"bad second", "POST", `{"to":["a@b.example","c@@d"],"subject":"s","body":"b"}`, 400,
-			`Invalid address in "to": "…`, codeAddress},
+			`Invalid address in "to": "…`, operate.CodeAddress},
 		{"no domain", "POST", `{"to":"postmaster","subject":"s","body":"b"}`, 400,
-			`Invalid address in "to": "postmaster" …`, codeAddress},
+			`Invalid address in "to": "postmaster" …`, operate.CodeAddress},
 		{"bad cc", "POST", `{"to":"a@b.example","cc":"x@","subject":"s","body":"b"}`, 400, `Invalid address in "cc": "…`,
-			codeAddress},
+			operate.CodeAddress},
 		{"bad bcc", "POST", `{"to":"a@b.example","bcc":["x"],"subject":"s","body":"b"}`, 400,
-			`Invalid address in "bcc": "…`, codeAddress},
+			`Invalid address in "bcc": "…`, operate.CodeAddress},
 		{"bad from", "POST", `{"to":"a@b.example","from":"x y z","subject":"s","body":"b"}`, 400,
-			`Invalid address in "from": "…`, codeAddress},
+			`Invalid address in "from": "…`, operate.CodeAddress},
 		{"two from", "POST", `{"to":"a@b.example","from":"a@example.org, b@example.org","subject":"s","body":"b"}`, 400,
-			`Invalid address in "from": "…`, codeAddress},
+			`Invalid address in "from": "…`, operate.CodeAddress},
 		{"null from", "POST", `{"to":"a@b.example","from":"<>","subject":"s","body":"b"}`, 400,
-			`Invalid address in "from": "…`, codeAddress},
+			`Invalid address in "from": "…`, operate.CodeAddress},
 		{"foreign from", "POST", `{"to":"a@b.example","from":"a@other.example","subject":"s","body":"b"}`, 403,
-			"Without an API key …", codeSender},
+			"Without an API key …", operate.CodeSender},
 		{"bad send_at", "POST", `{"to":"a@b.example","send_at":"tomorrow","subject":"s","body":"b"}`, 400, "The field …",
-			codeSendAt},
+			operate.CodeSendAt},
 		{"far send_at", "POST", `{"to":"a@b.example","send_at":"2999-01-01T00:00:00Z","subject":"s","body":"b"}`, 400,
-			"The field …", codeSendAt},
+			"The field …", operate.CodeSendAt},
 		{"bad base64", "POST",
 			`{"to":"a@b.example","subject":"s","body":"b","attachments":[{"filename":"f","content":"%%"}]}`, 400,
-			"The content of the attachment \"f\" is not base64.", codeAttachment},
+			"The content of the attachment \"f\" is not base64.", operate.CodeAttachment},
 		{"nameless file", "POST", `{"to":"a@b.example","subject":"s","body":"b","attachments":[{"content":"YQ=="}]}`, 400,
-			"The attachment number 1 has no filename.", codeAttachment},
+			"The attachment number 1 has no filename.", operate.CodeAttachment},
 		{"reserved header", "POST", `{"to":"a@b.example","subject":"s","body":"b","headers":{"Bcc":"x@y.example"}}`, 400,
-			"The mail cannot be composed: …", codeMessage},
+			"The mail cannot be composed: …", operate.CodeMessage},
 		{"many tags", "POST", `{"to":"a@b.example","subject":"s","body":"b","tags":[` + strings.Repeat(`"t",`, 20) +
 			`"t"]}`, 400,
-			"Invalid request format: …", codeFormat},
+			"Invalid request format: …", operate.CodeFormat},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			resp, text := ask(t, c.method, base+"/send", c.body)
@@ -121,7 +122,7 @@ func TestSendAnswers(t *testing.T) {
 }
 
 // wantRefusal checks an error of /send: all five fields, none empty, with this status, message and code.
-func wantRefusal(t *testing.T, resp *http.Response, text string, status int, message string, code Code) {
+func wantRefusal(t *testing.T, resp *http.Response, text string, status int, message string, code operate.Code) {
 	t.Helper()
 	if resp.StatusCode != status {
 		t.Errorf("status = %d, want %d: %s", resp.StatusCode, status, text)
@@ -349,16 +350,16 @@ func TestQueueErrors(t *testing.T) {
 		err     error
 		status  int
 		message string
-		code    Code
+		code    operate.Code
 	}{
-		{queue.ErrNoSpace, 503, "Failed to send email: …", codeFull},
-		{fmt.Errorf("put: %w", queue.ErrFull), 503, "Failed to send email: …", codeFull},
-		{queue.ErrBroken, 503, "Failed to send email: …", codeUnavailable},
-		{queue.ErrClosed, 503, "Failed to send email: …", codeUnavailable},
-		{queue.ErrTooLarge, 413, "Invalid request format: …", codeTooLarge},
-		{queue.ErrTooManyRecipients, 400, "The mail has more …", codeManyRecipients},
-		{fmt.Errorf("%w: line 7", message.ErrMalformed), 400, "The mail cannot be composed: …", codeMessage},
-		{errDisk, 500, "Failed to send email: …", codeInternal},
+		{queue.ErrNoSpace, 503, "Failed to send email: …", operate.CodeFull},
+		{fmt.Errorf("put: %w", queue.ErrFull), 503, "Failed to send email: …", operate.CodeFull},
+		{queue.ErrBroken, 503, "Failed to send email: …", operate.CodeUnavailable},
+		{queue.ErrClosed, 503, "Failed to send email: …", operate.CodeUnavailable},
+		{queue.ErrTooLarge, 413, "Invalid request format: …", operate.CodeTooLarge},
+		{queue.ErrTooManyRecipients, 400, "The mail has more …", operate.CodeManyRecipients},
+		{fmt.Errorf("%w: line 7", message.ErrMalformed), 400, "The mail cannot be composed: …", operate.CodeMessage},
+		{errDisk, 500, "Failed to send email: …", operate.CodeInternal},
 	} {
 		t.Run(c.err.Error(), func(t *testing.T) {
 			base, log := startLogged(t, &memory{fail: c.err}, config(t))
@@ -379,7 +380,7 @@ func TestPanicIsContained(t *testing.T) {
 	q := &memory{hook: func() { panic("no such thing") }}
 	base, log := startLogged(t, q, config(t))
 	resp, text := ask(t, "POST", base+"/send", plainMail)
-	wantRefusal(t, resp, text, 500, "Failed to send email: …", codeInternal)
+	wantRefusal(t, resp, text, 500, "Failed to send email: …", operate.CodeInternal)
 	_, id, _ := strings.Cut(fields(t, text)["message"].(string), "request ")
 	if id = strings.TrimSuffix(id, "."); id == "" || !strings.Contains(log.String(), id) || strings.Contains(text,
 		"no such thing") {
@@ -394,7 +395,7 @@ func TestPanicIsContained(t *testing.T) {
 func TestCompressedBodyIsRefused(t *testing.T) {
 	base := start(t, new(memory), config(t))
 	resp, text := ask(t, "POST", base+"/send", plainMail, "Content-Encoding: gzip")
-	wantRefusal(t, resp, text, 415, "Invalid request format: …", codeEncoding)
+	wantRefusal(t, resp, text, 415, "Invalid request format: …", operate.CodeEncoding)
 }
 
 // All request bodies together stay within their budget, and it is given back.
@@ -480,18 +481,18 @@ func TestCodesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[Code]bool{}
-	for _, c := range codes {
-		row := fmt.Sprintf("| `%s` | %d | %s |", c.code, c.status, c.meaning)
+	seen := map[operate.Code]bool{}
+	for _, c := range operate.Codes {
+		row := fmt.Sprintf("| `%s` | %d | %s |", c.Code, c.Status, c.Meaning)
 		if !strings.Contains(string(b), row) {
 			t.Errorf("docs/api.md lacks\n%s", row)
 		}
-		if seen[c.code] {
-			t.Errorf("%s stands twice in the table", c.code)
+		if seen[c.Code] {
+			t.Errorf("%s stands twice in the table", c.Code)
 		}
-		seen[c.code] = true
+		seen[c.Code] = true
 	}
-	if n := strings.Count(string(b), "\n| `"); n < len(codes) {
+	if n := strings.Count(string(b), "\n| `"); n < len(operate.Codes) {
 		t.Errorf("docs/api.md has %d rows", n)
 	}
 }

@@ -2,52 +2,48 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"time"
+
+	"dinkymail/account"
+	"dinkymail/internal/gate"
+	"dinkymail/internal/web"
 )
 
 // Serve answers requests from ln until ctx ends. Then it takes no more, lets those in flight finish within Config.Grace, cuts
 // off the rest and returns nil; nothing of it is left running. It closes ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	server := &http.Server{
-		Handler:           s.Handler(),
-		ReadHeaderTimeout: s.cfg.HeaderTimeout,
-		ReadTimeout:       s.cfg.ReadTimeout,
-		WriteTimeout:      s.cfg.WriteTimeout,
-		IdleTimeout:       s.cfg.IdleTimeout,
-		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, c)
-		},
-		DisableGeneralOptionsHandler: true, // it would wait for a body
-		// What net/http has to say is about broken clients: port scanners, resets, bad TLS.
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
-	return s.run(ctx, server, ln, s.limited(ln))
+	places := gate.New(s.cfg.MaxConnections, s.cfg.MaxConnectionsPerClient)
+	turned := func() { s.turned.Store(time.Now().UnixNano()) }
+	return web.Serve(ctx, places.Listen(ln, s.exempt, turned), s.Handler(), web.Limits{
+		HeaderTimeout:  s.cfg.HeaderTimeout,
+		ReadTimeout:    s.cfg.ReadTimeout,
+		WriteTimeout:   s.cfg.WriteTimeout,
+		IdleTimeout:    s.cfg.IdleTimeout,
+		MaxHeaderBytes: s.cfg.MaxHeaderBytes,
+		Grace:          s.grace,
+	}, s.log)
 }
 
-// run serves limited, which is ln with limits, until ctx ends.
-func (s *Server) run(ctx context.Context, server *http.Server, ln, limited net.Listener) error {
-	served, failed := make(chan struct{}), error(nil)
-	go func() {
-		defer close(served)
-		failed = server.Serve(limited)
-	}()
-	select {
-	case <-served:
-		_ = server.Close()
-		return fmt.Errorf("serve http on %s: %w", ln.Addr(), failed)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.latest.Load().cfg.Grace)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		s.log.Warn("requests cut off at shutdown", "err", err)
-		_ = server.Close()
-	}
-	_ = ln.Close() // Shutdown does not know of it when Serve has not come so far yet
-	<-served
-	return nil
+// grace is how long requests in flight may go on at the end.
+func (l *lasting) grace() time.Duration { return l.latest.Load().cfg.Grace }
+
+// exempt reports whether no limit per client holds for a peer.
+func (l *lasting) exempt(peer netip.Addr) bool {
+	cfg := &l.latest.Load().cfg
+	return gate.Contains(cfg.TrustedNetworks, peer) || gate.Contains(cfg.TrustedProxies, peer)
+}
+
+// callerKey leads to the caller, where the socket tells who that is.
+type callerKey struct{}
+
+// asOperator makes everybody who comes through an operator, named as the kernel names it.
+func asOperator(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, address := web.User(r)
+		who := caller{rank: operator, user: account.Anybody(name), address: address}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+	})
 }

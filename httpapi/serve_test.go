@@ -9,10 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"dinkymail/operate"
 )
 
 func dial(t *testing.T, base string) net.Conn {
@@ -74,7 +75,7 @@ func TestOversizeIsRefused(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body)
-	wantRefusal(t, resp, string(text), 413, "Invalid request format: …", codeTooLarge)
+	wantRefusal(t, resp, string(text), 413, "Invalid request format: …", operate.CodeTooLarge)
 }
 
 // One client cannot take all connections, and a place is free again when its connection ends.
@@ -104,31 +105,6 @@ func TestConnectionsPerClient(t *testing.T) {
 		if t.Context().Err() != nil {
 			t.Fatal("no place came free")
 		}
-	}
-}
-
-// However many strangers come, programs of a trusted network still find a place.
-func TestStrangersLeaveRoom(t *testing.T) {
-	l := &limitedListener{
-		outside: 9, each: 100, places: make(chan struct{}, 10), clients: map[netip.Addr]int{},
-		exempt: netip.Addr.IsLoopback,
-	}
-	outside, inside := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("127.0.0.1")
-	for range 9 {
-		if _, ok := l.enter(outside); !ok {
-			t.Fatal("a stranger is refused while there is room")
-		}
-	}
-	if _, ok := l.enter(outside); ok {
-		t.Error("a stranger gets the last place")
-	}
-	if _, ok := l.enter(inside); !ok {
-		t.Error("a trusted program gets no place")
-	}
-	l.places <- struct{}{}
-	l.leave(outside)
-	if _, ok := l.enter(outside); !ok {
-		t.Error("a place that was left is not free again")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"dinkymail/message"
+	"dinkymail/operate"
 )
 
 // maxPage is how much of the address of a visitor's page is shown, in bytes.
@@ -41,14 +42,14 @@ func (s *Server) settle(q *request, who caller, r *http.Request) error {
 // body, in this order.
 func (q *request) complete(defaultTo bool) error {
 	switch {
-	case blank(strings.Join(q.To.all, "")) && !defaultTo:
-		return refuse(codeMissingTo, "Recipient (to) is required")
+	case blank(strings.Join(q.To, "")) && !defaultTo:
+		return refuse(operate.CodeMissingTo, "Recipient (to) is required")
 	case blank(q.Subject):
-		return refuse(codeMissingSubject, "Subject is required")
+		return refuse(operate.CodeMissingSubject, "Subject is required")
 	case blank(q.Body) && blank(q.Text) && blank(q.HTML.text):
-		return refuse(codeMissingBody, "Email body is required")
+		return refuse(operate.CodeMissingBody, "Email body is required")
 	case q.Body != "" && q.Text != "" && q.Body != q.Text && !q.HTML.body:
-		return refuse(codeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
+		return refuse(operate.CodeBodyTwice, "Give either body or text, or set html to true if body is the HTML form of text.")
 	}
 	return nil
 }
@@ -68,13 +69,13 @@ func (q *request) settle(who caller, page string) {
 		return
 	}
 	q.From = q.answerable("from", q.From)
-	kept := q.ReplyTo.all[:0]
-	for _, text := range q.ReplyTo.all {
+	kept := q.ReplyTo[:0]
+	for _, text := range q.ReplyTo {
 		if q.answerable("reply_to", text) != "" {
 			kept = append(kept, text)
 		}
 	}
-	q.ReplyTo.all = kept
+	q.ReplyTo = kept
 	if q.From != "" || len(kept) > 0 {
 		return
 	}

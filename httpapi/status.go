@@ -8,26 +8,28 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"dinkymail/internal/web"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // MessageStatus is the answer of GET /api/v1/email/status/{messageId}.
 type MessageStatus struct {
-	Success    bool              `json:"success"`
-	ID         queue.ID          `json:"id"`
-	MessageID  string            `json:"messageId"`
-	Status     queue.State       `json:"status"`
-	Reason     string            `json:"reason,omitempty"` // why it is held, or what it waits for
-	Timestamp  time.Time         `json:"timestamp"`        // of the last change
-	Details    StatusDetails     `json:"details"`
-	Recipients []Recipient       `json:"recipients"`
-	Attempts   AttemptStatus     `json:"attempts"`
-	Size       int64             `json:"size"`
-	Accepted   time.Time         `json:"accepted"`
-	Finished   *time.Time        `json:"finished,omitempty"`
-	Tags       []string          `json:"tags,omitempty"`
-	Metadata   map[string]string `json:"metadata,omitempty"`
+	Success    bool                `json:"success"`
+	ID         queue.ID            `json:"id"`
+	MessageID  string              `json:"messageId"`
+	Status     queue.State         `json:"status"`
+	Reason     string              `json:"reason,omitempty"` // why it is held, or what it waits for
+	Timestamp  time.Time           `json:"timestamp"`        // of the last change
+	Details    StatusDetails       `json:"details"`
+	Recipients []operate.Recipient `json:"recipients"`
+	Attempts   AttemptStatus       `json:"attempts"`
+	Size       int64               `json:"size"`
+	Accepted   time.Time           `json:"accepted"`
+	Finished   *time.Time          `json:"finished,omitempty"`
+	Tags       []string            `json:"tags,omitempty"`
+	Metadata   map[string]string   `json:"metadata,omitempty"`
 }
 
 // StatusDetails says which mail it is. To has all recipients, separated by commas.
@@ -38,8 +40,8 @@ type StatusDetails struct {
 }
 
 // Entry is the same message as everything but this old address shows it, as far as the answer has it.
-func (st *MessageStatus) Entry() Entry {
-	return Entry{
+func (st *MessageStatus) Entry() operate.Entry {
+	return operate.Entry{
 		ID: st.ID, State: st.Status, Reason: st.Reason, From: st.Details.From, Recipients: st.Recipients,
 		Subject: st.Details.Subject, MessageID: st.MessageID, Size: st.Size, Accepted: st.Accepted,
 		Next: st.Attempts.Next, Finished: st.Finished, Attempts: st.Attempts.Count,
@@ -60,7 +62,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if who.rank == visitor {
-		return refuse(codeNeedsKey, "Reading a mail's status needs a key from API_KEYS. "+
+		return refuse(operate.CodeNeedsKey, "Reading a mail's status needs a key from API_KEYS. "+
 			"The caller counts as a visitor because it shows none and "+who.why+".")
 	}
 	id, err := idOf(r, "messageId")
@@ -71,19 +73,19 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, s.statusOf(&m))
+	return web.Answer(w, http.StatusOK, s.statusOf(&m))
 }
 
 func (s *Server) statusOf(m *queue.Message) MessageStatus {
+	e := operate.EntryOf(s.queue, m)
 	st := MessageStatus{
-		Success: true, ID: m.ID, MessageID: m.Facts.MessageID, Timestamp: changed(m),
-		Details:    StatusDetails{To: joined(m.Envelope.To), From: m.Envelope.From.String(), Subject: m.Facts.Subject},
-		Recipients: recipientsOf(m),
-		Attempts:   AttemptStatus{Count: m.Tries(), Next: given(m.NextAttempt())},
-		Size:       m.Size, Accepted: m.Accepted, Finished: given(m.Finished),
+		Success: true, ID: e.ID, MessageID: e.MessageID, Status: e.State, Reason: e.Reason, Timestamp: changed(m),
+		Details:    StatusDetails{To: joined(m.Envelope.To), From: e.From, Subject: e.Subject},
+		Recipients: e.Recipients,
+		Attempts:   AttemptStatus{Count: e.Attempts, Next: e.Next},
+		Size:       e.Size, Accepted: e.Accepted, Finished: e.Finished,
 		Tags: m.Tags, Metadata: m.Metadata,
 	}
-	st.Status, st.Reason = s.queue.State(m)
 	if n := len(m.History); n > 0 {
 		st.Attempts.Last = &m.History[n-1].At
 	}
@@ -109,7 +111,7 @@ func joined(to []message.Recipient) string {
 	return strings.Join(all, ", ")
 }
 
-// idOf reads a queue ID from the path, where it may also stand as the <id@domain> of the mail's Message-ID.
+// idOf reads a queue ID from the path.
 func idOf(r *http.Request, name string) (queue.ID, error) {
 	text := chi.URLParam(r, name)
 	if r.URL.RawPath != "" { // then the router matched the escaped path
@@ -117,11 +119,5 @@ func idOf(r *http.Request, name string) (queue.ID, error) {
 			text = plain
 		}
 	}
-	text = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(text), "<"), ">")
-	text, _, _ = strings.Cut(text, "@")
-	id := queue.ID(text)
-	if !id.Valid() {
-		return "", queue.ErrNotFound
-	}
-	return id, nil
+	return operate.ParseID(text)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -63,17 +64,17 @@ func TestStatusRefusals(t *testing.T) {
 	for _, c := range []struct {
 		path, header string
 		status       int
-		code         Code
+		code         operate.Code
 	}{
-		{path, "Peer: 192.0.2.1:1", 401, codeNeedsKey},
-		{path, "Host: evil.example", 401, codeNeedsKey},
-		{path, "X-Forwarded-For: 127.0.0.1", 401, codeNeedsKey},
-		{path, "Origin: https://example.org", 401, codeNeedsKey},
-		{path, "Origin: https://evil.example", 403, codeOrigin},
-		{path, "X-API-KEY: wrong", 401, codeKey},
-		{"/api/v1/email/status/" + string(queue.NewID()), "X-API-KEY: own-secret", 404, codeNotFound},
-		{"/api/v1/email/status/..%2f..%2fetc", "X-API-KEY: own-secret", 404, codeNotFound},
-		{"/api/v1/email/status/%00", "X-API-KEY: own-secret", 404, codeNotFound},
+		{path, "Peer: 192.0.2.1:1", 401, operate.CodeNeedsKey},
+		{path, "Host: evil.example", 401, operate.CodeNeedsKey},
+		{path, "X-Forwarded-For: 127.0.0.1", 401, operate.CodeNeedsKey},
+		{path, "Origin: https://example.org", 401, operate.CodeNeedsKey},
+		{path, "Origin: https://evil.example", 403, operate.CodeOrigin},
+		{path, "X-API-KEY: wrong", 401, operate.CodeKey},
+		{"/api/v1/email/status/" + string(queue.NewID()), "X-API-KEY: own-secret", 404, operate.CodeNotFound},
+		{"/api/v1/email/status/..%2f..%2fetc", "X-API-KEY: own-secret", 404, operate.CodeNotFound},
+		{"/api/v1/email/status/%00", "X-API-KEY: own-secret", 404, operate.CodeNotFound},
 	} {
 		w := serveOne(s, "GET", c.path, "", c.header)
 		if w.Code != c.status || fields(t, w.Body.String())["code"] != string(c.code) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dinkymail/account"
 )
 
 // New settings are those of the next request over the same connection. What a visitor has used up stays used up.
@@ -53,7 +55,7 @@ func TestUse(t *testing.T) {
 	expect("before, the key", post("", "new-secret"), 401)
 
 	cfg.AllowedHosts = []string{"shop.example.net"}
-	cfg.Keys = []Key{{Name: "new", Secret: "new-secret", From: []string{"*"}}}
+	cfg.Accounts = accounts(account.Key{Name: "new", Secret: "new-secret", From: []string{"*"}})
 	s.Use(cfg)
 	expect("after, the old page", post(old, ""), 403)
 	expect("after, the new page", post(fresh, ""), 200)

@@ -107,6 +107,11 @@ func TestVisitorsShareHealthChecks(t *testing.T) {
 	})
 }
 
+// sensor always tells the same.
+type sensor Vitals
+
+func (s sensor) Vitals() Vitals { return Vitals(s) }
+
 // The names, types and help of our metrics; scrapers and dashboards depend on them.
 func TestMetrics(t *testing.T) {
 	q := new(memory)
@@ -114,9 +119,7 @@ func TestMetrics(t *testing.T) {
 		Lanes: []queue.LaneStatus{{Name: "upstream", State: queue.LaneWaiting, Concurrency: 4}}, Paused: []queue.PauseStatus{{What: queue.Intake}}}
 	q.meters = queue.Meters{Results: []queue.ResultCount{{Outcome: queue.Deferred, Class: "4xx", N: 5}}}
 	cfg := config(t)
-	cfg.Vitals = func() Vitals {
-		return Vitals{Free: 1 << 30, Size: 1 << 40, Certificates: map[string]time.Time{"own": time.Unix(1_800_000_000, 0)}}
-	}
+	cfg.Sensor = sensor{Free: 1 << 30, Size: 1 << 40, Certificates: map[string]time.Time{"own": time.Unix(1_800_000_000, 0)}}
 	s := New(q, cfg, discard)
 	serveOne(s, "GET", "/health", "")
 	serveOne(s, "GET", "/made/up", "")

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 )
@@ -121,10 +122,10 @@ func TestQueueLimitsOverHTTP(t *testing.T) {
 	for _, c := range []struct {
 		json   string
 		status int
-		code   Code
+		code   operate.Code
 	}{
-		{`"to":"a@example.net","body":"` + strings.Repeat("long ", 2000) + `"`, 413, codeTooLarge},
-		{`"to":"a@example.net,b@example.net,c@example.net","body":"b"`, 400, codeManyRecipients},
+		{`"to":"a@example.net","body":"` + strings.Repeat("long ", 2000) + `"`, 413, operate.CodeTooLarge},
+		{`"to":"a@example.net,b@example.net,c@example.net","body":"b"`, 400, operate.CodeManyRecipients},
 		{`"to":"a@example.net,b@example.net","body":"b"`, 200, ""},
 	} {
 		resp, text := ask(t, "POST", base+"/send", `{"subject":"s",`+c.json+`}`)

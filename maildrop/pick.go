@@ -9,13 +9,13 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -277,10 +277,7 @@ func (d *Drop) user(uid uint32) string {
 	if name, known := d.users[uid]; known {
 		return name
 	}
-	name := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(name); err == nil && u.Username != "" {
-		name = u.Username
-	}
+	name := gate.UserName(int(uid))
 	d.users[uid] = name
 	return name
 }

@@ -9,6 +9,8 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+
+	"dinkymail/internal/gate"
 )
 
 // Prepare makes the directories of a place, or corrects their rights, and writes about.json. Without a group they belong to the
@@ -86,10 +88,7 @@ func refused(err error, dir, group string) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("give %s to SUBMIT_GROUP: %w", dir, err)
 	}
-	who := strconv.Itoa(os.Geteuid())
-	if u, err := user.LookupId(who); err == nil {
-		who = u.Username
-	}
+	who := gate.UserName(os.Geteuid())
 	return fmt.Errorf("SUBMIT_GROUP=%s: the user %s that runs dinkymail is no member of this group, or does not own %s, and so cannot "+
 		"give it to the group; add SupplementaryGroups=%s to the systemd unit, or run usermod -aG %s %s, and start dinkymail again",
 		group, who, dir, group, group, who)

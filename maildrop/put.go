@@ -59,8 +59,8 @@ func room(dir string) error {
 	if about, err := ReadAbout(dir); err == nil && about.Full != "" {
 		return fmt.Errorf("%w: %s", ErrFull, about.Full)
 	}
-	if free, size := disk.Room(dir); size > 0 && free < minFree {
-		return fmt.Errorf("%w: its disk has %d MiB left, and %d are kept free", ErrFull, free>>20, int64(minFree>>20))
+	if space, err := disk.Look(dir); err == nil && space.Free < minFree {
+		return fmt.Errorf("%w: its disk has %d MiB left, and %d are kept free", ErrFull, space.Free>>20, int64(minFree>>20))
 	}
 	return nil
 }

@@ -100,6 +100,7 @@ func asked(all []Answer) (n int) {
 
 // Whatever a record says, it is bounded, loses no recipient's outcome, and being bounded once more does not change it.
 func TestBoundedOnceIsBounded(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.SampledFrom([]int{1, 2, 50, 1000, 5000}).Draw(rt, "recipients")
 		text := rapid.SampledFrom([]int{0, 10, 600, 5000}).Draw(rt, "text")

@@ -11,7 +11,7 @@ func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 	s := &suspect{a: e.suspect, seq: d.seq, heard: now, said: e.heard}
 	s.said.Text += s.whose()
 	id := e.claim.ID
-	current := e.heard.Generation == d.lane.Generation()
+	current := e.heard.Generation == d.lane.Begins().Generation
 	recent := now.Sub(d.doubts.good) <= freshFor
 	if !weigh { // but one message must not be told for ever that the next hop is busy
 		n := d.doubts.strikes[id] + 1
@@ -114,15 +114,14 @@ func (d *dispatcher) convict(s *suspect, now time.Time) {
 // tryAgain lets a message out of doubt as if nothing had been said of it.
 func (d *dispatcher) tryAgain(s *suspect) {
 	d.doubts.drop(s.a.claim)
-	delete(d.claims, s.a.claim)
-	d.q.store.Release(s.a.claim)
+	d.hold.release(s.a.claim)
 	d.due = true
 }
 
 // regained lets a leg out of doubt that was claimed anew: an operator gave it back, or the claim was over.
 func (d *dispatcher) regained(c Claim) {
 	if old := d.doubts.drop(c); old != nil {
-		delete(d.claims, old.a.claim)
+		d.hold.release(old.a.claim)
 	}
 }
 

@@ -1,67 +1,42 @@
 // Package queue keeps accepted mail until every recipient is settled, and remembers what became of it.
 //
-// Doors hand mail in with Submit; Run tries each message with a Deliverer until each recipient is delivered or failed. Where
-// mail is kept is the Store's business.
+// Doors hand mail in with Submit. Run tries it until each recipient is delivered or failed. Where mail is kept is the Store's
+// business. The recipients of a message that take one way out are a leg with attempts of its own; a way out is a lane, with a
+// Deliverer, a dispatcher and a state of its own (package lane).
 //
 // # What it promises
 //
 //   - Accepted means on disk: Submit returns nil only after Store.Put has.
-//   - At least once, never zero times. A recipient is settled by an answer of the next hop or by the end of Config.Lifetime,
-//     and each one for itself: a refused address never fails another, and only deferred ones are tried again.
-//   - The only window for a repeat is a crash between the next hop's answer and our write of it. Window says how many messages
-//     that can concern at most: the attempts in flight and the results not written yet (Config.Workers + MaxUnwritten).
-//   - The notice of a failure is on disk before the message is finished. There is no bounce for a bounce. A notice, or other mail
-//     from the null sender, whose sender the next hop refuses goes out again from Config.Self, once. What reaches nobody all the
-//     same is told to Config.Notices, in one mail an hour at most, and counted in Status.Lost; such a mail makes no other.
+//   - At least once, never zero times. A recipient is settled by an answer of the next hop or by the end of Config.Lifetime, each
+//     one for itself. The only window for a repeat is a crash between the next hop's answer and our write of it: see Window.
+//   - The notice of a failure is on disk before the message is finished. There is no bounce for a bounce: what the null sender's
+//     mail meets goes out again from Config.Self, once, and what reaches nobody all the same is told to Config.Notices.
 //   - A result that cannot be written stops delivery until it is: nothing is sent in a loop because a disk is full.
-//   - Trouble of the way itself (nobody answers, credentials refused, quota used up) spends no message's attempts: the lane
-//     waits, one probe at a time goes out, and everything flows the moment one gets through.
-//   - A reply about a message that speaks of our account, login or limit (Delivery.Own) may be about it alone. The message waits,
-//     and nothing counts. The next attempt is of another one: from another sender if one waits, else to another domain, else any.
-//     When that is delivered the reply was the first one's own, and is written so without another attempt: 5xx fails it, 4xx
-//     counts. When it is told the same, or there is none, the lane waits and both stay. One that comes then and differs from
-//     all that were told the same is tried at once, at most one a second. A limit that ended meanwhile fails nobody: a reply that
-//     is older than half a minute is asked for anew, and what several were told is nobody's own. All of this is in memory, for
-//     maxDoubted messages at a time; after a restart they are simply tried again.
-//   - Senders take turns: one with 100,000 messages due does not keep one from another sender waiting for longer than a few
-//     attempts take. See Store.Claim for who goes first, and Message.Sender for who is one.
-//   - No more attempts are made at a time than the next hop takes: a few at first, twice as many whenever that many succeeded in
-//     the same time and more wait, at most Config.Workers. A 421, a 4xx about the lane, or replies that are slow against the
-//     best of late halve it. After a refusal it is soon back at a little less than was refused. From there it grows by one at
-//     a time, after a second, sooner each time that goes well, and seldomer if it goes wrong. What is refused less than once
-//     in four rounds of as many attempts as are made at a time is a stray, and changes nothing. A next hop that says it is
-//     busy costs no message an attempt, and stops the lane only when it says so to one attempt at a time.
-//   - Whoever hands in mail does not run far ahead of a next hop that is quick: Submit returns up to 10 ms later, though the mail is
-//     on the disk, while the next hop has more than 8 ms to do. It never waits for one that is slow, away, or more than 250 ms behind.
+//   - Trouble of a way spends no message's attempts: its lane waits and is probed. A reply of which only another message can show
+//     whether it is about the lane or about its own message alone (Delivery.Own) leaves that one in doubt until then: see doubts.
+//   - A claim is the only lock. No leg is tried by two at a time, in this process or in another one on the same Store, but after
+//     a holder slept for longer than ClaimTime; what such a one heard is not recorded.
+//   - Senders take turns (Store.Claim). Whoever hands in mail does not run far ahead of a next hop that is quick: see inflow.
+//   - A leg keeps its lane, unless an operator changes the recipients. When the lane is gone it gets the one that the Router
+//     wants for it now, and where that is none the message is held with the lane's name.
 //   - Captured mail (Config.Capture) never leaves the machine, whatever the settings say later.
 //   - What an operator does is on disk when the method returns, and an attempt that goes on meanwhile neither undoes it nor is
-//     forgotten: its answers are recorded. Once Hold, Remove or a change of recipients has returned, no attempt begins that does
-//     not know of it. Held mail is not tried and does not expire. Removed mail lies in the trash for Config.TrashRetention with its
-//     body, and can be restored; it counts towards no limit.
-//   - What is paused (Pause) stays so across restarts. Nothing expires on a paused lane.
+//     forgotten. No attempt begins afterwards that does not know of it. Held mail is not tried and does not expire; what is
+//     paused stays so across restarts. Removed mail can be restored until Config.TrashRetention is over.
 //
 // # Limits
 //
-// Submit refuses more than Config.MaxRecipients, MaxMessageBytes, MaxMessages and MaxBytes, in which the records of what waits count,
-// too, and a message whose record would be larger than MaxNewRecord. MaxMessages and MaxBytes are compared with what
-// is kept when a message begins to come in, so messages coming in together may pass the limit by their own number.
-// Notices that the queue writes itself pass them always: failed mail has to be able to leave a full queue. A message's history
-// holds MaxHistory attempts, the newest of them with what was said, and takes at most 128 KiB and 64 bytes for each recipient, each
-// attempt an eighth of that: see Message.Bound for what stays. All texts of replies in a record together take about 1 MiB at
-// most. Finished records stay for Config.HistoryRetention, and MaxCaptured captured messages are kept.
+// Submit refuses more than Config.MaxRecipients, MaxMessageBytes, MaxMessages and MaxBytes, and a record larger than MaxNewRecord.
+// The two of the whole queue are compared when a message begins to come in, so messages coming in together may pass them by
+// their own number; the queue's own notices always may. Message.Bound bounds a record. MaxLegs bounds the ways of one message.
 //
 // # Who runs where
 //
-// Run's own goroutine, the dispatcher, alone knows which messages are in flight and moves the lane's state; it claims messages
-// from the store a few at a time, as many as its workers can take within some 20 ms, so that what comes then is not behind many.
-// Config.Workers workers make attempts, of which those work that the pace allows. Each result is
-// written by a settler, a goroutine of its own (at most MaxUnwritten), so that a worker goes on with the next message while the
-// store gathers results into one commit. One janitor looks every minute for mail that outlived its lifetime on a lane that waits, and
-// every hour for records nobody needs any more, and for what has been in the trash long enough, and tells what notices were lost.
-// One goroutine has the verdicts on messages in doubt written. An operator's verbs run in the
-// goroutine that calls them. They meet attempts at two places: a worker looks again at what was changed since it was claimed, and
-// changes of recipients wait for an attempt to end, as an attempt waits for them. All of them end before Run returns. Every other method may be called from any
-// goroutine, whether Run runs or not.
+// Run starts a dispatcher for each lane of Config.Lanes and for each on which something is due; the latter end when nothing was
+// to be done for idleTime. A dispatcher claims a few legs at a time and makes each attempt in a goroutine of its own, which
+// writes the result too, at most MaxUnwritten of them at a time. The janitor looks every minute for mail that outlived its
+// lifetime on a lane that waits, and every hour for what need not be kept. An operator's verbs run in the goroutine that calls
+// them. All of them end before Run returns. Every other method may be called from any goroutine, whether Run runs or not.
 package queue
 
 import (

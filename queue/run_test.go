@@ -344,6 +344,7 @@ func (s *slow) Settle(c queue.Claim, change func(*queue.Message)) (queue.Message
 // Whatever the next hop does, every recipient ends delivered or failed, exactly as the next hop said last, is never handed over
 // again after that, and each failure is told once.
 func TestEveryRecipientIsSettledOnce(t *testing.T) {
+	t.Parallel()
 	outcomes := []queue.Result{delivered, refused, later, silent,
 		{Code: 535, Text: "no", Pause: queue.PauseCredentials}, {Code: 452, Text: "quota", Pause: queue.PauseQuota},
 		{Code: 421, Text: "too many connections", Pause: queue.PauseBusy}, noLogin, noRate, noQuota, noService, tooBusy}

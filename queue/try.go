@@ -7,7 +7,7 @@ import (
 )
 
 // try is the life of a leg from its claim to its result on the disk.
-func (d *dispatcher) try(ctx context.Context, e event) {
+func (d *dispatcher) try(ctx context.Context, next Deliverer, e event) {
 	defer func() { d.events <- e }()
 	e.settled = true
 	m, err := d.q.store.Begin(e.claim)
@@ -21,7 +21,7 @@ func (d *dispatcher) try(ctx context.Context, e event) {
 	case d.q.fault.on.Load() || d.paused():
 		e.release = true
 	default:
-		a = d.q.attempt(ctx, d.next, newAttempt(m, e.claim), &d.handing)
+		a = d.q.attempt(ctx, next, newAttempt(m, e.claim), &d.handing)
 	}
 	e.ended = true
 	if a == nil {

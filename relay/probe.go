@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"dinkymail/internal/certs"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -202,13 +203,7 @@ func (pr *probe) secured(state tls.ConnectionState) {
 	if len(state.VerifiedChains) > 0 || len(state.PeerCertificates) == 0 {
 		return
 	}
-	between := x509.NewCertPool()
-	for _, cert := range state.PeerCertificates[1:] {
-		between.AddCert(cert)
-	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
-		DNSName: pr.pool.tls.ServerName, Roots: pr.pool.cfg.RootCAs, Intermediates: between,
-	})
+	err := certs.Verify(state.PeerCertificates, pr.pool.tls.ServerName, pr.pool.cfg.RootCAs)
 	if err != nil {
 		pr.TLS.Problem = clean((&fault{err: err}).sentence(), maxText)
 	}

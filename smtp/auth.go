@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-sasl"
+
+	"dinkymail/account"
 )
 
 // private reports whether nobody can listen: the client speaks TLS, or is on this machine.
@@ -16,7 +18,7 @@ func (s *session) auth(c command) error {
 	switch {
 	case s.helo == "":
 		return fmt.Errorf("%w: say EHLO first", errSequence)
-	case s.user != "":
+	case s.user.Name != "":
 		return fmt.Errorf("%w: you are logged in already", errSequence)
 	case s.tx != nil:
 		return fmt.Errorf("%w: AUTH comes before MAIL", errSequence)
@@ -83,12 +85,12 @@ func (s *session) mechanism(name string) (sasl.Server, error) {
 	switch {
 	case !s.private():
 		return nil, errAuthNeedsTLS
-	case !s.server.users.any():
+	case !s.server.cfg.Accounts.Any():
 		return nil, errNoMechanism
 	case name == sasl.Plain:
 		return sasl.NewPlainServer(func(identity, name, password string) error {
 			if identity != "" && identity != name {
-				return errLogin // nobody may act for another
+				return account.ErrLogin // nobody may act for another
 			}
 			return s.login(name, password)
 		}), nil
@@ -100,10 +102,11 @@ func (s *session) mechanism(name string) (sasl.Server, error) {
 }
 
 func (s *session) login(name, password string) error {
-	if err := s.server.users.login(s.conn.listener.submitting, s.peer, name, password); err != nil {
+	user, err := s.server.cfg.Accounts.Login(s.conn.listener.submitting, s.peer, name, password)
+	if err != nil {
 		return err
 	}
-	s.user = name
+	s.user = user
 	s.conn.transport.welcome()
 	return nil
 }

@@ -17,13 +17,14 @@ import (
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
 
+	"dinkymail/account"
 	"dinkymail/message"
 )
 
 // Go's own client sends through STARTTLS with PLAIN.
 func TestNetSMTP(t *testing.T) {
 	server, client := certificate(t)
-	h := open(t, Config{Trusted: nobody, TLS: server, Users: map[string]string{"ada": cheap}})
+	h := open(t, Config{Trusted: nobody, TLS: server, Accounts: accounts(map[string]string{"ada": cheap})})
 	c, err := netsmtp.Dial(h.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,7 @@ func TestNetSMTP(t *testing.T) {
 // go-smtp's client sends over implicit TLS with LOGIN, UTF-8 and all that DSN can say; the envelope carries it along.
 func TestGoSMTPClientAndDSN(t *testing.T) {
 	server, client := certificate(t)
-	h := open(t, Config{Trusted: nobody, TLS: server, Users: map[string]string{"ada": cheap}})
+	h := open(t, Config{Trusted: nobody, TLS: server, Accounts: accounts(map[string]string{"ada": cheap})})
 	c, err := gosmtp.DialTLS(h.tls, client)
 	if err != nil {
 		t.Fatal(err)
@@ -118,12 +119,12 @@ func TestProtocolNames(t *testing.T) {
 		{&session{}, false, "SMTP"},
 		{&session{extended: true}, false, "ESMTP"},
 		{&session{extended: true, tls: "TLS1.3"}, false, "ESMTPS"},
-		{&session{extended: true, user: "ada"}, false, "ESMTPA"},
-		{&session{extended: true, tls: "TLS1.3", user: "ada"}, false, "ESMTPSA"},
+		{&session{extended: true, user: account.User{Name: "ada"}}, false, "ESMTPA"},
+		{&session{extended: true, tls: "TLS1.3", user: account.User{Name: "ada"}}, false, "ESMTPSA"},
 		{&session{extended: true}, true, "UTF8SMTP"},
 		{&session{extended: true, tls: "TLS1.3"}, true, "UTF8SMTPS"},
-		{&session{extended: true, user: "ada"}, true, "UTF8SMTPA"},
-		{&session{extended: true, tls: "TLS1.3", user: "ada"}, true, "UTF8SMTPSA"},
+		{&session{extended: true, user: account.User{Name: "ada"}}, true, "UTF8SMTPA"},
+		{&session{extended: true, tls: "TLS1.3", user: account.User{Name: "ada"}}, true, "UTF8SMTPSA"},
 	} {
 		if got := test.s.trace(test.utf8).Protocol; got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)

@@ -45,7 +45,7 @@ func FuzzSession(f *testing.F) {
 // exchange sends input over a pipe and returns what came of it.
 func exchange(t *testing.T, from string, input []byte) ([]mail, string) {
 	r := &recorder{}
-	connect, stop := piped(t, here(Config{MaxMessageBytes: 2000, Users: map[string]string{"ada": cheap}}), r)
+	connect, stop := piped(t, here(Config{MaxMessageBytes: 2000, Accounts: accounts(map[string]string{"ada": cheap})}), r)
 	c := connect(from)
 	c.SetDeadline(time.Now().Add(patience))
 	replies := make(chan string)

@@ -54,7 +54,7 @@ func (s *session) capabilities() string {
 	if s.tls == "" && s.server.cfg.TLS != nil {
 		lines = append(lines, "STARTTLS")
 	}
-	if s.server.users.any() && s.private() {
+	if s.server.cfg.Accounts.Any() && s.private() {
 		lines = append(lines, "AUTH "+sasl.Plain+" "+sasl.Login)
 	}
 	return fmt.Sprintf("250-%s\r\n250 SIZE %d\r\n", strings.Join(lines, "\r\n250-"), s.server.cfg.MaxMessageBytes)

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
+
+	"dinkymail/internal/gate"
 )
 
 // listener gives go-smtp the connections of one Serve call, those alone for which there is room.
@@ -64,13 +65,13 @@ func (l *listener) Accept() (net.Conn, error) {
 
 // admit lets a client in, or tells it in one sentence that there is no room and returns nil.
 func (l *listener) admit(c net.Conn) net.Conn {
-	peer := peerOf(c)
+	peer := gate.Peer(c)
 	now := l.server.latest.Load()
 	trusted := now.trusts(peer)
-	if err := l.server.doors.enter(peer, trusted); err != nil {
-		if l.server.doors.worthSaying(time.Now()) {
+	if err := l.server.doors.Enter(gate.Client(peer), trusted); err != nil {
+		l.server.refusals.Do(func() {
 			l.server.log.Warn("connection refused", "client", c.RemoteAddr().String(), "err", err)
-		}
+		})
 		if !l.implicit {
 			c.SetWriteDeadline(time.Now().Add(refusalTime))
 			_, _ = c.Write([]byte(line(reply(err)))) // the buffer of a new connection takes a line at once
@@ -98,17 +99,9 @@ func (l *listener) tls(now *Server) *tls.Config {
 	return now.cfg.TLS
 }
 
-// peerOf is the address that decides who a client is.
-func peerOf(c net.Conn) netip.Addr {
-	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap().WithZone("")
-	}
-	return netip.Addr{}
-}
-
 // forget is told of every connection that was closed.
 func (l *listener) forget(t *transport) {
-	l.server.doors.leave(t.peer, t.trusted)
+	l.server.doors.Leave(gate.Client(t.peer), t.trusted)
 	l.mu.Lock()
 	delete(l.open, t)
 	l.mu.Unlock()

@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"dinkymail/account"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -170,6 +171,11 @@ func certificate(t testing.TB) (server, client *tls.Config) {
 	pool.AddCert(leaf)
 	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 	return server, &tls.Config{RootCAs: pool, ServerName: "mail.example.org"}
+}
+
+// accounts are those of users, name to hash.
+func accounts(users map[string]string) *account.Accounts {
+	return account.New(account.Config{Users: users}, slog.New(slog.DiscardHandler))
 }
 
 // cheap is a bcrypt hash of "geheim" that costs no time.

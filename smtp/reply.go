@@ -9,14 +9,14 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"dinkymail/account"
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
 
 // What this package itself refuses. The words are what the client reads; reply adds the codes.
 var (
-	errBusy            = errors.New("too many connections, try again later")
-	errBusyClient      = errors.New("too many connections from your address, try again later")
 	errShutdown        = errors.New("going down for a restart, try again in a moment")
 	errIdle            = errors.New("waited too long for a command")
 	errUnauthenticated = errors.New("waited too long for AUTH")
@@ -42,7 +42,7 @@ var (
 	errSASL            = errors.New("malformed AUTH response")
 	errCancelled       = errors.New("login cancelled")
 	errLongAuth        = errors.New("AUTH line too long")
-	errLogin           = errors.New("user name or password is wrong")
+	errSender          = errors.New("this account may not send from this address")
 	errUTF8            = errors.New("this address needs SMTPUTF8 on MAIL")
 
 	errGivenUp = errors.New("the client gave the mail up") // nobody is answered that
@@ -61,7 +61,7 @@ func reply(err error) *gosmtp.SMTPError {
 // the only place that knows reply codes for errors.
 func knownReply(err error) (a *gosmtp.SMTPError, ok bool) {
 	var badAddress *message.AddressError
-	var paused *pausedError
+	var paused *account.PausedError
 	var malformed *message.MalformedError
 	switch {
 	case errors.As(err, &a):
@@ -71,7 +71,7 @@ func knownReply(err error) (a *gosmtp.SMTPError, ok bool) {
 	case errors.As(err, &malformed):
 		return answer(554, 5, 6, 0, malformed.Error()), true
 	case errors.As(err, &paused):
-		if paused.client {
+		if paused.Client {
 			return answer(421, 4, 7, 0, err.Error()), true
 		}
 		return answer(454, 4, 7, 0, err.Error()), true
@@ -111,8 +111,8 @@ var replies = []struct {
 	{err: message.ErrLoop, code: 554, status: [3]int{5, 4, 6}, text: "too many Received fields: this mail goes in circles"},
 
 	{err: errShutdown, code: 421, status: [3]int{4, 3, 2}},
-	{err: errBusy, code: 421, status: [3]int{4, 3, 2}},
-	{err: errBusyClient, code: 421, status: [3]int{4, 7, 0}},
+	{err: gate.ErrFull, code: 421, status: [3]int{4, 3, 2}},
+	{err: gate.ErrClient, code: 421, status: [3]int{4, 7, 0}},
 	{err: errIdle, code: 421, status: [3]int{4, 4, 2}},
 	{err: errUnauthenticated, code: 421, status: [3]int{4, 7, 0}},
 	{err: errTooSlow, code: 421, status: [3]int{4, 4, 2}},
@@ -137,7 +137,8 @@ var replies = []struct {
 	{err: errSASL, code: 501, status: [3]int{5, 5, 2}},
 	{err: errCancelled, code: 501, status: [3]int{5, 7, 0}},
 	{err: errLongAuth, code: 500, status: [3]int{5, 5, 6}},
-	{err: errLogin, code: 535, status: [3]int{5, 7, 8}},
+	{err: account.ErrLogin, code: 535, status: [3]int{5, 7, 8}},
+	{err: errSender, code: 550, status: [3]int{5, 7, 1}},
 	{err: errUTF8, code: 553, status: [3]int{5, 6, 7}},
 
 	{err: context.Canceled, code: 421, status: [3]int{4, 3, 2}, text: "going down for a restart, try again in a moment"},

@@ -6,6 +6,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"dinkymail/account"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -19,12 +20,12 @@ type session struct {
 	peer    netip.Addr
 	trusted bool // the peer may send without AUTH, and writes as printers and scripts do
 
-	tls      string // version and cipher suite; empty without
-	helo     string // as the client called itself
-	extended bool   // it said EHLO
-	user     string // it logged in as
-	errors   int    // commands refused since the last accepted mail
-	idle     int    // commands since then that brought nothing
+	tls      string       // version and cipher suite; empty without
+	helo     string       // as the client called itself
+	extended bool         // it said EHLO
+	user     account.User // it logged in as
+	errors   int          // commands refused since the last accepted mail
+	idle     int          // commands since then that brought nothing
 
 	tx       *transaction
 	path     message.Address // of the MAIL or RCPT that go-smtp has just now
@@ -61,11 +62,11 @@ func (s *session) trace(utf8 bool) message.Trace {
 		if s.tls != "" {
 			protocol += "S"
 		}
-		if s.user != "" {
+		if s.user.Name != "" {
 			protocol += "A"
 		}
 	}
-	t := message.Trace{Helo: s.helo, Protocol: protocol, TLS: s.tls, User: s.user}
+	t := message.Trace{Helo: s.helo, Protocol: protocol, TLS: s.tls, User: s.user.Name}
 	if s.peer.IsValid() {
 		t.Client = s.peer.String()
 	}
@@ -147,7 +148,7 @@ func (l *limited) Read(p []byte) (int, error) {
 // refuse logs what a client was denied, and returns the reply.
 func (s *session) refuse(stage string, err error) *gosmtp.SMTPError {
 	a := reply(err)
-	s.server.log.Info("refused", "client", s.conn.transport.client, "user", s.user, "stage", stage,
+	s.server.log.Info("refused", "client", s.conn.transport.client, "user", s.user.Name, "stage", stage,
 		"code", a.Code, "err", err)
 	return a
 }

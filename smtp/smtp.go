@@ -11,8 +11,7 @@
 // LF for all; what others might take for its end is text. No byte of a body is ever read as a
 // command: once reading a body went wrong, the connection is closed. Every line that comes in is
 // looked at here before go-smtp sees it, with and without TLS, so that go-smtp never parses the
-// address of a client, and no body. Passwords are neither logged nor kept; they are taken over TLS
-// or from loopback only.
+// address of a client, and no body. Passwords are taken over TLS or from loopback only.
 //
 // # Who runs where
 //
@@ -35,10 +34,13 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"dinkymail/account"
+	"dinkymail/internal/gate"
 	"dinkymail/message"
 	"dinkymail/queue"
 )
@@ -59,9 +61,8 @@ type Config struct {
 	// of everybody else.
 	Knows func(message.Address) bool
 
-	// Users are the accounts that may log in: name to bcrypt or argon2id hash, see HashPassword.
-	// Entries that CheckHash refuses never match.
-	Users map[string]string
+	// Accounts are who may log in; nil: nobody.
+	Accounts *account.Accounts
 	// Trusted are the networks that may send without AUTH, and in whose words and line ends we are
 	// less strict. What counts is the peer address of the TCP connection, never one that somebody
 	// names.
@@ -77,8 +78,6 @@ type Config struct {
 	MaxConnectionsPerClient int // an IPv4 address or an IPv6 /64; default 200
 	MaxErrors               int // commands refused since the last accepted message, then 421; default 20
 	MaxIdleCommands         int // commands since then that bring no mail along, then 421; default 200
-	MaxHashing              int // passwords checked at once, 19 MiB each, and one of known addresses; default 2
-	MaxLoginFailures        int // then client and account pause; default 5
 
 	IdleTimeout            time.Duration // for the next whole command; default 5 min (RFC 5321, 4.5.3.2.7)
 	WriteTimeout           time.Duration // for a reply to be taken; default 1 min
@@ -87,14 +86,6 @@ type Config struct {
 	StallTimeout           time.Duration // between two bytes of a body; default 3 min
 	DataTimeout            time.Duration // for a whole body; default 30 min
 	MinRate                int64         // bytes per second of a body after its first minute; default 128
-
-	// LoginPause is how long client and account are refused after MaxLoginFailures failed logins.
-	// It doubles with each further failure, up to LoginPauseMax. Defaults: 1 min and 1 h. Failures
-	// are forgotten after LoginPauseMax without a new one.
-	LoginPause, LoginPauseMax time.Duration
-	// Logins is the file that remembers from which addresses accounts have logged in; the pause of
-	// an account is not for them. Empty: a restart forgets them.
-	Logins string
 
 	// Grace is how long transactions in flight may go on after the end of Serve's context; default
 	// 30 s.
@@ -109,8 +100,6 @@ func (c Config) withDefaults() Config {
 	orElse(&c.MaxConnectionsPerClient, 200)
 	orElse(&c.MaxErrors, 20)
 	orElse(&c.MaxIdleCommands, 200)
-	orElse(&c.MaxHashing, 2)
-	orElse(&c.MaxLoginFailures, 5)
 	orElse(&c.IdleTimeout, 5*time.Minute)
 	orElse(&c.WriteTimeout, time.Minute)
 	orElse(&c.HandshakeTimeout, 30*time.Second)
@@ -118,9 +107,10 @@ func (c Config) withDefaults() Config {
 	orElse(&c.StallTimeout, 3*time.Minute)
 	orElse(&c.DataTimeout, 30*time.Minute)
 	orElse(&c.MinRate, 128)
-	orElse(&c.LoginPause, time.Minute)
-	orElse(&c.LoginPauseMax, time.Hour)
 	orElse(&c.Grace, 30*time.Second)
+	if c.Accounts == nil {
+		c.Accounts = account.New(account.Config{}, slog.New(slog.DiscardHandler))
+	}
 	c.Hostname = cmp.Or(c.Hostname, "localhost")
 	if c.TLS != nil {
 		c.TLS = c.TLS.Clone()
@@ -135,15 +125,16 @@ func orElse[T int | int64 | time.Duration](value *T, or T) {
 	}
 }
 
-// Server is the SMTP door. All Serve calls on it share its limits and its memory of failed logins.
+// Server is the SMTP door. All Serve calls on it share its limits.
 type Server struct {
 	next   Submitter
 	cfg    Config
 	log    *slog.Logger
-	doors  *admission
-	users  *accounts
+	doors  *gate.Gate
 	tally  *tally
 	latest *atomic.Pointer[Server] // with the settings of now, for connections that come in
+	// refusals keeps a flood of connections from becoming a flood of log lines.
+	refusals *rate.Sometimes
 }
 
 // New makes a Server; it opens and starts nothing.
@@ -153,26 +144,23 @@ func New(next Submitter, cfg Config, log *slog.Logger) *Server {
 		next:   next,
 		cfg:    cfg,
 		log:    log,
-		doors:  newAdmission(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
-		users:  newAccounts(cfg, log),
+		doors:  gate.New(cfg.MaxConnections, cfg.MaxConnectionsPerClient),
 		tally:  new(tally),
 		latest: new(atomic.Pointer[Server]),
+
+		refusals: &rate.Sometimes{Interval: time.Minute},
 	}
 	s.latest.Store(s)
 	return s
 }
 
-// Use replaces the settings, but for MaxHashing, those of pauses and Logins. Connections that are
-// open go on with those they began with. What is known of failed logins stays.
+// Use replaces the settings. Connections that are open go on with those they began with.
 func (s *Server) Use(cfg Config) {
 	fresh := *s
 	fresh.cfg = cfg.withDefaults()
-	fresh.users = s.users.with(fresh.cfg.Users)
-	s.doors.allow(fresh.cfg.MaxConnections, fresh.cfg.MaxConnectionsPerClient)
+	s.doors.Allow(fresh.cfg.MaxConnections, fresh.cfg.MaxConnectionsPerClient)
 	s.latest.Store(&fresh)
 }
 
 // trusts reports whether a peer may send without AUTH.
-func (s *Server) trusts(peer netip.Addr) bool {
-	return slices.ContainsFunc(s.cfg.Trusted, func(n netip.Prefix) bool { return n.Contains(peer) })
-}
+func (s *Server) trusts(peer netip.Addr) bool { return gate.Contains(s.cfg.Trusted, peer) }

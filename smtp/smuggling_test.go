@@ -28,7 +28,9 @@ func inWords(end string) string {
 }
 
 // strict is a Config that trusts nobody: who logs in must write as the standard says.
-func strict() Config { return Config{Trusted: nobody, Users: map[string]string{"ada": cheap}} }
+func strict() Config {
+	return Config{Trusted: nobody, Accounts: accounts(map[string]string{"ada": cheap})}
+}
 
 func (p *peer) login() {
 	p.t.Helper()

@@ -35,7 +35,7 @@ func talkConfigs() map[string]Config {
 	return map[string]Config{
 		"WITH: trusted":  {},
 		"WITH: stranger": {Trusted: nobody},
-		"WITH: accounts": {Trusted: nobody, Users: map[string]string{"ada": cheap}},
+		"WITH: accounts": {Trusted: nobody, Accounts: accounts(map[string]string{"ada": cheap})},
 		"WITH: small":    {MaxMessageBytes: 1000, MaxRecipients: 3, MaxErrors: 5},
 	}
 }

@@ -4,15 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"dinkymail/account"
 	"dinkymail/queue"
 )
 
@@ -134,27 +133,6 @@ func TestShutdownBeforeTheFirstConnection(t *testing.T) {
 	open(t, Config{}) // and its cleanup
 }
 
-// However many strangers come, programs of a trusted network still find a place.
-func TestStrangersLeaveRoom(t *testing.T) {
-	a := newAdmission(10, 100)
-	outside, inside := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("127.0.0.1")
-	for range 9 {
-		if err := a.enter(outside, false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := a.enter(outside, false); !errors.Is(err, errBusy) {
-		t.Errorf("a stranger gets the last place: %v", err)
-	}
-	if err := a.enter(inside, true); err != nil {
-		t.Errorf("a trusted program gets no place: %v", err)
-	}
-	a.leave(outside, false)
-	if err := a.enter(outside, false); err != nil {
-		t.Errorf("a place that was left is not free again: %v", err)
-	}
-}
-
 // There is a limit for each client and one for all, and whoever is beyond it is told in one sentence. A place that was left is
 // free again.
 func TestConnectionLimits(t *testing.T) {
@@ -201,7 +179,7 @@ func again(t *testing.T, addr string) {
 
 // Long AUTH tokens, long body lines and pipelined chunks pass; long command lines do not.
 func TestLongLines(t *testing.T) {
-	h := open(t, Config{Users: map[string]string{"ada": cheap}})
+	h := open(t, Config{Accounts: accounts(map[string]string{"ada": cheap})})
 	p := dial(t, h.addr)
 	p.say("EHLO client", "250")
 	token := base64.StdEncoding.EncodeToString([]byte("\x00ada\x00" + strings.Repeat("x", 8000)))
@@ -325,7 +303,7 @@ func TestResetWithinBDAT(t *testing.T) {
 // AUTH is offered under both kinds of TLS, STARTTLS only before it, and what was said in the clear is forgotten.
 func TestAuthUnderTLS(t *testing.T) {
 	server, client := certificate(t)
-	h := open(t, Config{Trusted: nobody, TLS: server, Users: map[string]string{"ada": cheap}})
+	h := open(t, Config{Trusted: nobody, TLS: server, Accounts: accounts(map[string]string{"ada": cheap})})
 	p := dial(t, h.addr)
 	if got := p.say("EHLO client", "250"); !strings.Contains(got, "STARTTLS") {
 		t.Errorf("no STARTTLS in %q", got)
@@ -397,7 +375,9 @@ func TestReplyNamesTheID(t *testing.T) {
 
 // Neither a password nor what carried it is ever in the log, at any level.
 func TestLogHoldsNoPassword(t *testing.T) {
-	h := open(t, Config{Users: map[string]string{"ada": cheap}})
+	logins := &logBook{}
+	h := open(t, Config{Accounts: account.New(account.Config{Users: map[string]string{"ada": cheap}},
+		slog.New(slog.NewTextHandler(logins, &slog.HandlerOptions{Level: slog.LevelDebug})))})
 	p := dial(t, h.addr)
 	p.say("EHLO client", "250")
 	p.say("AUTH PLAIN AGFkYQBmYWxzY2g=", "535")
@@ -405,7 +385,7 @@ func TestLogHoldsNoPassword(t *testing.T) {
 	p.say("ZmFsc2No", "535")
 	p.say("AUTH PLAIN AGFkYQBnZWhlaW0=", "235")
 	p.say("QUIT", "221")
-	text := h.log.String()
+	text := h.log.String() + logins.String()
 	for _, secret := range []string{"geheim", "falsch", "AGFkYQ", "ZmFsc2No"} {
 		if strings.Contains(text, secret) {
 			t.Errorf("the log holds %q", secret)

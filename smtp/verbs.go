@@ -59,7 +59,7 @@ func (s *session) mail(c command) error {
 	switch {
 	case s.helo == "":
 		return fmt.Errorf("%w: say EHLO first", errSequence)
-	case !s.trusted && s.user == "":
+	case !s.trusted && s.user.Name == "":
 		return s.refuse("mail", errAuthFirst)
 	case s.tx != nil:
 		return fmt.Errorf("%w: there is a MAIL already, end it or say RSET", errSequence)
@@ -77,6 +77,9 @@ func (s *session) mail(c command) error {
 		placeholder = "<a@b>"
 		if s.path, err = s.address(path, ""); err != nil {
 			return err
+		}
+		if s.user.Name != "" && !s.user.MaySendAs(s.path) {
+			return s.refuse("mail", errSender)
 		}
 	}
 	s.conn.pass(c.verb, "MAIL FROM:"+placeholder+params, "250 2.1.0 sender ok\r\n")

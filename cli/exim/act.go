@@ -6,15 +6,15 @@ import (
 	"maps"
 	"slices"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // deed is what an option does to messages, in Exim's words.
 type deed struct {
-	verb    httpapi.Verb
-	refuse  func(e *httpapi.Entry) string // why it cannot be done; empty or nil: it can
+	verb    operate.Verb
+	refuse  func(e *operate.Entry) string // why it cannot be done; empty or nil: it can
 	done    string                        // behind "Message ID"; empty: nothing is said
 	missing string                        // with %[1]s for the ID; empty: nothing is said, and it is no mistake
 }
@@ -22,22 +22,22 @@ type deed struct {
 const noSpoolFile = "Spool data file for %[1]s does not exist\n"
 
 var (
-	remove = deed{verb: httpapi.Remove, done: "has been removed", missing: noSpoolFile +
+	remove = deed{verb: operate.Remove, done: "has been removed", missing: noSpoolFile +
 		"Message %[1]s has been removed or did not exist\n"}
-	freeze = deed{verb: httpapi.Hold, refuse: alreadyFrozen, done: "is now frozen", missing: noSpoolFile}
-	thaw   = deed{verb: httpapi.Release, refuse: notFrozen, done: "is no longer frozen", missing: noSpoolFile}
-	giveUp = deed{verb: httpapi.Bounce}
-	finish = deed{verb: httpapi.Remove, done: "has been modified", missing: noSpoolFile}
+	freeze = deed{verb: operate.Hold, refuse: alreadyFrozen, done: "is now frozen", missing: noSpoolFile}
+	thaw   = deed{verb: operate.Release, refuse: notFrozen, done: "is no longer frozen", missing: noSpoolFile}
+	giveUp = deed{verb: operate.Bounce}
+	finish = deed{verb: operate.Remove, done: "has been modified", missing: noSpoolFile}
 )
 
-func alreadyFrozen(e *httpapi.Entry) string {
+func alreadyFrozen(e *operate.Entry) string {
 	if frozen(e) {
 		return "is already frozen"
 	}
 	return ""
 }
 
-func notFrozen(e *httpapi.Entry) string {
+func notFrozen(e *operate.Entry) string {
 	if !frozen(e) {
 		return "is not frozen"
 	}
@@ -93,7 +93,7 @@ func (c *command) doAll(ctx context.Context, client appliance, d *deed, wanted [
 	for _, id := range wanted {
 		c.tell(d, id, words)
 	}
-	if d.verb == httpapi.Remove && len(todo) > len(failed) && plain.Terminal(c.Err) {
+	if d.verb == operate.Remove && len(todo) > len(failed) && plain.Terminal(c.Err) {
 		fmt.Fprintln(c.Err, "exim: note: dinkymail undo brings back what was removed last")
 	}
 	if !good && (d.missing != "" || len(failed) > 0) {
@@ -114,12 +114,12 @@ func (c *command) tell(d *deed, id queue.ID, words map[queue.ID]string) {
 
 // do does a verb to messages and returns those that it could not be done to, and why. One that is gone meanwhile is done
 // with.
-func (c *command) do(ctx context.Context, client appliance, v httpapi.Verb, all []queue.ID) (map[queue.ID]string, error) {
+func (c *command) do(ctx context.Context, client appliance, v operate.Verb, all []queue.ID) (map[queue.ID]string, error) {
 	failed := map[queue.ID]string{}
 	if len(all) == 0 {
 		return failed, nil
 	}
-	result, err := client.Act(ctx, httpapi.Action{Verb: v, Selection: queue.Selection{IDs: all}})
+	result, err := client.Act(ctx, operate.Action{Verb: v, Selection: queue.Selection{IDs: all}})
 	if err != nil {
 		return nil, err
 	}
@@ -164,10 +164,10 @@ func (c *command) deliver(ctx context.Context, l *line) error {
 
 // try thaws some messages and tries all of try.
 func (c *command) try(ctx context.Context, client appliance, thawed, try []queue.ID) error {
-	if _, err := c.do(ctx, client, httpapi.Release, thawed); err != nil {
+	if _, err := c.do(ctx, client, operate.Release, thawed); err != nil {
 		return err
 	}
-	failed, err := c.do(ctx, client, httpapi.Retry, try)
+	failed, err := c.do(ctx, client, operate.Retry, try)
 	if err != nil {
 		return err
 	}
@@ -223,10 +223,10 @@ func (c *command) flush(ctx context.Context, sel queue.Selection, thawToo bool) 
 	}
 	defer done()
 	if thawToo {
-		if _, err := client.Act(ctx, httpapi.Action{Verb: httpapi.Release, Selection: sel}); err != nil {
+		if _, err := client.Act(ctx, operate.Action{Verb: operate.Release, Selection: sel}); err != nil {
 			return err
 		}
 	}
-	_, err = client.Act(ctx, httpapi.Action{Verb: httpapi.Retry, Selection: sel})
+	_, err = client.Act(ctx, operate.Action{Verb: operate.Retry, Selection: sel})
 	return err
 }

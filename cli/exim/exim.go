@@ -28,12 +28,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
-	"net/http"
 	"time"
 
 	"dinkymail/config"
-	"dinkymail/httpapi"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -49,21 +47,13 @@ type World struct {
 	// Settings loads the settings. Beside an error they may be there all the same, to be shown.
 	Settings func() (*config.Settings, error)
 	// Client is the way to the queue, whether the appliance runs or not, until the function it returns is called.
-	Client func(ctx context.Context) (*httpapi.Client, func(), error)
+	Client func(ctx context.Context) (operate.Operator, func(), error)
 	// Sendmail takes a command line that sends mail, and returns its exit status. Nil: mail cannot be sent.
 	Sendmail func(ctx context.Context, args []string) int
 }
 
-// appliance is what the commands need of httpapi.Client.
-type appliance interface {
-	All(ctx context.Context, sel queue.Selection) iter.Seq2[httpapi.Entry, error]
-	Show(ctx context.Context, id queue.ID) (httpapi.Detail, error)
-	Cat(ctx context.Context, id queue.ID, part string, w io.Writer) error
-	Act(ctx context.Context, a httpapi.Action) (httpapi.ActionResult, error)
-	Stats(ctx context.Context) (httpapi.Stats, error)
-}
-
-var _ appliance = (*httpapi.Client)(nil)
+// appliance is what the commands see and do.
+type appliance = operate.Operator
 
 // command is one command that runs.
 type command struct {
@@ -137,16 +127,13 @@ func (c *command) client(ctx context.Context) (appliance, func(), error) {
 }
 
 // frozen reports whether a message is one that Exim would call frozen.
-func frozen(e *httpapi.Entry) bool { return e.Held != "" || e.State == queue.StateCaptured }
+func frozen(e *operate.Entry) bool { return e.Held != "" || e.State == queue.StateCaptured }
 
 // gone reports whether a message is no longer in the queue.
-func gone(e *httpapi.Entry) bool { return e.Finished != nil || e.Removed != nil }
+func gone(e *operate.Entry) bool { return e.Finished != nil || e.Removed != nil }
 
 // settled reports whether nothing is left to do for a recipient.
-func settled(r *httpapi.Recipient) bool { return r.Outcome != queue.Deferred.String() }
+func settled(r *operate.Recipient) bool { return r.Outcome != queue.Deferred.String() }
 
 // missing reports whether the appliance knows no such message.
-func missing(err error) bool {
-	var refused *httpapi.Error
-	return errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone)
-}
+func missing(err error) bool { return errors.Is(err, queue.ErrNotFound) }

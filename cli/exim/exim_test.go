@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"dinkymail/config"
-	"dinkymail/httpapi"
 	"dinkymail/internal/stock"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -27,7 +27,7 @@ var environ = []string{
 }
 
 // world is where commands of tests live.
-func world(client func(context.Context) (*httpapi.Client, func(), error)) (w World, out, err *bytes.Buffer) {
+func world(client func(context.Context) (operate.Operator, func(), error)) (w World, out, err *bytes.Buffer) {
 	out, err = new(bytes.Buffer), new(bytes.Buffer)
 	return World{
 		Out: out, Err: err, Location: time.UTC, Version: "1.2.3", Client: client,
@@ -35,8 +35,8 @@ func world(client func(context.Context) (*httpapi.Client, func(), error)) (w Wor
 	}, out, err
 }
 
-func to(s *stock.Stock) func(context.Context) (*httpapi.Client, func(), error) {
-	return func(context.Context) (*httpapi.Client, func(), error) { return s.Client, func() {}, nil }
+func to(s *stock.Stock) func(context.Context) (operate.Operator, func(), error) {
+	return func(context.Context) (operate.Operator, func(), error) { return s.Client, func() {}, nil }
 }
 
 // transcript runs command lines one after the other and compares what they print, standard error marked with "! ", and
@@ -174,7 +174,7 @@ func TestRemovedCanBeRestored(t *testing.T) {
 		if status := Run(t.Context(), "exim", []string{"-Mrm", string(stock.Deferred), string(stock.Bounce)}, w); status != 0 {
 			t.Fatalf("exim -Mrm: %d", status)
 		}
-		result, err := s.Client.Act(t.Context(), httpapi.Action{Verb: httpapi.Restore, Last: true})
+		result, err := s.Client.Act(t.Context(), operate.Action{Verb: operate.Restore, Last: true})
 		if err != nil || result.Done != 2 {
 			t.Errorf("restored %d, %v; want 2", result.Done, err)
 		}
@@ -259,7 +259,7 @@ func TestNobodyAnswers(t *testing.T) {
 	for _, line := range []string{"exim -bp", "exim -bpc", "exim -Mvh 0000000000000000", "exim -Mrm 0000000000000000",
 		"exim -qf", "exim -R x",
 		"exim -M 0000000000000000", "exim -Mar 0000000000000000 a@b.example", "exiqgrep -i"} {
-		w, out, errOut := world(func(context.Context) (*httpapi.Client, func(), error) {
+		w, out, errOut := world(func(context.Context) (operate.Operator, func(), error) {
 			return nil, nil, errors.New("the appliance does not run")
 		})
 		words := strings.Fields(line)
@@ -288,7 +288,7 @@ func FuzzCommandLine(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		w, _, _ := world(func(context.Context) (*httpapi.Client, func(), error) { return nil, nil, errors.New("nobody") })
+		w, _, _ := world(func(context.Context) (operate.Operator, func(), error) { return nil, nil, errors.New("nobody") })
 		args := strings.Split(line, "\x00")
 		Run(t.Context(), "exim", args, w)
 		Run(t.Context(), "exiqgrep", args, w)

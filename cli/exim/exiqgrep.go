@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -122,7 +122,7 @@ func seconds(text string) (time.Duration, error) {
 // grep looks through the queue.
 func (c *command) grep(ctx context.Context, client appliance, g *grep) error {
 	matched, n := 0, 0
-	for e, err := range client.All(ctx, queue.Selection{Newest: g.newest}) {
+	for e, err := range operate.All(ctx, client, queue.Selection{Newest: g.newest}) {
 		if err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (c *command) grep(ctx context.Context, client appliance, g *grep) error {
 }
 
 // recipients are those that count: the ones that are not settled, unless all were asked for.
-func (g *grep) recipients(e *httpapi.Entry) (to []string) {
+func (g *grep) recipients(e *operate.Entry) (to []string) {
 	for _, r := range e.Recipients {
 		if g.all || !settled(&r) {
 			to = append(to, r.Address)
@@ -151,7 +151,7 @@ func (g *grep) recipients(e *httpapi.Entry) (to []string) {
 	return to
 }
 
-func (g *grep) match(e *httpapi.Entry, to []string, old time.Duration) bool {
+func (g *grep) match(e *operate.Entry, to []string, old time.Duration) bool {
 	if g.to != nil {
 		some := false
 		for _, address := range to {
@@ -169,7 +169,7 @@ func (g *grep) match(e *httpapi.Entry, to []string, old time.Duration) bool {
 }
 
 // show prints a message that matched.
-func (c *command) show(g *grep, e *httpapi.Entry, to []string, old time.Duration) {
+func (c *command) show(g *grep, e *operate.Entry, to []string, old time.Duration) {
 	switch g.format {
 	case 'c':
 	case 'i':

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -24,7 +24,7 @@ func (c *command) list(ctx context.Context, l *line) error {
 	if len(l.operands) > 0 {
 		return c.listNamed(ctx, client, l.operands, letters)
 	}
-	for e, err := range client.All(ctx, queue.Selection{}) {
+	for e, err := range operate.All(ctx, client, queue.Selection{}) {
 		if err != nil {
 			return err
 		}
@@ -53,13 +53,13 @@ func (c *command) listNamed(ctx context.Context, client appliance, names []strin
 }
 
 // find looks up what is in the queue of the messages named.
-func find(ctx context.Context, client appliance, wanted []queue.ID) (map[queue.ID]httpapi.Entry, error) {
+func find(ctx context.Context, client appliance, wanted []queue.ID) (map[queue.ID]operate.Entry, error) {
 	const page = 500
-	found := make(map[queue.ID]httpapi.Entry, len(wanted))
+	found := make(map[queue.ID]operate.Entry, len(wanted))
 	for len(wanted) > 0 {
 		some := wanted[:min(page, len(wanted))]
 		wanted = wanted[len(some):]
-		for e, err := range client.All(ctx, queue.Selection{IDs: some}) {
+		for e, err := range operate.All(ctx, client, queue.Selection{IDs: some}) {
 			if err != nil {
 				return nil, err
 			}
@@ -72,7 +72,7 @@ func find(ctx context.Context, client appliance, wanted []queue.ID) (map[queue.I
 }
 
 // entry prints a message of the queue as the letters behind -bp ask for it.
-func (c *command) entry(e *httpapi.Entry, letters string) {
+func (c *command) entry(e *operate.Entry, letters string) {
 	if strings.Contains(letters, "i") {
 		fmt.Fprintln(c.out, e.ID)
 		return
@@ -91,7 +91,7 @@ func (c *command) entry(e *httpapi.Entry, letters string) {
 }
 
 // head prints the first line about a message.
-func head(out *bufio.Writer, e *httpapi.Entry, age, size string) {
+func head(out *bufio.Writer, e *operate.Entry, age, size string) {
 	fmt.Fprintf(out, "%3s %5s %s <%s>", age, size, e.ID, e.From)
 	if frozen(e) {
 		out.WriteString(" *** frozen ***")

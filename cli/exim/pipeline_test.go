@@ -6,8 +6,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"dinkymail/httpapi"
+	"dinkymail/control"
 	"dinkymail/internal/stock"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -17,8 +18,8 @@ func TestMain(m *testing.M) {
 	if socket == "" {
 		os.Exit(m.Run())
 	}
-	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Client: func(context.Context) (*httpapi.Client, func(), error) {
-		client := httpapi.NewSocketClient(socket)
+	w := World{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Client: func(context.Context) (operate.Operator, func(), error) {
+		client := control.NewClient(socket)
 		return client, client.Close, nil
 	}}
 	os.Exit(Run(context.Background(), filepath.Base(os.Args[0]), os.Args[1:], w))

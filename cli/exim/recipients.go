@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // edited is a message whose recipients are to be edited, and the addresses for it; nil when it has been said why not.
-func (c *command) edited(ctx context.Context, client appliance, l *line, what string) (*httpapi.Entry, []string, error) {
+func (c *command) edited(ctx context.Context, client appliance, l *line, what string) (*operate.Entry, []string, error) {
 	wanted, err := ids(&line{option: l.option, operands: l.operands[:min(1, len(l.operands))]})
 	if err != nil {
 		return nil, nil, err
@@ -36,7 +36,7 @@ func (c *command) edited(ctx context.Context, client appliance, l *line, what st
 }
 
 // modify does an action to one message and says so.
-func (c *command) modify(ctx context.Context, client appliance, a httpapi.Action, what string) error {
+func (c *command) modify(ctx context.Context, client appliance, a operate.Action, what string) error {
 	id := a.IDs[0]
 	result, err := client.Act(ctx, a)
 	if err == nil && len(result.Failed) > 0 {
@@ -62,7 +62,7 @@ func (c *command) addRecipients(ctx context.Context, l *line) error {
 	if err != nil {
 		return err
 	}
-	action := httpapi.Action{Verb: httpapi.Edit, Selection: queue.Selection{IDs: []queue.ID{e.ID}}, Add: addresses}
+	action := operate.Action{Verb: operate.Edit, Selection: queue.Selection{IDs: []queue.ID{e.ID}}, Add: addresses}
 	return c.modify(ctx, client, action, what)
 }
 
@@ -82,12 +82,12 @@ func (c *command) dropRecipients(ctx context.Context, l *line) error {
 		return slices.ContainsFunc(addresses, func(a string) bool { return strings.EqualFold(a, address) })
 	}
 	for _, a := range addresses {
-		if !slices.ContainsFunc(e.Recipients, func(r httpapi.Recipient) bool { return strings.EqualFold(r.Address, a) }) {
+		if !slices.ContainsFunc(e.Recipients, func(r operate.Recipient) bool { return strings.EqualFold(r.Address, a) }) {
 			fmt.Fprintf(c.out, "Message %s - error while %s:\n  %s is not a recipient: message not updated\n", e.ID, what, plain.Line(a))
 			return unhappy()
 		}
 	}
-	action := httpapi.Action{Verb: httpapi.Edit, Selection: queue.Selection{IDs: []queue.ID{e.ID}}}
+	action := operate.Action{Verb: operate.Edit, Selection: queue.Selection{IDs: []queue.ID{e.ID}}}
 	left := 0
 	for _, r := range e.Recipients {
 		switch {
@@ -99,7 +99,7 @@ func (c *command) dropRecipients(ctx context.Context, l *line) error {
 		}
 	}
 	if left == 0 {
-		action = httpapi.Action{Verb: httpapi.Remove, Selection: action.Selection}
+		action = operate.Action{Verb: operate.Remove, Selection: action.Selection}
 	} else if len(action.Drop) == 0 { // all were settled before
 		fmt.Fprintf(c.out, "Message %s has been modified\n", e.ID)
 		return nil

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
 // view opens the one message that an option names. say has %s for the ID, for the case that there is no such message.
-func (c *command) view(ctx context.Context, l *line, say string, show func(client appliance, d *httpapi.Detail) error) error {
+func (c *command) view(ctx context.Context, l *line, say string, show func(client appliance, d *operate.Detail) error) error {
 	wanted, err := ids(l)
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func (c *command) view(ctx context.Context, l *line, say string, show func(clien
 		return err
 	}
 	defer done()
-	d, err := httpapi.Detail{}, error(&httpapi.Error{Status: 404})
+	d, err := operate.Detail{}, error(queue.ErrNotFound)
 	if wanted[0].Valid() {
 		d, err = client.Show(ctx, wanted[0])
 	}
@@ -44,7 +44,7 @@ func (c *command) view(ctx context.Context, l *line, say string, show func(clien
 
 // viewBody is -Mvb.
 func (c *command) viewBody(ctx context.Context, l *line) error {
-	return c.view(ctx, l, "Failed to open input file for %s-D", func(client appliance, d *httpapi.Detail) error {
+	return c.view(ctx, l, "Failed to open input file for %s-D", func(client appliance, d *operate.Detail) error {
 		fmt.Fprintf(c.out, "%s-D\n", d.ID)
 		return client.Cat(ctx, d.ID, "body", plain.Unix(c.out))
 	})
@@ -52,14 +52,14 @@ func (c *command) viewBody(ctx context.Context, l *line) error {
 
 // viewCopy is -Mvc: the message as it will be sent.
 func (c *command) viewCopy(ctx context.Context, l *line) error {
-	return c.view(ctx, l, "Failed to open input file for %s-D", func(client appliance, d *httpapi.Detail) error {
+	return c.view(ctx, l, "Failed to open input file for %s-D", func(client appliance, d *operate.Detail) error {
 		return client.Cat(ctx, d.ID, "raw", plain.Unix(c.out))
 	})
 }
 
 // viewHeader is -Mvh: the envelope and the header as they would stand in Exim's spool.
 func (c *command) viewHeader(ctx context.Context, l *line) error {
-	return c.view(ctx, l, "Failed to open input file for %s-H", func(client appliance, d *httpapi.Detail) error {
+	return c.view(ctx, l, "Failed to open input file for %s-H", func(client appliance, d *operate.Detail) error {
 		c.envelope(d)
 		var header bytes.Buffer
 		if err := client.Cat(ctx, d.ID, "headers", plain.Unix(&header)); err != nil {
@@ -74,7 +74,7 @@ func (c *command) viewHeader(ctx context.Context, l *line) error {
 
 // envelope prints what stands before the header: who handed the mail in, the sender, when, what is known of it, which
 // recipients are settled, and all of them.
-func (c *command) envelope(d *httpapi.Detail) {
+func (c *command) envelope(d *operate.Detail) {
 	user := d.Origin.User
 	if user == "" {
 		user = "nobody"
@@ -103,7 +103,7 @@ func (c *command) envelope(d *httpapi.Detail) {
 
 // settledTree prints the recipients that are settled as the tree Exim keeps: each line says whether a left and a right
 // branch follow. Ours has right ones only.
-func (c *command) settledTree(all []httpapi.Recipient) {
+func (c *command) settledTree(all []operate.Recipient) {
 	var done []string
 	for _, r := range all {
 		if settled(&r) {
@@ -162,7 +162,7 @@ func flag(field string) byte {
 
 // viewLog is -Mvl: what became of the message so far, a line an event.
 func (c *command) viewLog(ctx context.Context, l *line) error {
-	return c.view(ctx, l, "Failed to open msglog file for %s", func(_ appliance, d *httpapi.Detail) error {
+	return c.view(ctx, l, "Failed to open msglog file for %s", func(_ appliance, d *operate.Detail) error {
 		c.event(d.Accepted, "Received from %s%s P=%s S=%d", null(d.From), named("U", d.Origin.User), d.Origin.Door, d.Size)
 		for _, a := range d.History {
 			for _, one := range a.Answers {
@@ -179,7 +179,7 @@ func (c *command) viewLog(ctx context.Context, l *line) error {
 }
 
 // answer prints what the next hop said for one recipient.
-func (c *command) answer(at time.Time, recipient string, a *httpapi.AnswerDetail) {
+func (c *command) answer(at time.Time, recipient string, a *operate.AnswerDetail) {
 	reply := a.Text
 	if a.Code != 0 {
 		reply = fmt.Sprintf("%d %s %s", a.Code, a.Status, a.Text)

@@ -90,12 +90,7 @@ func (c *command) check(ctx context.Context) error {
 	if c.running(ctx) != nil {
 		return nil
 	}
-	client, done, err := c.open(ctx)
-	if err != nil {
-		return fail(1, "%v", err)
-	}
-	defer done()
-	h, err := client.Health(ctx)
+	h, err := c.Health(ctx)
 	if err == nil && h.Status == "down" {
 		err = errors.New(h.Reason)
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -23,7 +23,7 @@ const (
 )
 
 // queueOf is the queue of Postfix in which a message would be.
-func queueOf(e *httpapi.Entry) string {
+func queueOf(e *operate.Entry) string {
 	switch {
 	case e.State == queue.StateActive:
 		return active
@@ -39,7 +39,7 @@ func queueOf(e *httpapi.Entry) string {
 // noSender is what stands for the null reverse-path.
 const noSender = "MAILER-DAEMON"
 
-func sender(e *httpapi.Entry) string {
+func sender(e *operate.Entry) string {
 	if e.From == "" {
 		return noSender
 	}
@@ -48,8 +48,8 @@ func sender(e *httpapi.Entry) string {
 
 // waiting are the recipients that are not settled, and why each of them waits. Those that nothing is known of come first, so
 // that nobody takes the reason of others for theirs.
-func waiting(e *httpapi.Entry) (recipients []httpapi.Recipient, reasons []string) {
-	var known []httpapi.Recipient
+func waiting(e *operate.Entry) (recipients []operate.Recipient, reasons []string) {
+	var known []operate.Recipient
 	var why []string
 	for _, r := range e.Recipients {
 		if r.Outcome != queue.Deferred.String() {
@@ -65,7 +65,7 @@ func waiting(e *httpapi.Entry) (recipients []httpapi.Recipient, reasons []string
 }
 
 // reasonOf is why a recipient waits: for the upstream as a whole, or because of what the next hop said.
-func reasonOf(e *httpapi.Entry, r *httpapi.Recipient) string {
+func reasonOf(e *operate.Entry, r *operate.Recipient) string {
 	switch {
 	case e.State == queue.StateActive:
 		return ""
@@ -101,7 +101,7 @@ const (
 	bytesPerKbyte = 1024
 )
 
-func (l *columns) message(e httpapi.Entry) {
+func (l *columns) message(e operate.Entry) {
 	if l.n == 0 {
 		fmt.Fprintln(l.out, heading)
 	}
@@ -141,7 +141,7 @@ func (l *columns) end() {
 // objects is the report in JSON, one object a line, with blanks where postqueue has them.
 type objects struct{ out *bufio.Writer }
 
-func (l *objects) message(e httpapi.Entry) {
+func (l *objects) message(e operate.Entry) {
 	fmt.Fprintf(l.out, `{"queue_name": %s, "queue_id": %s, "arrival_time": %d, "message_size": %d, "forced_expire": false, `+
 		`"sender": %s, "recipients": [`, quote(queueOf(&e)), quote(string(e.ID)), e.Accepted.Unix(), e.Size, quote(sender(&e)))
 	recipients, reasons := waiting(&e)

@@ -3,7 +3,10 @@ package postfix
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +18,7 @@ import (
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/internal/stock"
+	"dinkymail/operate"
 )
 
 // environ is what the settings in tests are made of.
@@ -29,7 +33,7 @@ var environ = []string{
 type step struct{ line, in string }
 
 // world is where commands of tests live.
-func world(client func(context.Context) (*httpapi.Client, func(), error), in string) (w World, out, err *bytes.Buffer) {
+func world(client func(context.Context) (operate.Operator, func(), error), in string) (w World, out, err *bytes.Buffer) {
 	out, err = new(bytes.Buffer), new(bytes.Buffer)
 	return World{
 		In: strings.NewReader(in), Out: out, Err: err, Location: time.UTC, Version: "1.2.3", Client: client,
@@ -37,8 +41,17 @@ func world(client func(context.Context) (*httpapi.Client, func(), error), in str
 	}, out, err
 }
 
-func to(s *stock.Stock) func(context.Context) (*httpapi.Client, func(), error) {
-	return func(context.Context) (*httpapi.Client, func(), error) { return s.Client, func() {}, nil }
+func to(s *stock.Stock) func(context.Context) (operate.Operator, func(), error) {
+	return func(context.Context) (operate.Operator, func(), error) { return s.Client, func() {}, nil }
+}
+
+// health asks the public API of the same queue.
+func health(s *stock.Stock) func(context.Context) (httpapi.Health, error) {
+	return func(context.Context) (h httpapi.Health, err error) {
+		w := httptest.NewRecorder()
+		httpapi.New(s.Queue, httpapi.Config{}, slog.New(slog.DiscardHandler)).Trusted().ServeHTTP(w, httptest.NewRequest("GET", "/health", nil))
+		return h, json.Unmarshal(w.Body.Bytes(), &h)
+	}
 }
 
 // transcript runs the steps one after the other and compares what they print, standard error marked with "! ", and their
@@ -48,6 +61,7 @@ func transcript(t *testing.T, s *stock.Stock, file string, steps ...step) {
 	var b strings.Builder
 	for _, st := range steps {
 		w, out, err := world(to(s), st.in)
+		w.Health = health(s)
 		words := strings.Fields(st.line)
 		status := Run(t.Context(), words[0], words[1:], w)
 		fmt.Fprintf(&b, "$ %s\n%s", st.line, out)

@@ -53,7 +53,7 @@ var known = []translated{
 		func(s *config.Settings) string { return strconv.Itoa(s.SMTP.MaxConnectionsPerClient) }},
 	{"smtpd_recipient_limit", []string{"MESSAGE_MAX_RECIPIENTS"},
 		func(s *config.Settings) string { return strconv.Itoa(s.Queue.MaxRecipients) }},
-	{"smtpd_sasl_auth_enable", []string{"SMTP_USERS"}, func(s *config.Settings) string { return yes(len(s.SMTP.Users) > 0) }},
+	{"smtpd_sasl_auth_enable", []string{"SMTP_USERS"}, func(s *config.Settings) string { return yes(len(s.Account.Users) > 0) }},
 	{"smtpd_tls_cert_file", []string{"TLS_CERT_FILE"}, row("TLS_CERT_FILE")},
 	{"smtpd_tls_key_file", []string{"TLS_KEY_FILE"}, row("TLS_KEY_FILE")},
 	{"virtual_alias_maps", []string{"VIRTUAL_FILE"}, func(s *config.Settings) string { return tables(s.Aliases.Virtual) }},

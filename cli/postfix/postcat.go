@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -57,7 +57,7 @@ func (c *command) postcat(ctx context.Context, args []string) error {
 // cat shows one message. A path, as to one of Postfix's queue files, means the message that its last part names.
 func (c *command) cat(ctx context.Context, client appliance, file string, show parts) error {
 	id := bare(path.Base(file))
-	d, err := httpapi.Detail{}, error(&httpapi.Error{Status: 404})
+	d, err := operate.Detail{}, error(queue.ErrNotFound)
 	if id.Valid() {
 		d, err = client.Show(ctx, id)
 	}
@@ -97,7 +97,7 @@ func (c *command) contents(ctx context.Context, client appliance, id queue.ID, s
 }
 
 // envelope prints what Postfix would have on record of a message.
-func (c *command) envelope(d *httpapi.Detail) {
+func (c *command) envelope(d *operate.Detail) {
 	at := d.Accepted.In(c.Location).Format(time.ANSIC)
 	utf8 := 0
 	if d.UTF8 {
@@ -131,7 +131,7 @@ func (c *command) envelope(d *httpapi.Detail) {
 }
 
 // origin prints how the message came in, in the words Postfix has for SMTP clients.
-func (c *command) origin(o *httpapi.OriginDetail) {
+func (c *command) origin(o *operate.OriginDetail) {
 	if host, port, err := net.SplitHostPort(o.Client); err == nil {
 		c.attribute("log_client_address", host)
 		c.attribute("log_client_port", port)

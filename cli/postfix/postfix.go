@@ -31,14 +31,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
-	"net/http"
 	"strings"
 	"time"
 
 	"dinkymail/config"
 	"dinkymail/httpapi"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -54,21 +53,15 @@ type World struct {
 	// Settings loads the settings. Beside an error they may be there all the same, to be shown.
 	Settings func() (*config.Settings, error)
 	// Client is the way to the queue, whether the appliance runs or not, until the function it returns is called.
-	Client func(ctx context.Context) (*httpapi.Client, func(), error)
+	Client func(ctx context.Context) (operate.Operator, func(), error)
 	// Running says why no running appliance answers, or nil when one does. Nil: whoever answers through Client runs.
 	Running func(ctx context.Context) error
+	// Health asks the appliance that runs how it is.
+	Health func(ctx context.Context) (httpapi.Health, error)
 }
 
-// appliance is what the commands need of httpapi.Client.
-type appliance interface {
-	All(ctx context.Context, sel queue.Selection) iter.Seq2[httpapi.Entry, error]
-	Show(ctx context.Context, id queue.ID) (httpapi.Detail, error)
-	Cat(ctx context.Context, id queue.ID, part string, w io.Writer) error
-	Act(ctx context.Context, a httpapi.Action) (httpapi.ActionResult, error)
-	Health(ctx context.Context) (httpapi.Health, error)
-}
-
-var _ appliance = (*httpapi.Client)(nil)
+// appliance is what the commands see and do.
+type appliance = operate.Operator
 
 // command is one command that runs.
 type command struct {
@@ -180,10 +173,7 @@ func (c *command) settings() (*config.Settings, error) {
 }
 
 // missing reports whether the appliance knows no such message.
-func missing(err error) bool {
-	var refused *httpapi.Error
-	return errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone)
-}
+func missing(err error) bool { return errors.Is(err, queue.ErrNotFound) }
 
 // bare makes an ID of what was typed or piped: the first word of it, without the marks of a listing behind it.
 func bare(text string) queue.ID {

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/stock"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -134,7 +134,7 @@ func TestDeletedCanBeRestored(t *testing.T) {
 		if status := Run(t.Context(), "postsuper", []string{"-d", "-"}, w); status != 0 {
 			t.Fatalf("postsuper: %d", status)
 		}
-		result, err := s.Client.Act(t.Context(), httpapi.Action{Verb: httpapi.Restore, Last: true})
+		result, err := s.Client.Act(t.Context(), operate.Action{Verb: operate.Restore, Last: true})
 		if err != nil || result.Done != 2 {
 			t.Errorf("restored %d, %v; want 2", result.Done, err)
 		}
@@ -167,7 +167,7 @@ func TestNobodyAnswers(t *testing.T) {
 	for _, line := range []string{"mailq", "postqueue -f", "postqueue -i 0000000000000000", "postcat -q x",
 		"postsuper -d ALL", "postfix status",
 		"postfix check", "postfix flush"} {
-		w, out, errOut := world(func(context.Context) (*httpapi.Client, func(), error) {
+		w, out, errOut := world(func(context.Context) (operate.Operator, func(), error) {
 			return nil, nil, errors.New("the appliance does not run")
 		}, "")
 		words := strings.Fields(line)
@@ -258,7 +258,7 @@ func FuzzCommandLine(f *testing.F) {
 	f.Add("\r", "\x1b[2J")
 	f.Fuzz(func(t *testing.T, line, in string) {
 		for _, name := range []string{"mailq", "postqueue", "postcat", "postsuper", "postfix"} {
-			w, out, errOut := world(func(context.Context) (*httpapi.Client, func(), error) { return nil, nil, errors.New("nobody") }, in)
+			w, out, errOut := world(func(context.Context) (operate.Operator, func(), error) { return nil, nil, errors.New("nobody") }, in)
 			status := Run(t.Context(), name, strings.Split(line, "\x00"), w)
 			if out.Len() > 0 || status > 1 && status != exUnavailable || strings.ContainsAny(errOut.String(), "\x00\x1b\r") {
 				t.Errorf("%s %q: status %d, printed %q and %q", name, line, status, out, errOut)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"strings"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -54,7 +54,7 @@ func (c *command) postqueue(ctx context.Context, args []string) error {
 
 // listing prints the messages of a queue report.
 type listing interface {
-	message(e httpapi.Entry)
+	message(e operate.Entry)
 	end()
 }
 
@@ -65,7 +65,7 @@ func (c *command) report(ctx context.Context, l listing) error {
 		return fail(exUnavailable, "Queue report unavailable - %v", err)
 	}
 	defer done()
-	for e, err := range client.All(ctx, queue.Selection{}) {
+	for e, err := range operate.All(ctx, client, queue.Selection{}) {
 		if err != nil {
 			return fail(exUnavailable, "Queue report unavailable - %v", err)
 		}
@@ -102,7 +102,7 @@ func (c *command) flush(ctx context.Context, what string, sel queue.Selection) e
 		return fail(exUnavailable, "Cannot flush %s - %v", what, err)
 	}
 	defer done()
-	if _, err := client.Act(ctx, httpapi.Action{Verb: httpapi.Retry, Selection: sel}); err != nil {
+	if _, err := client.Act(ctx, operate.Action{Verb: operate.Retry, Selection: sel}); err != nil {
 		return fail(exUnavailable, "Cannot flush %s - %v", what, err)
 	}
 	return nil

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"dinkymail/httpapi"
 	"dinkymail/internal/getopt"
 	"dinkymail/internal/plain"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -22,19 +22,19 @@ const postsuperUsage = "postsuper [-psSv] [-c config_dir] [-d|-e|-f|-h|-H|-r que
 type deed struct {
 	letter byte
 	queues []string // that it is for, when the command line names none
-	verb   httpapi.Verb
+	verb   operate.Verb
 	done   string // "Deleted"
 	each   string // "removed"
 }
 
 // deeds are in the order in which they are done.
 var deeds = []deed{
-	{'r', []string{incoming, active, deferred, hold}, httpapi.Retry, "Requeued", "requeued"},
-	{'d', []string{incoming, active, deferred, hold}, httpapi.Remove, "Deleted", "removed"},
-	{'h', []string{incoming, active, deferred}, httpapi.Hold, "Placed on hold", "placed on hold"},
-	{'f', []string{incoming, active, deferred, hold}, httpapi.Bounce, "Force-expired", "expired"},
-	{'e', []string{incoming, active, deferred}, httpapi.Bounce, "Force-expired", "expired"},
-	{'H', []string{hold}, httpapi.Release, "Released from hold", "released from hold"},
+	{'r', []string{incoming, active, deferred, hold}, operate.Retry, "Requeued", "requeued"},
+	{'d', []string{incoming, active, deferred, hold}, operate.Remove, "Deleted", "removed"},
+	{'h', []string{incoming, active, deferred}, operate.Hold, "Placed on hold", "placed on hold"},
+	{'f', []string{incoming, active, deferred, hold}, operate.Bounce, "Force-expired", "expired"},
+	{'e', []string{incoming, active, deferred}, operate.Bounce, "Force-expired", "expired"},
+	{'H', []string{hold}, operate.Release, "Released from hold", "released from hold"},
 }
 
 // everything is the word for all messages. It must be in capitals, as a safety measure.
@@ -187,7 +187,7 @@ func (c *command) sum(done string, n int) {
 
 // do does an order to a batch of messages, names those that were named, and counts what was done and what was on hold.
 func (c *command) do(ctx context.Context, client appliance, o *order, batch []found) (n, released int, err error) {
-	result, err := client.Act(ctx, httpapi.Action{Verb: o.verb, Selection: queue.Selection{IDs: idsOf(batch)}})
+	result, err := client.Act(ctx, operate.Action{Verb: o.verb, Selection: queue.Selection{IDs: idsOf(batch)}})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -233,7 +233,7 @@ func idsOf(batch []found) []queue.ID {
 // find looks up the messages that an order is for.
 func (c *command) find(ctx context.Context, client appliance, o *order) (all []found, err error) {
 	look := func(sel queue.Selection) error {
-		for e, err := range client.All(ctx, sel) {
+		for e, err := range operate.All(ctx, client, sel) {
 			if err != nil {
 				return err
 			}
@@ -274,7 +274,7 @@ func (c *command) release(ctx context.Context, client appliance, o *order, all [
 	}
 	held := slices.DeleteFunc(slices.Clone(all), func(f found) bool { return !f.held })
 	for batch := range slices.Chunk(held, atOnce) {
-		action := httpapi.Action{Verb: httpapi.Release, Selection: queue.Selection{IDs: idsOf(batch)}}
+		action := operate.Action{Verb: operate.Release, Selection: queue.Selection{IDs: idsOf(batch)}}
 		if _, err := client.Act(ctx, action); err != nil {
 			return err
 		}
@@ -283,7 +283,7 @@ func (c *command) release(ctx context.Context, client appliance, o *order, all [
 }
 
 // complain warns of what could not be done, and returns to which messages. One that is gone meanwhile is not worth a word.
-func (c *command) complain(ctx context.Context, client appliance, result *httpapi.ActionResult) (map[queue.ID]bool, error) {
+func (c *command) complain(ctx context.Context, client appliance, result *operate.ActionResult) (map[queue.ID]bool, error) {
 	failed := map[queue.ID]bool{}
 	if len(result.Failed) == 0 {
 		return failed, nil
@@ -294,7 +294,7 @@ func (c *command) complain(ctx context.Context, client appliance, result *httpap
 		why[f.ID] = f.Message
 	}
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(why)), 500) { // one page of a list
-		for e, err := range client.All(ctx, queue.Selection{IDs: ids}) {
+		for e, err := range operate.All(ctx, client, queue.Selection{IDs: ids}) {
 			if err != nil {
 				return nil, err
 			}

@@ -6,18 +6,18 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
-	"dinkymail/httpapi"
 	"dinkymail/maildrop"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 )
@@ -64,11 +64,11 @@ func (a *appliance) start() *appliance {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	api := httpapi.New(a.queue, httpapi.Config{Domain: "example.org", Machine: "box", TrustedNetworks: []netip.Prefix{}},
-		slog.New(slog.DiscardHandler))
+	taker := operate.New(a.queue, operate.Parts{Machine: "box"})
+	grace := func() time.Duration { return 10 * time.Second }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- api.ServeSubmit(ctx, ln) }()
+	go func() { done <- maildrop.Serve(ctx, ln, taker, grace, slog.New(slog.DiscardHandler)) }()
 	a.stop = func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"dinkymail/httpapi"
+	"dinkymail/control"
 	"dinkymail/maildrop"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 )
 
@@ -40,7 +40,7 @@ func (w World) places() []place {
 	if w.Settings != nil {
 		// A relative directory counts from wherever this program happens to be called, where anybody may have made one.
 		if s, err := w.Settings(); err == nil && !s.Unconfigured && filepath.IsAbs(s.Maildrop.Dir) && filepath.IsAbs(s.DataDir) {
-			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, "control.sock")})
+			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, control.Socket)})
 		}
 	}
 	dirs := []string{systemDir}
@@ -50,7 +50,7 @@ func (w World) places() []place {
 		}
 	}
 	for _, dir := range dirs {
-		p := place{filepath.Join(dir, "submit"), filepath.Join(dir, "control.sock")}
+		p := place{filepath.Join(dir, "submit"), filepath.Join(dir, control.Socket)}
 		if !slices.Contains(all, p) {
 			all = append(all, p)
 		}
@@ -138,22 +138,19 @@ func ask(ctx context.Context, path string, id queue.ID, e message.Envelope, l *l
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	client := httpapi.NewSocketClient(path)
+	client := control.NewClient(path)
 	defer client.Close()
-	_, err = client.HandIn(ctx, id, e, l.reader())
-	var said *httpapi.Error
-	switch {
-	case err == nil:
-		return true, nil
-	case !errors.As(err, &said):
-		return false, err
-	case said.Code == "queue_full":
+	_, err = client.Submit(ctx, operate.Mail{ID: id, Envelope: e, Body: l.reader()})
+	said, ok := errors.AsType[*operate.Error](err)
+	if !ok {
+		return err == nil, err
+	}
+	switch said.Code {
+	case operate.CodeFull:
 		return true, failf(exitTryLater, "%w", err)
-	case said.Code == "invalid_address":
+	case operate.CodeAddress:
 		return true, failf(exitNoUser, "%w", err)
-	case said.Code == "sender_not_allowed":
-		return true, failf(exitPermission, "%w", err)
-	case said.Status >= http.StatusInternalServerError || said.Status == http.StatusTooManyRequests || said.Code == "":
+	case operate.CodePaused, operate.CodeBusy, operate.CodeUnavailable, operate.CodeInternal, operate.CodeRate, "":
 		return false, err
 	default:
 		return true, failf(exitUnavailable, "%w", err)

@@ -2,10 +2,15 @@ package stock
 
 import (
 	"context"
+	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
+
+	"dinkymail/control"
 )
 
 // SocketVariable names, in the environment of a command that Shell runs, the control socket of the queue. A test binary that
@@ -25,7 +30,10 @@ func (s *Stock) Shell(names ...string) func(script string) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- s.Server.ServeControl(ctx, ln) }()
+	grace := func() time.Duration { return 10 * time.Second }
+	go func() {
+		served <- control.Serve(ctx, ln, s.Client, http.NotFoundHandler(), grace, slog.New(slog.DiscardHandler))
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {

@@ -7,7 +7,7 @@
 //
 // # What it promises
 //
-// It is a real queue on a real disk, asked through the control socket's own handlers. In a bubble of testing/synctest
+// It is a real queue on a real disk, asked as operators of an appliance that does not run ask. In a bubble of testing/synctest
 // everything about it is the same every time: IDs, times, sizes.
 //
 // # Who runs where
@@ -22,8 +22,8 @@ import (
 	"testing"
 	"time"
 
-	"dinkymail/httpapi"
 	"dinkymail/message"
+	"dinkymail/operate"
 	"dinkymail/queue"
 	"dinkymail/queue/boltstore"
 )
@@ -41,8 +41,7 @@ const (
 // Stock is a queue and the way to it.
 type Stock struct {
 	Queue  *queue.Queue
-	Client *httpapi.Client
-	Server *httpapi.Server
+	Client operate.Operator
 
 	t    testing.TB
 	next *hop
@@ -98,9 +97,7 @@ func Open(t testing.TB, cfg queue.Config) *Stock {
 	cfg.Hostname, cfg.Domain = "mail.example.org", "example.org"
 	s := &Stock{t: t, next: new(hop)}
 	s.Queue = queue.New(store, queue.One(s.next), cfg, log)
-	s.Server = httpapi.New(s.Queue, httpapi.Config{Domain: "example.org", Hostname: "mail.example.org", Version: "1.2.3"}, log)
-	s.Client = httpapi.NewLocalClient(s.Server.Control())
-	t.Cleanup(s.Client.Close)
+	s.Client = operate.New(s.Queue, operate.Parts{})
 	return s
 }
 

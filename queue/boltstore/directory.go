@@ -64,9 +64,21 @@ func (s *Store) cannotWrite(err error) error {
 		s.dir, err, os.Getuid())
 }
 
+// lockFile is the name of the file in a store's directory that is there first, and that who has the store open holds.
+const lockFile = "lock"
+
+// Parts are what a store has in its directory, the index last.
+var Parts = []string{"segments", "large", "damaged", "reserve", lockFile, "queue.db"}
+
+// Kept is nil when a queue was ever kept in dir; else the error says why not, or that this cannot be seen.
+func Kept(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, lockFile))
+	return err
+}
+
 // takeLock keeps a second process out.
 func (s *Store) takeLock() error {
-	path := filepath.Join(s.dir, "lock")
+	path := filepath.Join(s.dir, lockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return s.cannotWrite(err)

@@ -21,7 +21,7 @@ const (
 	LightRecipients = 10
 )
 
-// Concurrency is how many attempts may be made at a time: see the package. Make it with NewConcurrency.
+// Concurrency is how many attempts may be made at a time: see the package. Lane has one.
 type Concurrency struct {
 	most  int
 	limit int
@@ -41,16 +41,13 @@ type Concurrency struct {
 	since    time.Time     // when the epoch began
 }
 
-// NewConcurrency begins with a few, and with most at most.
-func NewConcurrency(most int) Concurrency {
+// newConcurrency begins with a few, and with most at most.
+func newConcurrency(most int) Concurrency {
 	return Concurrency{most: most, limit: min(startWith, most), safe: most, patience: patienceFirst}
 }
 
 // Limit is how many attempts may be made at a time now.
 func (c *Concurrency) Limit() int { return c.limit }
-
-// Cuts is what a Report of an attempt that begins now says.
-func (c *Concurrency) Cuts() int { return c.cuts }
 
 // Typical is how long attempts take of late; 0 when that is not known.
 func (c *Concurrency) Typical() time.Duration { return c.typical }
@@ -73,10 +70,10 @@ func (c *Concurrency) Allow(most, running int) {
 	}
 }
 
-// Hear takes in what an attempt says of it; running is how many others go on, and more says that there is more to do than
+// hear takes in what an attempt says of it; running is how many others go on, and more says that there is more to do than
 // the limit allows. It reports whether the next hop is to be left in peace for a moment, and whether it is busy though only one
 // attempt is made at a time: then the lane itself has to rest.
-func (c *Concurrency) Hear(r Report, running int, more bool, now time.Time) (busy, alone bool) {
+func (c *Concurrency) hear(r Report, running int, more bool, now time.Time) (busy, alone bool) {
 	switch {
 	case r.Cuts != c.cuts: // it says nothing of the limit of now
 		c.older = max(c.older-1, 0)
@@ -160,9 +157,9 @@ func (c *Concurrency) best(took time.Duration, now time.Time) time.Duration {
 	return least(c.before, c.lately)
 }
 
-// Ahead is how many messages beyond the limit are to be at hand, so that a worker that is done finds the next one and yet a
+// ahead is how many messages beyond the limit are to be at hand, so that a worker that is done finds the next one and yet a
 // message that comes now is not behind many.
-func (c *Concurrency) Ahead() int {
+func (c *Concurrency) ahead() int {
 	if c.typical <= 0 {
 		return c.limit
 	}

@@ -23,6 +23,9 @@ import (
 	"time"
 )
 
+// busyPause is how long nothing is begun after the next hop said that it is busy, for it would say so again.
+const busyPause = 50 * time.Millisecond
+
 // Recheck is how often a lane that is not configured is looked at again.
 const Recheck = 5 * time.Second
 
@@ -37,6 +40,7 @@ type Status struct {
 // Lane flows, or waits and is probed.
 type Lane struct {
 	Status
+	Concurrency
 	name string
 	log  *slog.Logger
 	show func(Status)
@@ -45,6 +49,7 @@ type Lane struct {
 	wait    time.Duration // between the last two probes; 0 before the first
 	probing bool          // a probe is under way
 	asked   time.Time     // when an operator last wanted one
+	rest    time.Time     // nothing is to be begun before, since the next hop said that it is busy
 	doubt   bool          // it waits without a word until another message shows whose reply it was
 	// generation grows when the lane is stopped, opened or woken.
 	generation int
@@ -67,10 +72,10 @@ type Report struct {
 	Took  time.Duration
 }
 
-// New makes a lane that flows. Show is given its status after each change, and tell what an operator
+// New makes a lane that flows, with at most most attempts at a time. Show is given its status after each change, and tell what an operator
 // should hear of.
-func New(name string, log *slog.Logger, show func(Status), tell func(flows bool, reason string)) Lane {
-	return Lane{name: name, log: log, show: show, tell: tell, generation: 1}
+func New(name string, most int, log *slog.Logger, show func(Status), tell func(flows bool, reason string)) Lane {
+	return Lane{Concurrency: newConcurrency(most), name: name, log: log, show: show, tell: tell, generation: 1}
 }
 
 // Waits reports whether only probes may go.
@@ -82,8 +87,41 @@ func (l *Lane) InDoubt() bool { return l.doubt }
 // Probing reports whether a probe is under way.
 func (l *Lane) Probing() bool { return l.probing }
 
-// Generation is what a Report of an attempt that begins now says.
-func (l *Lane) Generation() int { return l.generation }
+// Begins is the Report of an attempt that begins now, before it has learned anything.
+func (l *Lane) Begins() Report {
+	return Report{Generation: l.generation, Cuts: l.cuts, Probe: l.Waits()}
+}
+
+// Room is how many legs may be claimed now while begun are claimed and not done: as many as may be tried at a time and some
+// ahead, so that no attempt waits for one, or one for a probe. Look allows a probe before its time.
+func (l *Lane) Room(begun int, look bool, now time.Time) int {
+	switch ahead := l.ahead(); {
+	case now.Before(l.rest):
+		return 0
+	case l.Waits() && !l.probing && (look && !l.NextProbe.IsZero() || l.MayProbe(now)):
+		return 1
+	case l.Waits(), begun > l.limit+ahead/2: // claims in batches, not one by one
+		return 0
+	default:
+		return l.limit + ahead - begun
+	}
+}
+
+// Until is when something can be begun that is due at a time; false when an event will tell.
+func (l *Lane) Until(due, now time.Time) (time.Time, bool) {
+	if now.Before(l.rest) {
+		return later(due, l.rest), true
+	}
+	switch {
+	case l.Kind == NotConfigured:
+		return later(due, now.Add(Recheck)), true
+	case l.Waits() && (l.probing || l.NextProbe.IsZero()):
+		return due, false // the probe's end is an event
+	case l.Waits():
+		return later(due, l.NextProbe), true
+	}
+	return due, true
+}
 
 // MayProbe reports whether a probe may go now, in a lane that waits.
 func (l *Lane) MayProbe(now time.Time) bool {
@@ -93,25 +131,32 @@ func (l *Lane) MayProbe(now time.Time) bool {
 // Probe says that an attempt of a lane that waits begins, or is about to.
 func (l *Lane) Probe() { l.probing = true }
 
-// Ended takes in that an attempt is over.
-func (l *Lane) Ended(r Report) {
-	if r.Probe && r.Generation == l.generation {
-		l.probing = false
-	}
-}
+// NotBegun takes back what Probe said.
+func (l *Lane) NotBegun() { l.probing = false }
 
-// Hear takes in what an attempt learned.
-func (l *Lane) Hear(r Report, now time.Time) {
-	if r.Generation != l.generation {
-		return
+// Hear takes in what an attempt learned, while running others go on and more says that there is more to do than may be tried at
+// a time. With inDoubt what it says of the lane may be about its message alone, and nothing is made of it. It reports whether it
+// is heeded: a next hop that is busy lowers the concurrency, and concerns the lane only when it says so to one attempt at a time.
+func (l *Lane) Hear(r Report, inDoubt bool, running int, more bool, now time.Time) (heeded bool) {
+	busy, alone := l.hear(r, running, more, now)
+	if busy && r.Kind == Busy {
+		l.rest = later(l.rest, now.Add(busyPause))
 	}
-	l.Ended(r)
+	if r.Kind == Busy && !alone && !r.Probe {
+		return false
+	}
+	if r.Generation != l.generation {
+		return true
+	}
+	l.probing = l.probing && !r.Probe
 	switch {
+	case inDoubt:
 	case r.Kind != None:
 		l.Pause(r, now)
 	case r.Passed && l.Waits():
 		l.Open(now)
 	}
+	return true
 }
 
 // Pause makes the lane wait, or sets the next probe of one that does.
@@ -176,11 +221,7 @@ func (l *Lane) Open(now time.Time) {
 
 // ProbeNow makes a probe due that an operator asks for, at most one a second.
 func (l *Lane) ProbeNow(now time.Time) {
-	soon := now
-	if next := l.asked.Add(time.Second); next.After(now) {
-		soon = next
-	}
-	if l.Waits() && soon.Before(l.NextProbe) {
+	if soon := later(now, l.asked.Add(time.Second)); l.Waits() && soon.Before(l.NextProbe) {
 		l.NextProbe, l.asked = soon, soon
 		l.publish()
 	}
@@ -219,4 +260,11 @@ func explain(r Report) string {
 		return r.Text + "; " + r.Remedy + ", " + ThenReload + "; all mail is kept"
 	}
 	return r.Text + "; " + r.Kind.remedy()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -221,6 +221,7 @@ func (s *Store) lapse() {
 // schedule has the legs of a message that wait and that nobody has claimed stand in turns, and no others.
 func (s *Store) schedule(m *message) {
 	r := &m.record
+	s.due.Tick(time.Now().UnixNano())
 	for leg := range max(len(r.Legs), m.scheduled) {
 		key := turns.KeyOf(string(r.ID), leg)
 		s.due.Remove(key)

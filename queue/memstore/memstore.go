@@ -22,6 +22,8 @@ type Store struct {
 	messages map[queue.ID]*message
 	claimed  map[queue.ID]*message // those with claims
 	due      *turns.Turns
+	waiting  turns.Schedule // by when they were accepted
+	stats    queue.Stats
 	tokens   uint64
 	notes    map[string]string
 	closed   bool
@@ -65,7 +67,8 @@ func (s *Store) Put(body io.Reader, describe func(size int64) (queue.Message, er
 	m.record.Size = int64(len(text))
 	m.record.Bound()
 	s.messages[given.ID] = m
-	s.written(m)
+	s.count(m, 1)
+	s.schedule(m)
 	return m.record.Clone(), nil
 }
 
@@ -119,9 +122,9 @@ func (s *Store) Update(id queue.ID, change func(*queue.Message)) (queue.Message,
 	if err != nil {
 		return queue.Message{}, err
 	}
-	m.change(change)
+	s.change(m, change)
 	s.revoke(m)
-	s.written(m)
+	s.schedule(m)
 	return m.record.Clone(), nil
 }
 
@@ -133,14 +136,13 @@ func (s *Store) Settle(c queue.Claim, change func(*queue.Message)) (queue.Messag
 	if err != nil {
 		return queue.Message{}, err
 	}
-	m.change(change)
+	s.change(m, change)
 	s.end(m, c.Leg)
-	s.written(m)
 	return m.record.Clone(), nil
 }
 
 // change changes the record.
-func (m *message) change(change func(*queue.Message)) {
+func (s *Store) change(m *message, change func(*queue.Message)) {
 	given := m.record.Clone()
 	change(&given)
 	r := given.Clone() // nothing of it is the caller's
@@ -149,15 +151,11 @@ func (m *message) change(change func(*queue.Message)) {
 		r.Size = m.record.Size
 	}
 	r.Bound()
-	m.record = r
-}
-
-// written follows a change of a record.
-func (s *Store) written(m *message) {
-	if r := &m.record; !r.Finished.IsZero() && !r.Captured {
+	s.count(m, -1)
+	if m.record = r; !r.Finished.IsZero() && !r.Captured {
 		m.body = nil
 	}
-	s.schedule(m)
+	s.count(m, 1)
 }
 
 // Remove implements queue.Store.
@@ -172,6 +170,7 @@ func (s *Store) Remove(id queue.ID) error {
 }
 
 func (s *Store) remove(id queue.ID) {
+	s.count(s.messages[id], -1)
 	for leg := range s.messages[id].scheduled {
 		s.due.Remove(turns.KeyOf(string(id), leg))
 	}
@@ -268,31 +267,39 @@ func (s *Store) Notes() map[string]string {
 }
 
 // Stats implements queue.Store.
-func (s *Store) Stats() (st queue.Stats) {
+func (s *Store) Stats() queue.Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.messages {
-		switch r := &m.record; {
-		case !r.Removed.IsZero():
-			st.Removed++
-			st.Trash += int64(len(m.body))
-		case r.Captured:
-			st.Captured++
-		case !r.Finished.IsZero():
-			st.Finished++
-		default:
-			st.Waiting++
-			st.Bytes += int64(len(m.body))
-			st.Records += r.RecordSize()
-			if r.Held != "" || r.NextAttempt().IsZero() {
-				st.Held++
-			}
-			if st.Oldest.IsZero() || r.Accepted.Before(st.Oldest) {
-				st.Oldest = r.Accepted
-			}
-		}
+	st := s.stats
+	if first, ok := s.waiting.First(); ok {
+		st.Oldest = s.messages[queue.ID(first.Key.ID())].record.Accepted
 	}
 	return st
+}
+
+// count counts a message in (n is 1) or out (-1).
+func (s *Store) count(m *message, n int) {
+	r := &m.record
+	switch st := &s.stats; {
+	case !r.Removed.IsZero():
+		st.Removed += n
+		st.Trash += int64(n * len(m.body))
+	case r.Captured:
+		st.Captured += n
+	case !r.Finished.IsZero():
+		st.Finished += n
+	default:
+		st.Waiting += n
+		st.Bytes += int64(n * len(m.body))
+		st.Records += int64(n) * r.RecordSize()
+		if r.Held != "" || r.NextAttempt().IsZero() {
+			st.Held += n
+		}
+		key := turns.KeyOf(string(r.ID), 0)
+		if s.waiting.Remove(key); n > 0 {
+			s.waiting.Add(turns.Slot{Due: r.Accepted.UnixNano(), Key: key})
+		}
+	}
 }
 
 // Check implements queue.Store.

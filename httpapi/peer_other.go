@@ -1,8 +1,0 @@
-//go:build !linux
-
-package httpapi
-
-import "net"
-
-// peerOf is nobodyKnown: here the rights of the socket's file alone say who may connect.
-func peerOf(net.Conn) int { return nobodyKnown }
