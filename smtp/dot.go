@@ -58,7 +58,7 @@ func (d *dotReader) Read(p []byte) (int, error) {
 func (d *dotReader) dot() (text bool, err error) {
 	c := d.conn
 	rest := c.in
-	for ; bytes.HasPrefix([]byte(".\r\r"), rest); rest = c.in {
+	for ; string(rest) == ".\r\r"[:min(len(rest), len(".\r\r"))]; rest = c.in {
 		if err := d.more(); err != nil {
 			return false, err
 		}
@@ -115,8 +115,7 @@ func (d *dotReader) more() error {
 	case err == nil:
 		return nil
 	case d.loneDot && (errors.Is(err, io.EOF) || errors.Is(err, errTooSlow)):
-		c.session.refuse("data", errLoneDot)
-		err = errLoneDot
+		err = c.session.refuse("data", errLoneDot)
 	}
 	return c.failBody(err)
 }
