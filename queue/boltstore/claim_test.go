@@ -220,3 +220,28 @@ func TestLegsWithoutRecord(t *testing.T) {
 		})
 	}
 }
+
+// An index with legs behind the first is sound after a crash, too, and who sent what was read from it is known again when it is given back.
+func TestLegsInIndex(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, noFlush)
+	id := withLegs(t, s)
+	shut(t, s)
+	remove(t, dir, "sum")
+	s, log := logged(t, dir)
+	defer shut(t, s)
+	if log != "" {
+		t.Errorf("log: %s", log)
+	}
+	for range 2 {
+		claims, err := s.Claim(firstLane, 1)
+		if err != nil || len(claims) != 1 || claims[0].ID != id {
+			t.Fatal(claims, err)
+		}
+		m, err := s.Begin(claims[0])
+		if err != nil || s.claims.held[id].now.sender != m.Sender() || s.claims.held[id].grants[0].sender != m.Sender() {
+			t.Errorf("%v, claims %+v", err, s.claims.held[id])
+		}
+		s.Release(claims...)
+	}
+}

@@ -48,7 +48,10 @@ func legsAreKept(t *testing.T, open Open) {
 	several.Legs[1].Next = time.Time{}
 	none.Legs = nil
 	other.Legs[0].Lane = "other \xff"
-	all := []queue.Message{several, none, other}
+	single, captured, second := withLegs(Lane), Message("bob"), withLegs("a", "a")
+	captured.Captured, captured.Legs[0] = true, queue.Leg{Lane: Lane}
+	second.Legs[0].Next = time.Time{}
+	all := []queue.Message{several, none, other, single, captured, second}
 	for i, m := range all {
 		all[i] = put(t, s, m, "x")
 		m.Size = 1
@@ -61,7 +64,7 @@ func legsAreKept(t *testing.T, open Open) {
 			expect(t, "message", get(t, s, m.ID), m)
 		}
 		expect(t, "held", s.Stats().Held, 1)
-		expect(t, "lanes", lanes(s), []string{"a", "other \xff"})
+		expect(t, "lanes", lanes(s), []string{"a", "other \xff", Lane})
 		s, close = reopen(t, open, dir, close)
 	}
 	close()
