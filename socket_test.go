@@ -39,12 +39,18 @@ func TestControlSocket(t *testing.T) {
 		t.Errorf("DATA_DIR = %v, %v", info.Mode(), err)
 	}
 	c := a.control()
-	watching := make(chan error, 1)
-	seen := make(chan queue.Event, 1000)
-	go func() { watching <- c.Watch(t.Context(), func(e queue.Event) error { seen <- e; return nil }) }()
-	for len(seen) == 0 {
-		a.send("look")
+	events, err := c.Watch(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	watching := make(chan error, 1)
+	go func() {
+		var last error
+		for _, err := range events {
+			last = err
+		}
+		watching <- last
+	}()
 	sent, err := c.Submit(t.Context(), letter(message.Address{Local: "anybody", Domain: "example.com"},
 		message.Address{Local: "bob", Domain: "example.net"}, "Subject: socket\n\nHello.\n"))
 	if err != nil {

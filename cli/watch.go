@@ -37,13 +37,23 @@ func (c watchCommand) Run(ctx context.Context, p *program) error {
 	return p.askRunning(ctx, func(q world.Operator) error {
 		ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
 		defer stop()
-		err := q.Watch(ctx, func(e queue.Event) error {
-			if c.JSON {
-				return encoder.Encode(e)
-			}
-			_, err := fmt.Fprintln(p.Out, p.event(s, e))
+		events, err := q.Watch(ctx)
+		if err != nil {
 			return err
-		})
+		}
+		for e, ended := range events {
+			switch {
+			case ended != nil:
+				err = ended
+			case c.JSON:
+				err = encoder.Encode(e)
+			default:
+				_, err = fmt.Fprintln(p.Out, p.event(s, e))
+			}
+			if err != nil {
+				break
+			}
+		}
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -2,10 +2,12 @@ package control
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -71,31 +73,33 @@ func (c *Client) Resume(ctx context.Context, what string) error {
 	return c.to.Post(ctx, resumePath, pauseRequest{What: what}, &struct{}{})
 }
 
-// Watch passes events on. It returns nil when the appliance ends.
-func (c *Client) Watch(ctx context.Context, each func(queue.Event) error) error {
+// Watch passes events on. Their error is nil when the appliance ends.
+func (c *Client) Watch(ctx context.Context) (iter.Seq2[queue.Event, error], error) {
 	resp, err := c.to.Open(ctx, eventsPath)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var e queue.Event
-		if len(lines.Bytes()) == 0 { // a sign of life
-			continue
+	return func(yield func(queue.Event, error) bool) {
+		defer resp.Body.Close()
+		lines := bufio.NewScanner(resp.Body)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var e queue.Event
+			if len(lines.Bytes()) == 0 { // a sign of life
+				continue
+			}
+			err := json.Unmarshal(lines.Bytes(), &e)
+			if err != nil {
+				err = fmt.Errorf("read an event: %w", err)
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
 		}
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return fmt.Errorf("read an event: %w", err)
+		if err := cmp.Or(ctx.Err(), lines.Err()); err != nil {
+			yield(queue.Event{}, err)
 		}
-		if err := each(e); err != nil {
-			return err
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return lines.Err()
+	}, nil
 }
 
 // Submit hands a mail in. Who does so the appliance learns from the kernel.

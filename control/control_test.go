@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -606,9 +607,8 @@ type quiet struct {
 	end chan struct{}
 }
 
-func (q *quiet) Watch(context.Context, func(queue.Event) error) error {
-	<-q.end
-	return nil
+func (q *quiet) Watch(context.Context) (iter.Seq2[queue.Event, error], error) {
+	return func(func(queue.Event, error) bool) { <-q.end }, nil
 }
 
 // streamed is an answer that is read while it is written.
@@ -725,32 +725,25 @@ func TestWatch(t *testing.T) {
 		t.Errorf("Content-Type = %q", resp.Header.Get("Content-Type"))
 	}
 	resp.Body.Close()
-	seen := make(chan queue.Event, 100)
-	watching, enough := make(chan error, 1), errors.New("seen enough")
-	go func() {
-		watching <- o.Watch(ctx, func(e queue.Event) error {
-			seen <- e
-			if e.Kind == queue.EventHeld {
-				return enough
-			}
-			return nil
-		})
-	}()
-	for len(seen) == 0 { // until the watcher is there, whose coming nobody announces
-		o.put("hello", "bob@example.net")
+	events, err := o.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
 	}
+	o.put("hello", "bob@example.net")
 	id := o.put("stuck", "later@example.net")
 	o.await(id, queue.StateDeferred)
 	o.act(operate.Action{Verb: operate.Hold, Selection: named(id)})
-	if err := <-watching; !errors.Is(err, enough) {
-		t.Fatalf("Watch = %v", err)
-	}
-	close(seen)
 	kinds := map[queue.EventKind]bool{}
-	for e := range seen {
+	for e, err := range events {
+		if err != nil {
+			t.Fatalf("Watch = %v", err)
+		}
 		kinds[e.Kind] = true
 		if e.At.IsZero() || e.ID == id && e.Kind == queue.EventDeferred && !strings.Contains(e.Text, "come back later") {
 			t.Errorf("event = %+v", e)
+		}
+		if e.Kind == queue.EventHeld {
+			break
 		}
 	}
 	for _, want := range []queue.EventKind{queue.EventQueued, queue.EventDelivered, queue.EventDeferred, queue.EventHeld} {

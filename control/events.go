@@ -33,17 +33,23 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		case <-ctx.Done():
 		}
 	})
+	events, err := s.operator.Watch(ctx) // before the answer begins: whoever reads that misses nothing
+	if err != nil {
+		return err
+	}
 	happened := make(chan queue.Event)
 	others.Go(func() {
 		defer close(happened)
-		_ = s.operator.Watch(ctx, func(e queue.Event) error { // it ends for want of events, or with ctx
+		for e, err := range events {
+			if err != nil {
+				return
+			}
 			select {
 			case happened <- e:
-				return nil
 			case <-ctx.Done():
-				return ctx.Err()
+				return
 			}
-		})
+		}
 	})
 	out := &begun{ResponseWriter: w, kind: "application/x-ndjson"}
 	out.start()

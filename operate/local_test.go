@@ -83,8 +83,18 @@ func TestLocalStreams(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	watching := make(chan error, 1)
 	seen := make(chan queue.Event, 1000)
+	events, err := o.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
 	go func() {
-		watching <- o.Watch(ctx, func(e queue.Event) error { seen <- e; return nil })
+		for e, err := range events {
+			if err != nil {
+				watching <- err
+				return
+			}
+			seen <- e
+		}
 	}()
 	var id queue.ID
 	for len(seen) == 0 {

@@ -44,9 +44,9 @@ type Operator interface {
 	Pause(ctx context.Context, what, reason, by string) error
 	// Resume ends what Pause began.
 	Resume(ctx context.Context, what string) error
-	// Watch calls each with every event from now on, until ctx ends or each returns an error, which it returns. Events that come
-	// faster than each takes them are dropped.
-	Watch(ctx context.Context, each func(queue.Event) error) error
+	// Watch returns every event from the moment it returns on, until ctx ends; the error comes last. Events that come faster than
+	// they are taken are dropped.
+	Watch(ctx context.Context) (iter.Seq2[queue.Event, error], error)
 	// Submit hands in a mail. A nil error means that it is on the disk.
 	Submit(ctx context.Context, m Mail) (Accepted, error)
 	// Backup writes a consistent copy of the whole queue, a tar archive, to w.
@@ -214,18 +214,19 @@ func nothing() error {
 }
 
 // Watch is queue.Queue.Watch, as Entry shows a bounce.
-func (l *Local) Watch(ctx context.Context, each func(queue.Event) error) error {
-	ctx, end := context.WithCancel(ctx)
-	defer end()
-	for e := range l.queue.Watch(ctx) {
-		if e.From == "<>" {
-			e.From = ""
+func (l *Local) Watch(ctx context.Context) (iter.Seq2[queue.Event, error], error) {
+	events := l.queue.Watch(ctx)
+	return func(yield func(queue.Event, error) bool) {
+		for e := range events {
+			if e.From == "<>" {
+				e.From = ""
+			}
+			if !yield(e, nil) {
+				return
+			}
 		}
-		if err := each(e); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
+		yield(queue.Event{}, ctx.Err())
+	}, nil
 }
 
 // Backup is a copy of the whole queue.
