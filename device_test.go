@@ -109,6 +109,7 @@ func (d *talker) say(bytes, want string) string {
 // Names without a domain go to their alias, else to DEFAULT_TO, else nowhere, and the refusal names
 // the settings.
 func TestBareNames(t *testing.T) {
+	t.Parallel()
 	hop, settings := upstream(t)
 	dir := t.TempDir()
 	write(t, dir+"/aliases", "ops: carol@example.net\n")
@@ -230,6 +231,7 @@ func conversation(t *testing.T, addr, said string) string {
 
 // An account is not shut out by those who guess at it, and a restart changes nothing about that.
 func TestGuessingShutsNobodyOut(t *testing.T) {
+	t.Parallel()
 	hash, err := account.HashPassword("correct horse")
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"dinkymail/internal/smtptest"
 	"dinkymail/operate"
@@ -264,6 +265,7 @@ func TestRestoreSaysWhose(t *testing.T) {
 // Mail to 1,000 recipients who are all deferred, each in words of its own, attempt after attempt, stays small on the disk, and what a
 // backup of it writes is taken by verify, from a file and from standard output.
 func TestBackupOfMassMail(t *testing.T) {
+	t.Parallel()
 	const recipients, attempts = 1000, 12
 	hop := smtptest.New(t, smtptest.Config{})
 	var to []string
@@ -282,7 +284,9 @@ func TestBackupOfMassMail(t *testing.T) {
 	c := a.control()
 	_, answer := a.call("POST", "/send", `{"to":[`+strings.Join(to, ",")+`],"subject":"`+strings.Repeat("long ", 100)+`","body":"x"}`)
 	id := queue.ID(fmt.Sprint(answer["id"]))
-	for tried := 0; tried < attempts; {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for tried := 0; tried < attempts; <-tick.C {
 		d, err := c.Show(t.Context(), id)
 		if err != nil {
 			t.Fatal(err, answer)

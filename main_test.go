@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,9 @@ import (
 	"go.uber.org/goleak"
 
 	"dinkymail/account"
+	"dinkymail/cli"
+	"dinkymail/cli/world"
+	"dinkymail/config"
 	"dinkymail/internal/smtptest"
 )
 
@@ -31,6 +35,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
+	_ = flag.Set("test.parallel", "8") // the tests that run side by side mostly wait
 	goleak.VerifyTestMain(m)
 }
 
@@ -49,15 +54,34 @@ type appliance struct {
 // start runs the appliance with these settings on ports of its own and waits until it listens.
 func start(t *testing.T, dir string, settings ...string) *appliance {
 	t.Helper()
+	return begin(t, dir, settings, func(ctx context.Context, args, environ []string, log io.Writer) int {
+		return run(ctx, append([]string{"dinkymail"}, args...), strings.NewReader(""), io.Discard, log, environ)
+	})
+}
+
+// startTuned does as start does, and gives the appliance settings that no operator can change.
+func startTuned(t *testing.T, dir string, tune func(*config.Settings), settings ...string) *appliance {
+	t.Helper()
+	return begin(t, dir, settings, func(ctx context.Context, args, environ []string, log io.Writer) int {
+		p := cli.Program{Name: "dinkymail", World: world.World{In: strings.NewReader(""), Out: io.Discard, Err: log, Environ: environ}}
+		p.Serve = func(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error)) error {
+			tune(s)
+			return serve(ctx, s, reload, log)
+		}
+		return p.Run(ctx, args)
+	})
+}
+
+// begin starts the program and waits until it listens.
+func begin(t *testing.T, dir string, settings []string, program func(ctx context.Context, args, environ []string, log io.Writer) int) *appliance {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	a := &appliance{t: t, stop: stop, status: make(chan int, 1), log: newLogbook(), ports: map[string]string{}}
 	environ := append([]string{
 		"DATA_DIR=" + filepath.Join(dir, "data"), "LOG_FORMAT=json", "SHUTDOWN_GRACE=5s",
 		"SMTP_LISTEN=127.0.0.1:0", "HTTP_LISTEN=127.0.0.1:0",
 	}, settings...)
-	go func() {
-		a.status <- run(ctx, []string{"dinkymail", "--env-file", filepath.Join(dir, ".env")}, strings.NewReader(""), io.Discard, a.log, environ)
-	}()
+	go func() { a.status <- program(ctx, []string{"--env-file", filepath.Join(dir, ".env")}, environ, a.log) }()
 	t.Cleanup(a.end)
 	for {
 		line := a.log.next(t)
@@ -343,6 +367,7 @@ func TestMailPassesByteForByte(t *testing.T) {
 
 // While nobody answers upstream, mail is accepted and waits with the reason; it flows once somebody does, also after a restart.
 func TestOutageAndRestartLoseNothing(t *testing.T) {
+	t.Parallel()
 	hop, settings := upstream(t)
 	dir := t.TempDir()
 	hop.Stop()
@@ -367,11 +392,13 @@ func TestOutageAndRestartLoseNothing(t *testing.T) {
 // Whatever becomes of the index between two starts, what waits is delivered, what was delivered is not delivered again, and its history
 // is there.
 func TestLostIndexLosesNothing(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(path string) error{
 		"gone":   os.Remove,
 		"zeroed": func(path string) error { return os.WriteFile(path, make([]byte, 64<<10), 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			hop, settings := upstream(t)
 			dir := t.TempDir()
 			a := start(t, dir, settings...)
@@ -480,6 +507,7 @@ func TestCorrectedPasswordFlowsAtOnce(t *testing.T) {
 // Held is what an operator holds, and nothing else: mail that waits for the upstream is queued wherever it is shown, release has
 // nothing to do with it and says what it waits for, and it does with what is held meanwhile.
 func TestHeldIsTheOperatorsWord(t *testing.T) {
+	t.Parallel()
 	hop, settings := upstream(t)
 	hop.Stop()
 	dir := t.TempDir()

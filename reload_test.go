@@ -19,6 +19,7 @@ import (
 
 // A reload reaches every part that was told something anew, says so, and names what takes a restart. A mistake changes nothing.
 func TestReloadReachesEveryPart(t *testing.T) {
+	t.Parallel()
 	hop, settings := upstream(t)
 	hop.Script(smtptest.Rule{Stage: smtptest.Body, Answer: smtptest.Reply("250 taken").After(100 * time.Millisecond)})
 	dir := t.TempDir()

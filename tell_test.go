@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"dinkymail/alert"
+	"dinkymail/config"
 	"dinkymail/internal/smtptest"
 	"dinkymail/message"
 )
@@ -66,6 +66,7 @@ func TestAliasesAndLog(t *testing.T) {
 
 // A password that is refused is told by the webhook, once, and that it was corrected is told too.
 func TestAlerts(t *testing.T) {
+	t.Parallel()
 	posts := make(chan alert.Notice, 10)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var n alert.Notice
@@ -79,8 +80,9 @@ func TestAlerts(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, ".env")
 	write(t, file, "SMTP_RELAY_PASSWORD=wrong\n")
-	a := start(t, dir, "MAIL_DOMAIN=example.org", "SMTP_RELAY_HOST="+hop.Host(), "SMTP_RELAY_PORT="+strconv.Itoa(hop.Port()), "USE_TLS=no",
-		"SMTP_RELAY_USERNAME=ada", "ALERT_WEBHOOK="+hook.URL+"/token")
+	often := func(s *config.Settings) { s.Alert.Every = 50 * time.Millisecond }
+	a := startTuned(t, dir, often, "MAIL_DOMAIN=example.org", "SMTP_RELAY_HOST="+hop.Host(), "SMTP_RELAY_PORT="+strconv.Itoa(hop.Port()),
+		"USE_TLS=no", "SMTP_RELAY_USERNAME=ada", "ALERT_WEBHOOK="+hook.URL+"/token")
 	a.send("Hello")
 	expect := func(key string, state alert.State) {
 		t.Helper()
@@ -99,7 +101,7 @@ func TestAlerts(t *testing.T) {
 	}
 	expect("test", alert.Firing)
 	write(t, file, "SMTP_RELAY_PASSWORD=right\n")
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+	if _, err := a.control().Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	hop.Wait(1, soon)

@@ -178,6 +178,7 @@ func TestClockWasAhead(t *testing.T) {
 
 // A backup made under load has every message that was accepted before it began, and restores.
 func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	var before []queue.ID
 	for range 200 {

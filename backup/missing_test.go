@@ -127,6 +127,7 @@ func (file) Close() error { return nil }
 
 // Whatever a queue has, be it as large and as odd as it likes, what Write writes without an error is verified and restored.
 func TestWrittenIsVerified(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := oddSource{bodies: map[queue.ID]string{}}
 		for i := range rapid.IntRange(0, 3).Draw(rt, "messages") {

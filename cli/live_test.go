@@ -143,6 +143,7 @@ func TestAStuckMailIsMended(t *testing.T) {
 
 // Who removes what is being handed over is told that it may be too late, and show then tells of that attempt.
 func TestRemovedTooLate(t *testing.T) {
+	t.Parallel()
 	c := running(t, smtptest.Rule{Stage: smtptest.Rcpt, Answer: smtptest.Answer{}.After(3 * time.Second)})
 	w := c.watch()
 	_, out, _ := c.run("", "send-test", "bob@example.net")

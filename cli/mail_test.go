@@ -97,6 +97,7 @@ func appliance(t *testing.T, q httpapi.Queue) (environ []string) {
 
 // send-test tells each change once, and its exit status tells the end.
 func TestSendTestFollowsTheMail(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		states []queue.State
 		reason string
@@ -211,6 +212,7 @@ func TestShowGoesOn(t *testing.T) {
 
 // health is not well when nobody is served where the API listens, although the appliance itself says that it is.
 func TestHealthTriesTheDoor(t *testing.T) {
+	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and nobody answers
 	if err != nil {
 		t.Fatal(err)

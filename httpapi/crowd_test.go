@@ -161,6 +161,7 @@ func ask429(t *testing.T, front, client string) int {
 // A body that the answer does not need is awaited for a second at most and read up to 256 KiB, by every handler; then the
 // connection ends.
 func TestBodiesThatAreNotNeeded(t *testing.T) {
+	t.Parallel()
 	cfg := config(t)
 	cfg.MaxBody = 300 << 10
 	base := start(t, new(memory), cfg)

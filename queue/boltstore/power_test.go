@@ -188,9 +188,9 @@ func (f *powerFile) Sync() error {
 // When the power goes at any moment, and of what was not yet synced any part is lost, the store opens and everything that was
 // acknowledged is there: bodies byte for byte, what was recorded as finished or removed is that, and notes. After every third outage
 // the index is gone, too. POWER_SEEDS sets how many
-// stores are tried, each with some dozens of outages; 3 without.
+// stores are tried, each with some dozens of outages; 1 without.
 func TestPowerLoss(t *testing.T) {
-	seeds := numberFrom(t, "POWER_SEEDS", 3)
+	seeds := numberFrom(t, "POWER_SEEDS", 1)
 	var outages atomic.Int64
 	if os.Getenv("POWER_SEEDS") != "" {
 		t.Cleanup(func() { fmt.Printf("%d stores, %d outages\n", seeds, outages.Load()) })

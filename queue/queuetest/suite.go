@@ -78,7 +78,10 @@ func Suite(t *testing.T, open func(t *testing.T, dir string) (store queue.Store,
 		"Hammer":                   hammer,
 		"Model":                    model,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, open) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
 	}
 }
 
