@@ -12,6 +12,8 @@ WAITING ?= 500000
 BULK    ?= 120000
 SEEDS   ?= 1000
 FUZZTIME ?= 5s
+FUZZ    ?= ./...
+INTEROP ?= .
 BENCH   ?=
 
 # A place in memory for temporary files, where there is one with room from which programs may be run: tests sync a lot.
@@ -53,12 +55,12 @@ race: ## the same under the race detector
 	go test -race ./...
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (5s)
-	scripts/fuzz.sh $(FUZZTIME)
+fuzz: ## the fuzz targets of FUZZ (./...), each for FUZZTIME (5s)
+	scripts/fuzz.sh $(FUZZTIME) $(FUZZ)
 
 .PHONY: interop
 interop: ## real programs around it: mail clients and servers, Chromium, cron, PHP, check_mailq, shells, Prometheus
-	go test -tags interop -count=1 -timeout 20m -v ./internal/interop
+	go test -tags interop -count=1 -timeout 20m -v -run '$(INTEROP)' ./internal/interop
 
 .PHONY: power
 power: ## power loss at any moment, in SEEDS (1000) stores with some dozens of outages each

@@ -75,7 +75,7 @@ func (c *Client) Resume(ctx context.Context, what string) error {
 
 // Watch passes events on. Their error is nil when the appliance ends.
 func (c *Client) Watch(ctx context.Context) (iter.Seq2[queue.Event, error], error) {
-	resp, err := c.to.Open(ctx, eventsPath)
+	resp, err := c.to.Open(ctx, eventsPath) //nolint:bodyclose // whoever goes through the events closes it
 	if err != nil {
 		return nil, err
 	}

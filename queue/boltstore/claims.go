@@ -219,11 +219,11 @@ func (c *claims) pin(of queue.Claim, now time.Time) error {
 	return nil
 }
 
-// end gives a claim back, and returns what it was.
-func (c *claims) end(of queue.Claim) (grant, bool) {
+// end gives a claim back.
+func (c *claims) end(of queue.Claim) {
 	h, g := c.grant(of)
 	if g == nil {
-		return grant{}, false
+		return
 	}
 	was := *g
 	h.grants = slices.DeleteFunc(h.grants, func(g grant) bool { return g.token == of.Token })
@@ -231,7 +231,6 @@ func (c *claims) end(of queue.Claim) (grant, bool) {
 		c.offer(of.ID, h, &was)
 	}
 	c.forget(of.ID, h)
-	return was, true
 }
 
 // forget drops a message on which nobody has a claim any more.
