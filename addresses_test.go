@@ -37,7 +37,8 @@ var hidden = map[string]string{
 	"ada\ufeff@example.net":    "U+FEFF zero width no-break space at position 4",
 }
 
-// Strange addresses are taken through every door and go out quoted where they must; what cannot be seen inside is named.
+// Strange addresses are taken through every door and go out quoted where they must; what cannot be
+// seen inside is named.
 func TestStrangeAddresses(t *testing.T) {
 	hop, settings := plainHop(t, "8BITMIME", "PIPELINING")
 	dir, err := os.MkdirTemp("", "dm") // a socket's path must be short

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A change has the suites run that its paths name; one of the queue, of what all mail goes through, or of the suites themselves has
-// all of them run.
+// A change has the suites run that its paths name; one of the queue, of what all mail goes through,
+// or of the suites themselves has all of them run.
 func TestSuitesByPath(t *testing.T) {
 	if _, err := exec.LookPath("bash"); err != nil {
 		t.Skip("bash is not installed")

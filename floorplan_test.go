@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// storey is the height at which a package stands. Imports point down, and doors and rooms do not know their neighbours.
+// storey is the height at which a package stands. Imports point down, and doors and rooms do not
+// know their neighbours.
 type storey int
 
 const (
@@ -69,7 +70,8 @@ var floorplan = map[string]storey{
 	"internal/survival": roof,
 }
 
-// inside lists the pairs that stand on one storey and may still know each other, because one is a part of the other.
+// inside lists the pairs that stand on one storey and may still know each other, because one is a
+// part of the other.
 var inside = map[string][]string{
 	"aliases":           {"message"},
 	"backup":            {"queue"},
@@ -112,7 +114,8 @@ type listed struct {
 	XTestImports []string
 }
 
-// The house stands as docs/architecture.md draws it: every package is on the plan, and imports point down.
+// The house stands as docs/architecture.md draws it: every package is on the plan, and imports
+// point down.
 func TestFloorplan(t *testing.T) {
 	for _, p := range packages(t) {
 		name := ours(p.ImportPath)
@@ -130,7 +133,8 @@ func TestFloorplan(t *testing.T) {
 	}
 }
 
-// Nobody reads the settings but the roof, in tests either: each package is tried with its own Config.
+// Nobody reads the settings but the roof, in tests either: each package is tried with its own
+// Config.
 func TestNobodyImportsConfig(t *testing.T) {
 	for _, p := range packages(t) {
 		name := ours(p.ImportPath)
@@ -166,7 +170,8 @@ func checkWall(t *testing.T, name, path string) {
 	}
 }
 
-// top is the package's name on the plan: parts of bench, crash and interop stand where their parent does.
+// top is the package's name on the plan: parts of bench, crash and interop stand where their parent
+// does.
 func top(name string) string {
 	for _, parent := range []string{"internal/bench", "internal/crash", "internal/interop"} {
 		if strings.HasPrefix(name, parent+"/") {

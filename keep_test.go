@@ -22,7 +22,8 @@ import (
 	"dinkymail/queue"
 )
 
-// waiting is a stopped appliance in a directory of a name that sockets have room for, with one mail to the next hop in its queue.
+// waiting is a stopped appliance in a directory of a name that sockets have room for, with one mail
+// to the next hop in its queue.
 func waiting(t *testing.T, text string) (hop *smtptest.Server, dir string, settings []string, id string) {
 	t.Helper()
 	hop = smtptest.New(t, smtptest.Config{})
@@ -53,9 +54,9 @@ func leave(t *testing.T, dir, subject string) {
 	}
 }
 
-// Mail that is damaged on the disk keeps no other out of a backup, whether that goes to a file or to standard output. The backup
-// names it and has an exit status of its own, the archive is whole, a restore says what it lacks, and health, metrics, statistics
-// and the log know of it.
+// Mail that is damaged on the disk keeps no other out of a backup, whether that goes to a file or
+// to standard output. The backup names it and has an exit status of its own, the archive is whole,
+// a restore says what it lacks, and health, metrics, statistics and the log know of it.
 func TestBackupOverDamagedMail(t *testing.T) {
 	_, dir, settings, bad := waiting(t, "DAMAGED")
 	segment := filepath.Join(dir, "data", "segments", "00000001.seg")
@@ -130,8 +131,9 @@ func (f *full) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// By the letter of operate.md a restored appliance has what its queue had and what stood in the maildrop, then and when the old
-// DATA_DIR was moved away, which stays. What root restores belongs to the user whom that belonged to.
+// By the letter of operate.md a restored appliance has what its queue had and what stood in the
+// maildrop, then and when the old DATA_DIR was moved away, which stays. What root restores belongs
+// to the user whom that belonged to.
 func TestRestoreByTheLetter(t *testing.T) {
 	hop, dir, settings, id := waiting(t, "kept")
 	leave(t, dir, "before")
@@ -188,7 +190,8 @@ func giveAll(t *testing.T, dir string, uid int) {
 	}
 }
 
-// belongs checks that everything in a directory is a user's, and nobody else's to read but for mail on its way.
+// belongs checks that everything in a directory is a user's, and nobody else's to read but for mail
+// on its way.
 func belongs(t *testing.T, dir string, uid int) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -219,8 +222,8 @@ func program(dir string, settings []string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// What root restores where nothing tells whose it is belongs to the user it names, and a directory with anything of a queue in it is
-// left alone.
+// What root restores where nothing tells whose it is belongs to the user it names, and a directory
+// with anything of a queue in it is left alone.
 func TestRestoreSaysWhose(t *testing.T) {
 	_, dir, settings, _ := waiting(t, "kept")
 	file := filepath.Join(dir, "backup.tar")
@@ -262,8 +265,9 @@ func TestRestoreSaysWhose(t *testing.T) {
 	belongs(t, data, 65532)
 }
 
-// Mail to 1,000 recipients who are all deferred, each in words of its own, attempt after attempt, stays small on the disk, and what a
-// backup of it writes is taken by verify, from a file and from standard output.
+// Mail to 1,000 recipients who are all deferred, each in words of its own, attempt after attempt,
+// stays small on the disk, and what a backup of it writes is taken by verify, from a file and from
+// standard output.
 func TestBackupOfMassMail(t *testing.T) {
 	t.Parallel()
 	const recipients, attempts = 1000, 12

@@ -39,8 +39,8 @@ func (d *doors) close() {
 	}
 }
 
-// openDoors opens every listener on TCP, or none. Development mode takes other ports where the standard ones may not be bound and
-// nobody asked for them.
+// openDoors opens every listener on TCP, or none. Development mode takes other ports where the
+// standard ones may not be bound and nobody asked for them.
 func openDoors(ctx context.Context, s *config.Settings) (*doors, error) {
 	d := &doors{}
 	var err error
@@ -63,8 +63,9 @@ func openDoors(ctx context.Context, s *config.Settings) (*doors, error) {
 	return d, nil
 }
 
-// openSockets opens the operator's socket, and makes the place where programs on this machine hand mail in, with a socket for the
-// members of SUBMIT_GROUP. The store is open by then, so that nobody else keeps mail in this directory.
+// openSockets opens the operator's socket, and makes the place where programs on this machine hand
+// mail in, with a socket for the members of SUBMIT_GROUP. The store is open by then, so that nobody
+// else keeps mail in this directory.
 func (d *doors) openSockets(ctx context.Context, s *config.Settings) error {
 	control, err := listen.Unix(ctx, "DATA_DIR", filepath.Join(s.DataDir, control.Socket), 0o600, -1)
 	if err != nil {

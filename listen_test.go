@@ -12,7 +12,8 @@ import (
 	"dinkymail/internal/listen"
 )
 
-// A port that cannot be opened stops the start with port, setting and remedy, and nothing stays open.
+// A port that cannot be opened stops the start with port, setting and remedy, and nothing stays
+// open.
 func TestTakenPortIsNamed(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -34,7 +35,8 @@ func TestTakenPortIsNamed(t *testing.T) {
 	}
 }
 
-// In development mode other ports take over from defaults that cannot be opened, and it is said; a setting is never replaced.
+// In development mode other ports take over from defaults that cannot be opened, and it is said; a
+// setting is never replaced.
 func TestDevelopmentTakesOtherPorts(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

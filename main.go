@@ -1,6 +1,7 @@
-// Dinkymail is a mail appliance in one binary: it takes mail in over SMTP and HTTP, keeps it in a queue on disk, and hands it
-// to the next hop until every recipient is settled. Whoever runs it asks and commands it over a socket in its directory. Read this
-// file first: it says what is made, what runs, and how it stops.
+// Dinkymail is a mail appliance in one binary: it takes mail in over SMTP and HTTP, keeps it in a
+// queue on disk, and hands it to the next hop until every recipient is settled. Whoever runs it
+// asks and commands it over a socket in its directory. Read this file first: it says what is made,
+// what runs, and how it stops.
 package main
 
 import (
@@ -51,8 +52,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return program.Run(ctx, args)
 }
 
-// serve is the appliance. Every listener is open before anything runs. SIGTERM and SIGINT close the listeners and let what is
-// in flight finish; the store closes last.
+// serve is the appliance. Every listener is open before anything runs. SIGTERM and SIGINT close the
+// listeners and let what is in flight finish; the store closes last.
 func serve(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error), stderr io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
 	defer stop()

@@ -28,7 +28,8 @@ import (
 	"dinkymail/internal/smtptest"
 )
 
-// asProgram in the environment makes this process the program itself, for tests in which it becomes another user.
+// asProgram in the environment makes this process the program itself, for tests in which it becomes
+// another user.
 const asProgram = "DINKYMAIL_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -220,7 +221,8 @@ func mail(subject string) []byte {
 	return []byte("From: ada@example.org\r\nTo: bob@example.net\r\nSubject: " + subject + "\r\n\r\n.Hello\r\n..Bob.\r\n")
 }
 
-// Mail from every door reaches the upstream over authenticated TLS, and the API says that it was delivered.
+// Mail from every door reaches the upstream over authenticated TLS, and the API says that it was
+// delivered.
 func TestEveryDoorReachesTheUpstream(t *testing.T) {
 	hop, settings := upstream(t)
 	own := smtptest.NewCA(t)
@@ -284,7 +286,8 @@ func (a *appliance) awaitStatus(id, want string) map[string]any {
 	}
 }
 
-// awaitReason asks until the message has this status and waits for the upstream with such a reason, and nobody holds it.
+// awaitReason asks until the message has this status and waits for the upstream with such a reason,
+// and nobody holds it.
 func (a *appliance) awaitReason(id, status, reason string) {
 	a.t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -348,7 +351,8 @@ func submit(t *testing.T, conn net.Conn, starttls *tls.Config, login netsmtp.Aut
 	}
 }
 
-// What arrives is what was submitted, with a Received field, a Date and a Message-ID before it and the dots intact.
+// What arrives is what was submitted, with a Received field, a Date and a Message-ID before it and
+// the dots intact.
 func TestMailPassesByteForByte(t *testing.T) {
 	hop, settings := upstream(t)
 	a := start(t, t.TempDir(), settings...)
@@ -365,7 +369,8 @@ func TestMailPassesByteForByte(t *testing.T) {
 	}
 }
 
-// While nobody answers upstream, mail is accepted and waits with the reason; it flows once somebody does, also after a restart.
+// While nobody answers upstream, mail is accepted and waits with the reason; it flows once somebody
+// does, also after a restart.
 func TestOutageAndRestartLoseNothing(t *testing.T) {
 	t.Parallel()
 	hop, settings := upstream(t)
@@ -389,8 +394,8 @@ func TestOutageAndRestartLoseNothing(t *testing.T) {
 	a.awaitStatus(id, "delivered")
 }
 
-// Whatever becomes of the index between two starts, what waits is delivered, what was delivered is not delivered again, and its history
-// is there.
+// Whatever becomes of the index between two starts, what waits is delivered, what was delivered is
+// not delivered again, and its history is there.
 func TestLostIndexLosesNothing(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(path string) error{
@@ -422,7 +427,8 @@ func TestLostIndexLosesNothing(t *testing.T) {
 	}
 }
 
-// Without any settings mail is captured, shown parsed and raw, and stays here also when production opens the same directory.
+// Without any settings mail is captured, shown parsed and raw, and stays here also when production
+// opens the same directory.
 func TestDevelopmentModeCaptures(t *testing.T) {
 	hop, settings := upstream(t)
 	dir := t.TempDir()
@@ -447,8 +453,8 @@ func TestDevelopmentModeCaptures(t *testing.T) {
 	}
 }
 
-// Production without an upstream accepts and keeps mail, says so in /health, and delivers it once one is configured and SIGHUP
-// was sent.
+// Production without an upstream accepts and keeps mail, says so in /health, and delivers it once
+// one is configured and SIGHUP was sent.
 func TestWaitsUntilAnUpstreamIsConfigured(t *testing.T) {
 	hop, settings := upstream(t)
 	dir := t.TempDir()
@@ -473,8 +479,8 @@ func TestWaitsUntilAnUpstreamIsConfigured(t *testing.T) {
 	a.awaitStatus(id, "delivered")
 }
 
-// A refused password stops the lane and fails nothing; once it is corrected, SIGHUP lets mail flow at once, though the next
-// probe was not due for a minute.
+// A refused password stops the lane and fails nothing; once it is corrected, SIGHUP lets mail flow
+// at once, though the next probe was not due for a minute.
 func TestCorrectedPasswordFlowsAtOnce(t *testing.T) {
 	hop, settings := upstream(t)
 	dir := t.TempDir()
@@ -504,8 +510,9 @@ func TestCorrectedPasswordFlowsAtOnce(t *testing.T) {
 	a.awaitStatus(id, "delivered")
 }
 
-// Held is what an operator holds, and nothing else: mail that waits for the upstream is queued wherever it is shown, release has
-// nothing to do with it and says what it waits for, and it does with what is held meanwhile.
+// Held is what an operator holds, and nothing else: mail that waits for the upstream is queued
+// wherever it is shown, release has nothing to do with it and says what it waits for, and it does
+// with what is held meanwhile.
 func TestHeldIsTheOperatorsWord(t *testing.T) {
 	t.Parallel()
 	hop, settings := upstream(t)
@@ -547,7 +554,8 @@ func TestHeldIsTheOperatorsWord(t *testing.T) {
 	a.awaitStatus(mine, "delivered")
 }
 
-// A refused recipient fails alone; its sender is told by a bounce that goes out over the same upstream.
+// A refused recipient fails alone; its sender is told by a bounce that goes out over the same
+// upstream.
 func TestRefusedRecipientIsReported(t *testing.T) {
 	hop, settings := upstream(t)
 	hop.Script(smtptest.Rule{Stage: smtptest.Rcpt, Address: "gone@example.net", Answer: smtptest.Reply("550 5.1.1 no such user")})
@@ -570,7 +578,8 @@ func TestRefusedRecipientIsReported(t *testing.T) {
 	t.Error("no bounce was sent")
 }
 
-// A taken port, a taken directory and bad settings each stop the start with the sentence that helps and its exit status.
+// A taken port, a taken directory and bad settings each stop the start with the sentence that helps
+// and its exit status.
 func TestStartRefusals(t *testing.T) {
 	dir := t.TempDir()
 	a := start(t, dir, "ENVIRONMENT=development")

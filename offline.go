@@ -17,8 +17,8 @@ import (
 	"dinkymail/relay"
 )
 
-// offline is the operator of an appliance that does not run: the queue is opened, and nothing of it runs. Nothing is ever made where
-// there is no queue.
+// offline is the operator of an appliance that does not run: the queue is opened, and nothing of it
+// runs. Nothing is ever made where there is no queue.
 func offline(s *config.Settings, log *slog.Logger) (operate.Operator, func() error, error) {
 	if errors.Is(boltstore.Kept(s.DataDir), fs.ErrNotExist) {
 		return nil, nil, &cli.Exit{Code: cli.ExitUnavailable, Err: fmt.Errorf("no queue is kept in DATA_DIR=%s; "+

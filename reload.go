@@ -13,7 +13,8 @@ import (
 	"dinkymail/operate"
 )
 
-// reloads are the settings of an appliance that runs. They are read again on SIGHUP and when an operator asks.
+// reloads are the settings of an appliance that runs. They are read again on SIGHUP and when an
+// operator asks.
 type reloads struct {
 	read   func() (*config.Settings, error)
 	use    func(*config.Settings) // gives every part what it was told anew

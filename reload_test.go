@@ -17,7 +17,8 @@ import (
 	"dinkymail/operate"
 )
 
-// A reload reaches every part that was told something anew, says so, and names what takes a restart. A mistake changes nothing.
+// A reload reaches every part that was told something anew, says so, and names what takes a
+// restart. A mistake changes nothing.
 func TestReloadReachesEveryPart(t *testing.T) {
 	t.Parallel()
 	hop, settings := upstream(t)

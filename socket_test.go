@@ -25,8 +25,8 @@ func (a *appliance) control() *control.Client {
 	return c
 }
 
-// The control socket of the whole appliance is its owner's, does everything, pauses every door, and is gone at the end; a watcher
-// does not keep the appliance from ending.
+// The control socket of the whole appliance is its owner's, does everything, pauses every door, and
+// is gone at the end; a watcher does not keep the appliance from ending.
 func TestControlSocket(t *testing.T) {
 	hop, settings := upstream(t)
 	dir := t.TempDir()
@@ -79,7 +79,8 @@ func TestControlSocket(t *testing.T) {
 	}
 }
 
-// testPaused checks that a pause of the intake shuts every door for the time being, and lasts until it is ended.
+// testPaused checks that a pause of the intake shuts every door for the time being, and lasts until
+// it is ended.
 func testPaused(t *testing.T, a *appliance, c operate.Operator) {
 	t.Helper()
 	if err := c.Pause(t.Context(), queue.Intake, "moving house", "ada"); err != nil {
@@ -124,8 +125,8 @@ func refusedMail(t *testing.T, addr string) string {
 	return talk("Subject: s\r\n\r\nb\r\n.")
 }
 
-// While the appliance does not run its queue answers the same, within the process; while it runs it is left alone, and where there
-// is none nothing is made.
+// While the appliance does not run its queue answers the same, within the process; while it runs it
+// is left alone, and where there is none nothing is made.
 func TestOffline(t *testing.T) {
 	dir := t.TempDir()
 	a := start(t, dir, "MAIL_DOMAIN=example.org")

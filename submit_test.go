@@ -12,8 +12,8 @@ import (
 	"dinkymail/internal/smtptest"
 )
 
-// What sendmail takes arrives at the next hop: while the appliance runs, by the submit socket, and what it took while the appliance
-// was down once it is up, both with nothing but SUBMIT_DIR known.
+// What sendmail takes arrives at the next hop: while the appliance runs, by the submit socket, and
+// what it took while the appliance was down once it is up, both with nothing but SUBMIT_DIR known.
 func TestSendmail(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	dir, err := os.MkdirTemp("", "dm") // a socket's path must be short

@@ -22,8 +22,9 @@ import (
 	"dinkymail/relay"
 )
 
-// openLog is the log: to w, and as much of its end as LOG_KEEP says to DATA_DIR/log. Where that cannot be kept, the log says so
-// and the appliance goes on; kept is nil then. It begins at a level that may be another later.
+// openLog is the log: to w, and as much of its end as LOG_KEEP says to DATA_DIR/log. Where that
+// cannot be kept, the log says so and the appliance goes on; kept is nil then. It begins at a level
+// that may be another later.
 func openLog(w io.Writer, s *config.Settings, level *slog.LevelVar) (log *slog.Logger, kept *logfile.File) {
 	level.Set(s.LogLevel)
 	if s.LogKeep == 0 {
@@ -54,7 +55,8 @@ func addresses(s *config.Settings, log *slog.Logger) {
 	s.SMTP.Knows = func(a message.Address) bool { return s.Development || book.Knows(a) }
 }
 
-// parts are what an operator reaches besides the queue: the kept log, backups, and where the appliance runs its settings.
+// parts are what an operator reaches besides the queue: the kept log, backups, and where the
+// appliance runs its settings.
 func parts(now *reloads, q *queue.Queue, kept *logfile.File) operate.Parts {
 	p := operate.Parts{Backup: copier{now, q}, Machine: now.current().Maildrop.Machine}
 	if kept != nil {
@@ -128,8 +130,9 @@ func alerts(now func() *config.Settings, q *queue.Queue, log *slog.Logger) *aler
 	}, log)
 }
 
-// oldest is when the oldest message was accepted that waits and that nobody holds. Where some are held it looks for one older than
-// that, which is all that matters then, among the first hundred thousand or so.
+// oldest is when the oldest message was accepted that waits and that nobody holds. Where some are
+// held it looks for one older than that, which is all that matters then, among the first hundred
+// thousand or so.
 func oldest(q *queue.Queue, st queue.Stats, than time.Duration) time.Time {
 	if st.Held == 0 {
 		return st.Oldest

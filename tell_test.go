@@ -19,7 +19,8 @@ import (
 	"dinkymail/message"
 )
 
-// dinkymail runs a command with the settings of dir and returns its exit status and what it printed.
+// dinkymail runs a command with the settings of dir and returns its exit status and what it
+// printed.
 func dinkymail(dir string, settings []string, args ...string) (int, string) {
 	var out bytes.Buffer
 	environ := append([]string{"DATA_DIR=" + filepath.Join(dir, "data")}, settings...)
@@ -28,8 +29,8 @@ func dinkymail(dir string, settings []string, args ...string) (int, string) {
 	return status, out.String()
 }
 
-// Mail of local programs goes to whom the aliases name, from an address that can be answered, with what it was kept in the header;
-// and its whole life can be read by its ID.
+// Mail of local programs goes to whom the aliases name, from an address that can be answered, with
+// what it was kept in the header; and its whole life can be read by its ID.
 func TestAliasesAndLog(t *testing.T) {
 	hop, settings := upstream(t)
 	dir := t.TempDir()
@@ -111,7 +112,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// A backup that is made while the appliance runs becomes a queue whose mail is held until it is released.
+// A backup that is made while the appliance runs becomes a queue whose mail is held until it is
+// released.
 func TestBackupAndRestore(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	settings := []string{"MAIL_DOMAIN=example.org", "USE_TLS=no", "SMTP_RELAY_HOST=" + hop.Host(), "SMTP_RELAY_PORT=" + strconv.Itoa(hop.Port())}

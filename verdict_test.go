@@ -20,8 +20,9 @@ func (a *appliance) queue(from string, to ...string) string {
 	return a.log.wait(a.t, "queued")["id"].(string)
 }
 
-// What the upstream says of our account, login or limit to one mail stops nobody's: the next mail that gets through shows that the
-// reply was the first one's own. It fails then, or counts as one attempt, without another delivery.
+// What the upstream says of our account, login or limit to one mail stops nobody's: the next mail
+// that gets through shows that the reply was the first one's own. It fails then, or counts as one
+// attempt, without another delivery.
 func TestReplyAboutOneMailStopsNobody(t *testing.T) {
 	const bad = "bad@example.net"
 	rcpt := func(text string) smtptest.Rule {
@@ -97,7 +98,8 @@ func TestReplyToEveryMailStopsTheLane(t *testing.T) {
 	a.awaitReason(second, "queued", "sending limit")
 }
 
-// Recipients of one mail show it of each other at once: whoever is refused with such words beside one who was taken fails alone.
+// Recipients of one mail show it of each other at once: whoever is refused with such words beside
+// one who was taken fails alone.
 func TestReplyAboutOneRecipient(t *testing.T) {
 	hop, settings := upstream(t)
 	hop.Script(smtptest.Rule{Stage: smtptest.Rcpt, Address: "bad@example.net", Answer: smtptest.Reply("530 5.7.0 Authentication required")})
@@ -109,8 +111,8 @@ func TestReplyAboutOneRecipient(t *testing.T) {
 	}
 }
 
-// A notice whose null sender the upstream refuses goes out again from DEFAULT_FROM, once; when that is refused too, DEFAULT_TO and
-// whoever reads the metrics are told.
+// A notice whose null sender the upstream refuses goes out again from DEFAULT_FROM, once; when that
+// is refused too, DEFAULT_TO and whoever reads the metrics are told.
 func TestNoticeThatTheUpstreamRefuses(t *testing.T) {
 	for _, c := range []struct {
 		refusal string

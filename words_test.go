@@ -18,7 +18,8 @@ import (
 	"dinkymail/internal/smtptest"
 )
 
-// plainHop is a next hop without TLS that offers these extensions, and the settings that lead there.
+// plainHop is a next hop without TLS that offers these extensions, and the settings that lead
+// there.
 func plainHop(t *testing.T, extensions ...string) (*smtptest.Server, []string) {
 	t.Helper()
 	hop := smtptest.New(t, smtptest.Config{Extensions: extensions})
@@ -68,8 +69,8 @@ func heading(t *testing.T, m smtptest.Received) netmail.Header {
 	return read.Header
 }
 
-// Mail with raw 8-bit text in its header arrives as encoded words and without SMTPUTF8, whichever door it came through and whatever
-// the next hop offers.
+// Mail with raw 8-bit text in its header arrives as encoded words and without SMTPUTF8, whichever
+// door it came through and whatever the next hop offers.
 func TestEightBitHeadersArrive(t *testing.T) {
 	for _, extensions := range [][]string{{"8BITMIME", "PIPELINING"}, {"8BITMIME", "SMTPUTF8"}, {}} {
 		hop, settings := plainHop(t, extensions...)
@@ -107,8 +108,8 @@ func TestEightBitHeadersArrive(t *testing.T) {
 	}
 }
 
-// An address that only SMTPUTF8 can carry fails alone where the next hop has none, and the others read it as text; where it has, the
-// mail goes as it is.
+// An address that only SMTPUTF8 can carry fails alone where the next hop has none, and the others
+// read it as text; where it has, the mail goes as it is.
 func TestInternationalRecipient(t *testing.T) {
 	const text = "From: ada@example.org\r\nTo: jörg@example.net, b@example.net\r\nSubject: Grüße\r\nDate: Mon, 01 Jan 2024 00:00:00 +0000\r\n\r\nHello\r\n"
 	hop, settings := plainHop(t, "8BITMIME")
@@ -139,8 +140,8 @@ func TestInternationalRecipient(t *testing.T) {
 	}
 }
 
-// A page of HTML on one line, as PHP sends it, and a To beyond all lines arrive in lines that every server takes, the same to their
-// readers; LONG_LINES=keep leaves them, and so does a signature.
+// A page of HTML on one line, as PHP sends it, and a To beyond all lines arrive in lines that every
+// server takes, the same to their readers; LONG_LINES=keep leaves them, and so does a signature.
 func TestLongLinesArrive(t *testing.T) {
 	page := "<p>" + strings.Repeat("Grüße an alle. ", 200) + "</p>"
 	to := strings.Repeat("Ada Lovelace <ada@example.org>, ", 65) + "bob@example.net"

@@ -1,15 +1,16 @@
-// Package account knows who may log in or call, and what is theirs: accounts with passwords, the keys of applications, and from
-// which addresses each may send.
+// Package account knows who may log in or call, and what is theirs: accounts with passwords, the
+// keys of applications, and from which addresses each may send.
 //
 // # What it promises
 //
-// Passwords and keys are neither logged nor kept: memory holds nothing to guess against. A name that nobody has takes as long as
-// one that somebody has. Whoever guesses has to wait, and can neither shut an owner out nor gain tries by the owner's logins. The
-// zero Config has nobody.
+// Passwords and keys are neither logged nor kept: memory holds nothing to guess against. A name
+// that nobody has takes as long as one that somebody has. Whoever guesses has to wait, and can
+// neither shut an owner out nor gain tries by the owner's logins. The zero Config has nobody.
 //
 // # Who runs where
 //
-// All methods may be called from any goroutine. Login blocks while as many passwords are hashed as may be.
+// All methods may be called from any goroutine. Login blocks while as many passwords are hashed as
+// may be.
 package account
 
 import (
@@ -24,16 +25,16 @@ import (
 
 // Config says who there is.
 type Config struct {
-	// Users are the accounts that may log in: name to bcrypt or argon2id hash, see HashPassword. Entries that CheckHash refuses
-	// never match.
+	// Users are the accounts that may log in: name to bcrypt or argon2id hash, see HashPassword.
+	// Entries that CheckHash refuses never match.
 	Users map[string]string
 	// Keys let applications call.
 	Keys []Key
 	// Own is what programs on this machine may send as, in the form of Key.From.
 	Own []string
 
-	// Logins is the file that remembers from which addresses accounts have logged in; the pause of an account is not for them.
-	// Empty: a restart forgets them.
+	// Logins is the file that remembers from which addresses accounts have logged in; the pause of
+	// an account is not for them. Empty: a restart forgets them.
 	Logins string
 }
 
@@ -71,10 +72,12 @@ type key struct {
 	user User
 }
 
-// New makes Accounts. It opens and starts nothing. Entries of From and Own that ParseAddresses refuses match nothing.
+// New makes Accounts. It opens and starts nothing. Entries of From and Own that ParseAddresses
+// refuses match nothing.
 func New(cfg Config, log *slog.Logger) *Accounts { return with(newMemory(cfg, log), cfg) }
 
-// With are other accounts that share with a what is known of logins, but for which passwords were right. The file of Logins stays.
+// With are other accounts that share with a what is known of logins, but for which passwords were
+// right. The file of Logins stays.
 func (a *Accounts) With(cfg Config) *Accounts { return with(a.memory, cfg) }
 
 func with(m *memory, cfg Config) *Accounts {

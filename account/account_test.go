@@ -17,7 +17,8 @@ func address(t *testing.T, text string) message.Address {
 	return a
 }
 
-// A key may send as the addresses and domains it names, whoever logs in as anybody, and a key without a secret is none.
+// A key may send as the addresses and domains it names, whoever logs in as anybody, and a key
+// without a secret is none.
 func TestMaySendAs(t *testing.T) {
 	a := New(Config{Own: []string{"noreply@example.org", "@example.org"}, Keys: []Key{
 		{Name: "shop", Secret: "shop-secret", From: []string{"billing@example.org", "@shop.example.org", "rubbish"}},

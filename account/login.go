@@ -15,7 +15,8 @@ import (
 	"dinkymail/internal/gate"
 )
 
-// How long a password that was right is known to be right without hashing it again, and how many of them.
+// How long a password that was right is known to be right without hashing it again, and how many of
+// them.
 const (
 	rememberLogin  = 5 * time.Minute
 	rememberLogins = 4096
@@ -51,8 +52,9 @@ func newLogins(m *memory, users map[string]string) *logins {
 // Any reports whether somebody could log in at all.
 func (a *logins) Any() bool { return len(a.hashes) > 0 }
 
-// Login checks a name and a password that came from peer. The error is a *PausedError while peer or account must wait,
-// ErrLogin when one of both is wrong, or ctx's. Whoever logs in may send as anybody.
+// Login checks a name and a password that came from peer. The error is a *PausedError while peer or
+// account must wait, ErrLogin when one of both is wrong, or ctx's. Whoever logs in may send as
+// anybody.
 func (a *logins) Login(ctx context.Context, peer netip.Addr, name, password string) (User, error) {
 	if len(name) > maxUserName {
 		name = name[:maxUserName] // nobody is called that; what is left must not fill memory and log
@@ -127,8 +129,8 @@ func (a *logins) enter(ctx context.Context, t try) (leave func(), err error) {
 	}
 }
 
-// matches takes as long for a name that does not exist as for one that does: it then checks against somebody's hash, always
-// the same one for the same name, and refuses.
+// matches takes as long for a name that does not exist as for one that does: it then checks against
+// somebody's hash, always the same one for the same name, and refuses.
 func (a *logins) matches(name, password string) bool {
 	h, known := a.hashes[name]
 	if !known {

@@ -93,7 +93,8 @@ func counted() (*Accounts, *counting) {
 	return a, c
 }
 
-// A name that nobody has costs as much as one that somebody has, so that the time of the answer does not tell them apart.
+// A name that nobody has costs as much as one that somebody has, so that the time of the answer
+// does not tell them apart.
 func TestUnknownNamesCostTheSame(t *testing.T) {
 	a, c := counted()
 	peer := netip.MustParseAddr("127.0.0.1")

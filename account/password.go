@@ -22,7 +22,8 @@ const (
 	hashKey    = 32
 )
 
-// What CheckHash accepts. The upper bounds keep one line of SMTP_USERS from taking the whole machine at every login.
+// What CheckHash accepts. The upper bounds keep one line of SMTP_USERS from taking the whole
+// machine at every login.
 const (
 	maxHashMemory = 256 * 1024 // KiB
 	maxHashPasses = 16
@@ -33,8 +34,9 @@ const (
 	maxBcryptCost = 16
 )
 
-// HashPassword makes the line that SMTP_USERS keeps instead of a password: argon2id in the PHC string form
-// "$argon2id$v=19$m=19456,t=2,p=1$salt$key", with a fresh salt each time. An empty password is refused.
+// HashPassword makes the line that SMTP_USERS keeps instead of a password: argon2id in the PHC
+// string form "$argon2id$v=19$m=19456,t=2,p=1$salt$key", with a fresh salt each time. An empty
+// password is refused.
 func HashPassword(password string) (string, error) {
 	if password == "" {
 		return "", errors.New("the password is empty")
@@ -47,8 +49,9 @@ func HashPassword(password string) (string, error) {
 		b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
 
-// CheckHash reports whether hash is one that a login can be checked against: bcrypt ($2a$, $2b$, $2y$) or argon2id, with
-// parameters that this machine can afford. The error says what is wrong and never quotes the hash.
+// CheckHash reports whether hash is one that a login can be checked against: bcrypt ($2a$, $2b$,
+// $2y$) or argon2id, with parameters that this machine can afford. The error says what is wrong and
+// never quotes the hash.
 func CheckHash(hash string) error {
 	_, err := parseHash(hash)
 	return err

@@ -37,7 +37,8 @@ func TestBcrypt(t *testing.T) {
 	}
 }
 
-// Hashes that are damaged, of another kind, or too dear for this machine are told apart before anybody logs in.
+// Hashes that are damaged, of another kind, or too dear for this machine are told apart before
+// anybody logs in.
 func TestCheckHash(t *testing.T) {
 	const salt, key = "c2FsdHNhbHRzYWx0c2FsdA", "a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5"
 	for hash, want := range map[string]string{
@@ -71,7 +72,8 @@ func TestCheckHash(t *testing.T) {
 	}
 }
 
-// FuzzCheckHash: no text makes the parser panic, and what it accepts costs no more than the named limits.
+// FuzzCheckHash: no text makes the parser panic, and what it accepts costs no more than the named
+// limits.
 func FuzzCheckHash(f *testing.F) {
 	f.Add(cheap)
 	f.Add("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5")

@@ -1,16 +1,19 @@
-// Package alert tells the operator that something needs a hand, by another way than the mail that may be what is broken.
+// Package alert tells the operator that something needs a hand, by another way than the mail that
+// may be what is broken.
 //
 // # What it promises
 //
-// Each condition is told once when it begins and once when it is over, restarts included: what was told is remembered in
-// Config.File, and for two minutes after a start nothing that was told before it is told to be over: nobody has tried the upstream
-// yet. An alert that cannot be posted is tried again at every look until it can, and the log says so once. Nothing here touches mail.
+// Each condition is told once when it begins and once when it is over, restarts included: what was
+// told is remembered in Config.File, and for two minutes after a start nothing that was told before
+// it is told to be over: nobody has tried the upstream yet. An alert that cannot be posted is tried
+// again at every look until it can, and the log says so once. Nothing here touches mail.
 //
 // # Limits
 //
-// Conditions are looked at every Config.Every. One that comes and goes in between is not seen, and one that must last before it
-// is told (see Conditions) is not told when it does not. A post may take 15 seconds; answers are not read beyond 64 KiB, and a
-// redirect is not followed: it could lead to what only this machine reaches.
+// Conditions are looked at every Config.Every. One that comes and goes in between is not seen, and
+// one that must last before it is told (see Conditions) is not told when it does not. A post may
+// take 15 seconds; answers are not read beyond 64 KiB, and a redirect is not followed: it could
+// lead to what only this machine reaches.
 //
 // # Who runs where
 //
@@ -36,7 +39,8 @@ type Condition struct {
 	Text  string    `json:"text"`  // what is wrong
 	Fix   string    `json:"fix"`   // what to do
 	Since time.Time `json:"since"` // when it began
-	// Early is one that has not lasted long enough to be told. Of one that was told it says that it is not over.
+	// Early is one that has not lasted long enough to be told. Of one that was told it says that it
+	// is not over.
 	Early bool `json:"-"`
 }
 
@@ -61,10 +65,12 @@ type Alerts struct {
 	before map[string]bool // what was told before that and has not been found since
 }
 
-// settled is how long after a start it takes until a condition that is not found is over: the lanes start as if all were well.
+// settled is how long after a start it takes until a condition that is not found is over: the lanes
+// start as if all were well.
 const settled = 2 * time.Minute
 
-// New makes Alerts for the conditions that look returns: all that hold now. It opens and starts nothing.
+// New makes Alerts for the conditions that look returns: all that hold now. It opens and starts
+// nothing.
 func New(cfg Config, look func(now time.Time) []Condition, log *slog.Logger) *Alerts {
 	if cfg.Every <= 0 {
 		cfg.Every = 5 * time.Second

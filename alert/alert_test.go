@@ -160,8 +160,9 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 }
 
-// A condition is told once when it begins and once when it is over, across a restart and through a webhook that fails for a while.
-// After the restart it takes a moment to be found again, and lasts anew before it would be told.
+// A condition is told once when it begins and once when it is over, across a restart and through a
+// webhook that fails for a while. After the restart it takes a moment to be found again, and lasts
+// anew before it would be told.
 func TestOncePerCondition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []string

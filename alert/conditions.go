@@ -22,7 +22,8 @@ type Thresholds struct {
 // Facts is what conditions are made of.
 type Facts struct {
 	Queue queue.Status
-	// Oldest is when the oldest message was accepted that waits and that no operator holds; zero without one.
+	// Oldest is when the oldest message was accepted that waits and that no operator holds; zero
+	// without one.
 	Oldest time.Time
 	// Free and Size are those of the disk with the queue, in bytes; Size zero: not known.
 	Free, Size int64
@@ -30,8 +31,9 @@ type Facts struct {
 	Certificates map[string]time.Time
 }
 
-// Conditions is what needs a hand. Refused credentials, a used up quota and a failed disk are so at once; mail that waits, after a
-// time. An upstream that does not answer, and what an operator paused, is Early for a time.
+// Conditions is what needs a hand. Refused credentials, a used up quota and a failed disk are so at
+// once; mail that waits, after a time. An upstream that does not answer, and what an operator
+// paused, is Early for a time.
 func Conditions(f Facts, t Thresholds, now time.Time) (all []Condition) {
 	t = t.withDefaults()
 	add := func(key, fix string, since time.Time, format string, args ...any) {

@@ -34,9 +34,9 @@ type Webhook struct {
 	URL  string
 }
 
-// ParseWebhook reads ALERT_WEBHOOK: an http or https URL, with "slack:", "ntfy:" or "json:" before it where the form is not seen
-// from its host. Slack's form is what Mattermost, Discord (with /slack behind its URL) and Rocket.Chat read too. Empty text is no
-// webhook.
+// ParseWebhook reads ALERT_WEBHOOK: an http or https URL, with "slack:", "ntfy:" or "json:" before
+// it where the form is not seen from its host. Slack's form is what Mattermost, Discord (with
+// /slack behind its URL) and Rocket.Chat read too. Empty text is no webhook.
 func ParseWebhook(text string) (Webhook, error) {
 	if text == "" {
 		return Webhook{}, nil

@@ -1,5 +1,5 @@
-// Package aliases says who an address really is: aliases(5) and virtual maps for recipients, and what local senders such as root
-// become.
+// Package aliases says who an address really is: aliases(5) and virtual maps for recipients, and
+// what local senders such as root become.
 //
 // # What it promises
 //
@@ -20,8 +20,8 @@
 //
 // # Who runs where
 //
-// A Book never changes and may be read from any goroutine. Live reads the files again, in the goroutine that asks, when they have
-// changed, and looks for that once a second at most.
+// A Book never changes and may be read from any goroutine. Live reads the files again, in the
+// goroutine that asks, when they have changed, and looks for that once a second at most.
 package aliases
 
 import (
@@ -42,20 +42,22 @@ const (
 type Config struct {
 	// Aliases are files in the form of aliases(5), for the local part of local addresses.
 	Aliases []string
-	// Virtual are files in the form of Postfix's virtual(5): "key value, value", where key is an address, "@domain" or a local
-	// part. They come before Aliases.
+	// Virtual are files in the form of Postfix's virtual(5): "key value, value", where key is an
+	// address, "@domain" or a local part. They come before Aliases.
 	Virtual []string
 	// Senders is a file of the same form for senders; empty: none.
 	Senders string
 
 	// Domain is what an address without a domain belongs to. Addresses there may have aliases.
 	Domain string
-	// Hosts are names of this machine: nobody upstream knows mailboxes there. "localhost" is always one of them.
+	// Hosts are names of this machine: nobody upstream knows mailboxes there. "localhost" is always
+	// one of them.
 	Hosts []string
 	// Catch is who gets mail to a mailbox of Hosts, or to a name without a domain, that has no
 	// alias; the null address: it stays as it is.
 	Catch message.Address
-	// From replaces senders of Hosts, and those without a domain, that Senders does not name; the null address: they stay.
+	// From replaces senders of Hosts, and those without a domain, that Senders does not name; the
+	// null address: they stay.
 	From message.Address
 }
 
@@ -82,8 +84,8 @@ type Problem struct {
 // Error names file, line and reason.
 func (p *Problem) Error() string { return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Reason) }
 
-// Load reads the files. The Book is good for what could be read even with an error, which joins a *Problem for each mistake and
-// an error for each file that cannot be read.
+// Load reads the files. The Book is good for what could be read even with an error, which joins a
+// *Problem for each mistake and an error for each file that cannot be read.
 func Load(cfg Config) (*Book, error) {
 	b := &Book{cfg: cfg, hosts: map[string]bool{"localhost": true, "localhost.localdomain": true},
 		aliases: table{}, virtual: table{}, senders: table{}}
@@ -125,8 +127,8 @@ func (t table) read(r *reading, name string, parse func(file, text string) ([]en
 	return problems
 }
 
-// Lookup is what a key stands for in the maps themselves, one step and unexpanded, as postmap -q answers; false when it has no
-// entry.
+// Lookup is what a key stands for in the maps themselves, one step and unexpanded, as postmap -q
+// answers; false when it has no entry.
 func (b *Book) Lookup(key string) ([]string, bool) {
 	if k, err := mapKey(key); err == nil {
 		if e, ok := b.virtual[k]; ok {
@@ -137,8 +139,8 @@ func (b *Book) Lookup(key string) ([]string, bool) {
 	return e.targets, ok
 }
 
-// Table reads one file alone, in either form, and returns what key stands for in it; false when it has no entry. An error is one
-// of reading the file.
+// Table reads one file alone, in either form, and returns what key stands for in it; false when it
+// has no entry. An error is one of reading the file.
 func Table(file, key string) ([]string, bool, error) {
 	text, err := readFile(file, MaxFile, false)
 	if err != nil {

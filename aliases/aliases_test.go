@@ -232,7 +232,8 @@ func TestDiamondsEnd(t *testing.T) {
 	}
 }
 
-// What the sender asked to be told stays with whom the mail goes to, under the name it was sent to (RFC 3461).
+// What the sender asked to be told stays with whom the mail goes to, under the name it was sent to
+// (RFC 3461).
 func TestExpansionKeepsNotify(t *testing.T) {
 	b, _ := book(t, Config{Aliases: []string{write(t, "ops: bob@example.net")}})
 	got := b.Recipients([]message.Recipient{{Address: address(t, "ops@example.com"), Notify: message.NotifySuccess}})
@@ -281,8 +282,8 @@ word: :fail: no
 	}
 }
 
-// What cannot be seen does no harm at the ends of names and addresses, and is named inside; an address is found however it is
-// written.
+// What cannot be seen does no harm at the ends of names and addresses, and is named inside; an
+// address is found however it is written.
 func TestInvisibleCharactersInMaps(t *testing.T) {
 	names8 := write(t, "\ufeffroot: ada@example.net\u200b,\u00a0bob@example.net\nops\u00a0: \u202aroot\u202c,\n\u00a0 carol@example.net\n"+
 		"po\u00adst: ada@example.net\nbad: a\u200bda@example.net\nplain: ilo.@docomo.ne.jp\n"+

@@ -9,8 +9,9 @@ import (
 	"dinkymail/message"
 )
 
-// Recipients replaces those who have an alias. One that stands for several gives each its NOTIFY, and the address it was sent to
-// as ORCPT where there was none (RFC 3461, 5.2.7). Nobody is there twice. The slice is to itself when nothing changes.
+// Recipients replaces those who have an alias. One that stands for several gives each its NOTIFY,
+// and the address it was sent to as ORCPT where there was none (RFC 3461, 5.2.7). Nobody is there
+// twice. The slice is to itself when nothing changes.
 func (b *Book) Recipients(to []message.Recipient) []message.Recipient {
 	changed := false
 	var all []message.Recipient
@@ -117,7 +118,8 @@ func (b *Book) local(domain string) bool {
 	return domain == "" || domain == b.cfg.Domain || b.hosts[domain]
 }
 
-// target is what a map's value means for the address that was looked up; last when expansion ends with it.
+// target is what a map's value means for the address that was looked up; last when expansion ends
+// with it.
 func (b *Book) target(t string, from message.Address) (a message.Address, last bool) {
 	if domain, ok := strings.CutPrefix(t, "@"); ok {
 		return message.Address{Local: from.Local, Domain: strings.ToLower(domain)}, false

@@ -10,8 +10,8 @@ import (
 	"dinkymail/message"
 )
 
-// Live is a Book that follows its files: a change is seen within a second, without a signal. A file that is being written may be
-// read half; it is read again once it has changed further.
+// Live is a Book that follows its files: a change is seen within a second, without a signal. A file
+// that is being written may be read half; it is read again once it has changed further.
 type Live struct {
 	cfg  Config
 	log  *slog.Logger
@@ -36,7 +36,8 @@ func stampOf(name string) stamp {
 	return stamp{info.Size(), info.ModTime()}
 }
 
-// NewLive reads the files and follows them. Mistakes in them now are Load's to tell; later ones are logged.
+// NewLive reads the files and follows them. Mistakes in them now are Load's to tell; later ones are
+// logged.
 func NewLive(cfg Config, log *slog.Logger) *Live {
 	l := &Live{cfg: cfg, log: log, none: len(cfg.Aliases)+len(cfg.Virtual) == 0 && cfg.Senders == "", looked: time.Now()}
 	book, _ := Load(cfg)

@@ -41,7 +41,8 @@ type logical struct {
 	line int
 }
 
-// logicalLines joins lines that begin with white space to the one before, and drops comments and empty ones.
+// logicalLines joins lines that begin with white space to the one before, and drops comments and
+// empty ones.
 func logicalLines(text string) []logical {
 	var all []logical
 	n := 0
@@ -172,7 +173,8 @@ func shown(key string) string {
 	return key
 }
 
-// checkTarget accepts an address or a local name; a backslash before it, which ends expansion, stays.
+// checkTarget accepts an address or a local name; a backslash before it, which ends expansion,
+// stays.
 func checkTarget(t string) (target string, more []string, problem string) {
 	if strings.HasSuffix(t, ">") { // with a display name
 		m, err := message.ParseMailbox(t)
@@ -191,7 +193,8 @@ func checkTarget(t string) (target string, more []string, problem string) {
 	return t, nil, ""
 }
 
-// reason is why message refused an address, without the address: an included file may be another than was meant, and hold secrets.
+// reason is why message refused an address, without the address: an included file may be another
+// than was meant, and hold secrets.
 func reason(err error) string {
 	if err == nil {
 		return "it has no domain"
@@ -227,7 +230,8 @@ func (r *reading) include(from, name string) (targets []string, problem string) 
 	return targets, ""
 }
 
-// mapKey is a key of virtual(5) as it is looked up: in small letters, an address as Address.String writes it.
+// mapKey is a key of virtual(5) as it is looked up: in small letters, an address as Address.String
+// writes it.
 func mapKey(key string) (string, error) {
 	key = message.TrimInvisible(key)
 	if hidden := message.Invisible(key); hidden != "" {
@@ -243,7 +247,8 @@ func mapKey(key string) (string, error) {
 	return strings.ToLower(key), nil
 }
 
-// parseMap reads virtual(5): "key value, value", where key and values are addresses, "@domain" or local names.
+// parseMap reads virtual(5): "key value, value", where key and values are addresses, "@domain" or
+// local names.
 func (*reading) parseMap(file, text string) (entries []entry, problems []error) {
 	for _, l := range logicalLines(text) {
 		name, value, _ := strings.Cut(strings.ReplaceAll(l.text, "\t", " "), " ")

@@ -6,8 +6,9 @@ import (
 	"dinkymail/message"
 )
 
-// Sender is the envelope sender that a goes out as: what the map of senders says of it, else Config.From when it is of this
-// machine alone and nobody elsewhere could answer it. The null reverse-path stays.
+// Sender is the envelope sender that a goes out as: what the map of senders says of it, else
+// Config.From when it is of this machine alone and nobody elsewhere could answer it. The null
+// reverse-path stays.
 func (b *Book) Sender(a message.Address) message.Address {
 	if a.IsNull() {
 		return a
@@ -41,8 +42,8 @@ func (b *Book) senderMap(a message.Address) (message.Address, bool) {
 	return message.Address{}, false
 }
 
-// From rewrites the value of a From field whose one address Sender would change: the display name stays. It is false when the
-// field stays as it is, which is so too when it cannot be read.
+// From rewrites the value of a From field whose one address Sender would change: the display name
+// stays. It is false when the field stays as it is, which is so too when it cannot be read.
 func (b *Book) From(field string) (string, bool) {
 	if !b.mayConcern(field) {
 		return "", false
@@ -72,7 +73,8 @@ func (b *Book) mayConcern(field string) bool {
 	return b.hosts[strings.ToLower(domain)] || strings.ContainsAny(field, "(,") // a comment may have an @ too
 }
 
-// parseFrom reads a From field, also as local programs write it: "root", "root (Cron Daemon)", "Cron <root>".
+// parseFrom reads a From field, also as local programs write it: "root", "root (Cron Daemon)",
+// "Cron <root>".
 func parseFrom(field string) (message.Mailbox, bool) {
 	if m, err := message.ParseMailbox(field); err == nil {
 		return m, true

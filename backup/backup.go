@@ -1,24 +1,30 @@
-// Package backup writes a copy of the whole queue while it runs, and makes a queue of such a copy again.
+// Package backup writes a copy of the whole queue while it runs, and makes a queue of such a copy
+// again.
 //
-// A backup is a tar archive that needs no Dinkymail to be read: for each message its record, messages/ID.json, behind its mail as
-// it is sent, messages/ID.eml, where there is one. Mail that programs left in the maildrop is in maildrop/ID.mail, as it stood there,
-// with whose it is in maildrop/ID.json behind it. The first member says what made it, the last what must be in it.
+// A backup is a tar archive that needs no Dinkymail to be read: for each message its record,
+// messages/ID.json, behind its mail as it is sent, messages/ID.eml, where there is one. Mail that
+// programs left in the maildrop is in maildrop/ID.mail, as it stood there, with whose it is in
+// maildrop/ID.json behind it. The first member says what made it, the last what must be in it.
 //
 // # What it promises
 //
-// Every message that was accepted or left in the maildrop before Write began is in it once, as it was at some moment while Write
-// ran, unless it was removed for good meanwhile. Of a message whose mail cannot be read the record is there, marked; what is not
-// there at all is named in the last member. Both are in Summary.Missing. Verify and Restore read nothing but whole backups: each
-// mail is compared with its checksum, and the last member with what was read. What Write wrote without an error they take.
-// Restore fills an empty queue or gives an error, and in that case whoever called it throws the new queue away.
+// Every message that was accepted or left in the maildrop before Write began is in it once, as it
+// was at some moment while Write ran, unless it was removed for good meanwhile. Of a message whose
+// mail cannot be read the record is there, marked; what is not there at all is named in the last
+// member. Both are in Summary.Missing. Verify and Restore read nothing but whole backups: each mail
+// is compared with its checksum, and the last member with what was read. What Write wrote without
+// an error they take. Restore fills an empty queue or gives an error, and in that case whoever
+// called it throws the new queue away.
 //
-// Mail that was delivered after the backup is waiting in it. A restored queue would send it once more; Options.Hold holds all of it
-// until an operator says what to release. A message without its mail is held in any case: there is nothing to send.
+// Mail that was delivered after the backup is waiting in it. A restored queue would send it once
+// more; Options.Hold holds all of it until an operator says what to release. A message without its
+// mail is held in any case: there is nothing to send.
 //
 // # Limits
 //
-// A record of at most queue.MaxRecord bytes, a mail as large as the queue took. Mail is read twice, so that nothing of a damaged
-// one is in the archive. Memory does not depend on the size of the queue, but for the IDs of what is in the maildrop.
+// A record of at most queue.MaxRecord bytes, a mail as large as the queue took. Mail is read twice,
+// so that nothing of a damaged one is in the archive. Memory does not depend on the size of the
+// queue, but for the IDs of what is in the maildrop.
 package backup
 
 import (
@@ -33,8 +39,8 @@ import (
 	"dinkymail/queue"
 )
 
-// format is the version of the archive's layout. A reader refuses what is newer. The first had neither a maildrop nor messages
-// without their mail, and is read as well.
+// format is the version of the archive's layout. A reader refuses what is newer. The first had
+// neither a maildrop nor messages without their mail, and is read as well.
 const format = 3
 
 // Names of the members.
@@ -65,8 +71,9 @@ type record struct {
 // member is a message's record.
 type member struct {
 	Message record `json:"message"`
-	// From and Recipients are the addresses of Message.Envelope, which has none itself. They are written in parts: what was an
-	// address when it was accepted is read, whatever a later version takes for one.
+	// From and Recipients are the addresses of Message.Envelope, which has none itself. They are
+	// written in parts: what was an address when it was accepted is read, whatever a later version
+	// takes for one.
 	From       address     `json:"from"`
 	Recipients []recipient `json:"recipients"`
 	Mail       string      `json:"mail,omitempty"` // SHA-256 of the .eml; empty without one
@@ -129,15 +136,16 @@ type Left struct {
 	Open func() (io.ReadSeekCloser, error)
 }
 
-// How many records are read at a time: as many as have pageRecipients together, more or less, since a record may be large.
+// How many records are read at a time: as many as have pageRecipients together, more or less, since
+// a record may be large.
 const (
 	page           = 500
 	firstPage      = 50
 	pageRecipients = 20_000
 )
 
-// Write writes a backup of everything in s to w: what waits, what is held, captured, removed and finished. A message that cannot be
-// read is no error: see Summary.Missing.
+// Write writes a backup of everything in s to w: what waits, what is held, captured, removed and
+// finished. A message that cannot be read is no error: see Summary.Missing.
 func Write(ctx context.Context, s Source, from Origin, w io.Writer) error {
 	b := writer{tar: tar.NewWriter(w), source: s, sum: sha256.New(), now: time.Now(), left: map[queue.ID]bool{}}
 	var left []Left
@@ -168,8 +176,9 @@ func Write(ctx context.Context, s Source, from Origin, w io.Writer) error {
 	return b.end()
 }
 
-// newest is the greatest ID that belongs into a backup which begins now: what is accepted later belongs into the next one. A clock
-// that was ahead may have made IDs that are greater than a new one.
+// newest is the greatest ID that belongs into a backup which begins now: what is accepted later
+// belongs into the next one. A clock that was ahead may have made IDs that are greater than a new
+// one.
 func newest(ctx context.Context, s Source) (queue.ID, error) {
 	last := queue.NewID()
 	list, err := s.List(ctx, queue.Filter{Newest: true}, "", 1)

@@ -219,7 +219,8 @@ func TestBackupUnderLoad(t *testing.T) {
 	load.Wait()
 }
 
-// A backup that is cut off anywhere, or in which any byte was changed, is never taken for a whole one.
+// A backup that is cut off anywhere, or in which any byte was changed, is never taken for a whole
+// one.
 func TestDamagedBackupIsRefused(t *testing.T) {
 	s := open(t)
 	put(t, s, "Subject: one\r\n\r\nHello\r\n", nil)

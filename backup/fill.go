@@ -15,7 +15,8 @@ import (
 
 // Options say how a queue is made of a backup.
 type Options struct {
-	// Hold holds all waiting mail, so that nothing which was delivered after the backup goes out again by itself.
+	// Hold holds all waiting mail, so that nothing which was delivered after the backup goes out
+	// again by itself.
 	Hold bool
 	// Left takes in a mail of the maildrop; nil: nothing does.
 	Left func(ctx context.Context, l Left, mail io.Reader) error
@@ -30,7 +31,8 @@ const (
 	heldBounce = "; bounce it to tell the sender"
 )
 
-// Restore puts every message of a backup into s, which must be empty. On an error s is to be thrown away.
+// Restore puts every message of a backup into s, which must be empty. On an error s is to be thrown
+// away.
 func Restore(ctx context.Context, r io.Reader, s queue.Store, o Options) (Summary, error) {
 	spool, err := os.CreateTemp(o.Dir, "dinkymail-restore-")
 	if err != nil {

@@ -21,7 +21,8 @@ import (
 	"dinkymail/queue/boltstore"
 )
 
-// damage flips a byte of every body of the store in dir, which nobody has open, that has text in it.
+// damage flips a byte of every body of the store in dir, which nobody has open, that has text in
+// it.
 func damage(t *testing.T, dir, text string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -40,8 +41,9 @@ func damage(t *testing.T, dir, text string) {
 	}
 }
 
-// Damaged mail, small or large, keeps nothing else out of a backup. The archive is whole, names it, and restores: its record is
-// there, held with the reason and without a text, whatever was to be held, and what was in the trash is there still.
+// Damaged mail, small or large, keeps nothing else out of a backup. The archive is whole, names it,
+// and restores: its record is there, held with the reason and without a text, whatever was to be
+// held, and what was in the trash is there still.
 func TestDamagedMailIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	s, err := boltstore.Open(dir, boltstore.Config{}, slog.New(slog.DiscardHandler))
@@ -85,7 +87,8 @@ func TestDamagedMailIsNamed(t *testing.T) {
 	}
 }
 
-// What stands in the maildrop is in the backup once: as it stands there, or as what the queue made of it meanwhile.
+// What stands in the maildrop is in the backup once: as it stands there, or as what the queue made
+// of it meanwhile.
 func TestMaildropIsInTheBackup(t *testing.T) {
 	s := open(t)
 	waits, taken, during, gone := queue.NewID(), put(t, s, "taken\r\n", nil), queue.NewID(), queue.NewID()
@@ -125,7 +128,8 @@ type file struct{ *bytes.Reader }
 
 func (file) Close() error { return nil }
 
-// Whatever a queue has, be it as large and as odd as it likes, what Write writes without an error is verified and restored.
+// Whatever a queue has, be it as large and as odd as it likes, what Write writes without an error
+// is verified and restored.
 func TestWrittenIsVerified(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

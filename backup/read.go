@@ -32,8 +32,8 @@ type Summary struct {
 	Missing  []Missing // what could not be read when the backup was made: the mail of a message, or all of it
 }
 
-// Verify reads a backup to its end and compares everything with its checksums. A backup that is cut off, changed or not one gives
-// an error that is ErrIncomplete.
+// Verify reads a backup to its end and compares everything with its checksums. A backup that is cut
+// off, changed or not one gives an error that is ErrIncomplete.
 func Verify(r io.Reader) (Summary, error) {
 	return read(r, nil, sink{})
 }

@@ -55,8 +55,8 @@ func (b *writer) messages(ctx context.Context, last queue.ID) error {
 	}
 }
 
-// message writes a message. One that was finished or removed while its turn came is written as it is now, or not at all; of one
-// whose mail cannot be read, the record.
+// message writes a message. One that was finished or removed while its turn came is written as it
+// is now, or not at all; of one whose mail cannot be read, the record.
 func (b *writer) message(ctx context.Context, m queue.Message) error {
 	body, err := b.source.Body(m.ID)
 	if errors.Is(err, queue.ErrNotFound) {
@@ -81,7 +81,8 @@ func (b *writer) message(ctx context.Context, m queue.Message) error {
 	return b.record(member{Message: record{Message: m}, Damaged: err.Error()}, nil, 0)
 }
 
-// bare writes a message whose mail is not in the queue: it was finished meanwhile, or is gone, or has lost it.
+// bare writes a message whose mail is not in the queue: it was finished meanwhile, or is gone, or
+// has lost it.
 func (b *writer) bare(ctx context.Context, m queue.Message) error {
 	now, err := b.source.Get(m.ID)
 	switch {
@@ -143,7 +144,8 @@ func encode(m member) ([]byte, error) {
 	return text, err
 }
 
-// leftOver writes a mail of the maildrop, unless the queue has taken it in and it is written already.
+// leftOver writes a mail of the maildrop, unless the queue has taken it in and it is written
+// already.
 func (b *writer) leftOver(ctx context.Context, l Left) error {
 	if !b.left[l.ID] {
 		return nil

@@ -66,8 +66,8 @@ func tooLate(r operate.ActionResult) string {
 	}
 }
 
-// failures is an error that names each message an action could not be done to; nil when there was none. Its status is 66 when
-// those do not exist, 75 when a later try may do.
+// failures is an error that names each message an action could not be done to; nil when there was
+// none. Its status is 66 when those do not exist, 75 when a later try may do.
 func failures(a operate.Action, r operate.ActionResult) error {
 	if len(r.Failed) == 0 {
 		return nil

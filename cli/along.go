@@ -16,8 +16,8 @@ import (
 	"dinkymail/queue"
 )
 
-// taker takes mail of the maildrop into a restored queue, as the appliance would. No limit of the queue is in its way: it had room
-// where it comes from.
+// taker takes mail of the maildrop into a restored queue, as the appliance would. No limit of the
+// queue is in its way: it had room where it comes from.
 func (c restoreCommand) taker(s *config.Settings, store queue.Store, log *slog.Logger) func(context.Context, backup.Left, io.Reader) error {
 	cfg := s.Queue
 	const endless = math.MaxInt64 / 4
@@ -34,7 +34,8 @@ func (c restoreCommand) taker(s *config.Settings, store queue.Store, log *slog.L
 	}
 }
 
-// movedAway is the directory beside dir, such as dir.old, that has the queue which was in dir last; empty where there is none.
+// movedAway is the directory beside dir, such as dir.old, that has the queue which was in dir last;
+// empty where there is none.
 func movedAway(dir string) string {
 	var last os.FileInfo
 	var found string
@@ -53,8 +54,8 @@ func escapeGlob(name string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
 }
 
-// bringAlong moves mail that sendmail left in the maildrop inside an old DATA_DIR, and that is not known from the backup, to where
-// the appliance will look for it.
+// bringAlong moves mail that sendmail left in the maildrop inside an old DATA_DIR, and that is not
+// known from the backup, to where the appliance will look for it.
 func bringAlong(s *config.Settings, old string, known map[queue.ID]bool) (int, error) {
 	rel, err := filepath.Rel(s.DataDir, s.Maildrop.Dir)
 	if err != nil || !filepath.IsLocal(rel) {

@@ -48,7 +48,8 @@ func outcomeOf(err error) outcome {
 	return o
 }
 
-// report prints an error as sentences, one line for each that is joined in it, and returns its exit status.
+// report prints an error as sentences, one line for each that is joined in it, and returns its exit
+// status.
 func report(w io.Writer, err error) int {
 	if err == nil {
 		return 0

@@ -23,8 +23,8 @@ import (
 	"dinkymail/queue/boltstore"
 )
 
-// night is when the stocked queue is looked at. It lies in the past, so that what the appliance says of its own clock never
-// depends on the day of the test.
+// night is when the stocked queue is looked at. It lies in the past, so that what the appliance
+// says of its own clock never depends on the day of the test.
 var night = time.Date(2025, 3, 2, 3, 0, 0, 0, time.UTC)
 
 func ago(d time.Duration) time.Time { return night.Add(-d) }
@@ -58,8 +58,8 @@ var (
 	unknown = queue.Result{Outcome: queue.Failed, Code: 550, Status: "5.1.1", Text: "no such user", Remote: "mx.example.net:25", Stage: "rcpt"}
 )
 
-// stock are the messages of a night: deferred with two attempts and a partner that was served, held by an operator, not tried yet,
-// a bounce, failed, and one in the trash.
+// stock are the messages of a night: deferred with two attempts and a partner that was served, held
+// by an operator, not tried yet, a bounce, failed, and one in the trash.
 func stock() []queue.Message {
 	deferred := letter("0cagh3h68onkmkg0", ago(2*time.Hour), "ada@example.com", "Invoice \x1b[31m42", "bob@example.net", "eve@example.net")
 	deferred.Legs[0].Tries, deferred.Legs[0].Next = 2, night.Add(12*time.Minute)
@@ -159,7 +159,8 @@ func listen(dir string, q *queue.Queue, o operate.Operator) (stop func() error, 
 	}, nil
 }
 
-// standing is an appliance over a stocked queue in which nothing moves: its dispatcher does not run.
+// standing is an appliance over a stocked queue in which nothing moves: its dispatcher does not
+// run.
 func standing(dir string) (stop func() error, err error) {
 	if err := fill(dir, stock()); err != nil {
 		return nil, err

@@ -11,14 +11,16 @@ import (
 	"dinkymail/config"
 )
 
-// candidate is where an appliance may keep its mail: settings, with that directory in them, and what is wrong with them.
+// candidate is where an appliance may keep its mail: settings, with that directory in them, and
+// what is wrong with them.
 type candidate struct {
 	settings *config.Settings
 	wrong    error
 }
 
-// candidates yields the places where an appliance may keep its mail, the likeliest first: what the settings say, and unless somebody
-// named those, what the other files say that settings are looked for in.
+// candidates yields the places where an appliance may keep its mail, the likeliest first: what the
+// settings say, and unless somebody named those, what the other files say that settings are looked
+// for in.
 func (p *program) candidates(yield func(candidate) bool) {
 	files := []string{p.dotenv}
 	if p.given == "" && p.Getenv("DINKYMAIL_ENV_FILE") == "" && p.Getenv("DATA_DIR") == "" {
@@ -42,8 +44,8 @@ func (p *program) candidates(yield func(candidate) bool) {
 	}
 }
 
-// withSudo is the error about settings that cannot be used, where opened is what opening their file gave: who may not read it may
-// not ask the appliance either.
+// withSudo is the error about settings that cannot be used, where opened is what opening their file
+// gave: who may not read it may not ask the appliance either.
 func withSudo(file string, wrong, opened error) error {
 	if !errors.Is(opened, fs.ErrPermission) {
 		return wrong
@@ -61,8 +63,9 @@ func opens(file string) error {
 	return f.Close()
 }
 
-// dataDirs are the directories in which an appliance with the settings of a file may keep its mail: DATA_DIR, and while that was not
-// set the one of the systemd unit, which is the only one for settings of systemFile.
+// dataDirs are the directories in which an appliance with the settings of a file may keep its mail:
+// DATA_DIR, and while that was not set the one of the systemd unit, which is the only one for
+// settings of systemFile.
 func (p *program) dataDirs(s *config.Settings, file string) []string {
 	given := func(r config.Row) bool { return r.Name == "DATA_DIR" && r.Source != "default" }
 	switch {

@@ -70,7 +70,8 @@ func (c checkCommand) Run(p *program) error {
 	return err
 }
 
-// resultOf tells the same as one object. The mistakes are in it, so that nothing more is said of them.
+// resultOf tells the same as one object. The mistakes are in it, so that nothing more is said of
+// them.
 func resultOf(s *config.Settings, wrong error) checkResult {
 	r := checkResult{Mode: "production", Upstream: s.Upstream(), Errors: []string{},
 		Warnings: append([]string{}, s.Warnings...), Notices: append([]string{}, s.Notices...)}

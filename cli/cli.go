@@ -2,8 +2,8 @@
 //
 // # What it promises
 //
-// A command that did its work exits 0. Otherwise one sentence on standard error says what is wrong and what to do, and the
-// exit status is one of sysexits.h:
+// A command that did its work exits 0. Otherwise one sentence on standard error says what is wrong
+// and what to do, and the exit status is one of sysexits.h:
 //
 //	64  wrong usage; a verb that was told neither messages nor filters
 //	65  a backup that is not whole
@@ -16,22 +16,22 @@
 //	77  no right to
 //	78  wrong settings
 //
-// health exits 1, as health checks want it, and so does alias for an address without one; what is run under the name of another
-// program exits as that does. A verb for several messages does what it can, names on standard error each message it could not be
-// done to, and does not exit 0 then.
+// health exits 1, as health checks want it, and so does alias for an address without one; what is
+// run under the name of another program exits as that does. A verb for several messages does what
+// it can, names on standard error each message it could not be done to, and does not exit 0 then.
 //
-// Tables fit a terminal. Where the output is no terminal nothing is cut, nothing is coloured, and the
-// columns stay; NO_COLOR is honoured. With --json a list is one object a line, everything else one
-// indented object: the API's own, with "success", which is true exactly where the exit status is 0.
-// What fails prints an object too, a list as its last line: "success" is false in it, and "message",
-// "code" and "exit" say why. What strangers wrote into a mail or a reply is shown without control
-// characters. A password is read from the terminal without echo or from standard input, never from
-// the command line.
+// Tables fit a terminal. Where the output is no terminal nothing is cut, nothing is coloured, and
+// the columns stay; NO_COLOR is honoured. With --json a list is one object a line, everything else
+// one indented object: the API's own, with "success", which is true exactly where the exit status
+// is 0. What fails prints an object too, a list as its last line: "success" is false in it, and
+// "message", "code" and "exit" say why. What strangers wrote into a mail or a reply is shown
+// without control characters. A password is read from the terminal without echo or from standard
+// input, never from the command line.
 //
 // # Limits
 //
-// The commands about mail ask the running appliance over its control socket. While it does not run they open the queue themselves,
-// as the user its files belong to.
+// The commands about mail ask the running appliance over its control socket. While it does not run
+// they open the queue themselves, as the user its files belong to.
 package cli
 
 import (
@@ -58,13 +58,16 @@ const (
 // Serve runs the appliance until it is told to stop. reload reads the settings again, for SIGHUP.
 type Serve func(ctx context.Context, s *config.Settings, reload func() (*config.Settings, error)) error
 
-// Program is a command line to come and the world it comes into. Run makes the ways to settings and queue.
+// Program is a command line to come and the world it comes into. Run makes the ways to settings and
+// queue.
 type Program struct {
 	world.World
 	Serve Serve
-	// Name is the base name that the program was started under; one of Guises makes it that program. Empty: dinkymail.
+	// Name is the base name that the program was started under; one of Guises makes it that
+	// program. Empty: dinkymail.
 	Name string
-	// Offline opens the queue of an appliance that does not run, until close. Nil: the commands about mail need a running appliance.
+	// Offline opens the queue of an appliance that does not run, until close. Nil: the commands
+	// about mail need a running appliance.
 	Offline func(s *config.Settings) (o operate.Operator, close func() error, err error)
 }
 

@@ -19,7 +19,8 @@ import (
 	"dinkymail/config"
 )
 
-// TestMain lets the scripts in testdata/script run this binary as dinkymail. Its appliance only says what it was started with.
+// TestMain lets the scripts in testdata/script run this binary as dinkymail. Its appliance only
+// says what it was started with.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"dinkymail": func() {
 		w := worldOf(os.Stdin, os.Stdout, os.Stderr, os.Environ())
@@ -146,7 +147,8 @@ func TestHelpOfGuises(t *testing.T) {
 	}
 }
 
-// Under another program's name, and as a command of that name, the same is done, with that program's own output.
+// Under another program's name, and as a command of that name, the same is done, with that
+// program's own output.
 func TestGuises(t *testing.T) {
 	c := stocked(t)
 	for _, name := range []string{"mailq", "exim", "postconf"} {

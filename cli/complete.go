@@ -18,10 +18,12 @@ type completeCommand struct {
 	Words []string `arg:"" optional:"" help:"What was typed; the last is not complete."`
 }
 
-// completeWithin bounds how long the appliance is asked for what completes a word: somebody waits at the keyboard.
+// completeWithin bounds how long the appliance is asked for what completes a word: somebody waits
+// at the keyboard.
 const completeWithin = 2 * time.Second
 
-// Run prints a line for each word that may stand where the last one is: the word, a tab, and what it means. It never complains.
+// Run prints a line for each word that may stand where the last one is: the word, a tab, and what
+// it means. It never complains.
 func (c completeCommand) Run(ctx context.Context, p *program, k *kong.Context) error {
 	p.quiet = true // nothing may disturb the prompt
 	words := c.Words
@@ -144,7 +146,8 @@ func commandsOf(node *kong.Node) []suggestion {
 	return all
 }
 
-// values are what a flag or an argument may be, and what of the word typed stands before each of them.
+// values are what a flag or an argument may be, and what of the word typed stands before each of
+// them.
 func (p *program) values(ctx context.Context, node *kong.Node, v *kong.Value, typed string) (prefix string, all []suggestion) {
 	switch {
 	case v.Enum != "":

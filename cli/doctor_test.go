@@ -10,7 +10,8 @@ import (
 	"dinkymail/internal/smtptest"
 )
 
-// examine runs dinkymail doctor for the appliance in dir, in development mode, in which it asks nobody beyond this machine.
+// examine runs dinkymail doctor for the appliance in dir, in development mode, in which it asks
+// nobody beyond this machine.
 func examine(t *testing.T, dir string, environ []string, args ...string) (code int, out, errs string) {
 	t.Helper()
 	var o, e strings.Builder
@@ -19,7 +20,8 @@ func examine(t *testing.T, dir string, environ []string, args ...string) (code i
 	return code, o.String(), e.String()
 }
 
-// The doctor finds the running appliance, sends a mail when an address is given, and says what became of it.
+// The doctor finds the running appliance, sends a mail when an address is given, and says what
+// became of it.
 func TestDoctor(t *testing.T) {
 	c := running(t)
 	code, out, errs := examine(t, c.dir, nil, "bob@example.net")
@@ -38,7 +40,8 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// A mail that fails, an appliance that does not run and wrong settings each have their exit status, and the report says all.
+// A mail that fails, an appliance that does not run and wrong settings each have their exit status,
+// and the report says all.
 func TestDoctorExitStatus(t *testing.T) {
 	c := running(t, smtptest.Rule{Stage: smtptest.Rcpt, Answer: smtptest.Reply("550 5.1.1 who?")})
 	if code, out, errs := examine(t, c.dir, nil, "bob@example.net"); code != world.ExitUnavailable || errs != "" || !strings.Contains(out, "550 who?") {

@@ -24,8 +24,8 @@ func (p *program) next(e operate.Entry) string {
 
 func sender(from string) string { return cmp.Or(plain(from), "<>") }
 
-// recipients are whom a list shows: the first who is not settled, and how many more there are. Those whom an operator took off
-// count only where nobody else is left.
+// recipients are whom a list shows: the first who is not settled, and how many more there are.
+// Those whom an operator took off count only where nobody else is left.
 func recipients(e operate.Entry) string {
 	all := slices.DeleteFunc(slices.Clone(e.Recipients), func(r operate.Recipient) bool { return r.Outcome == queue.Dropped.String() })
 	if len(all) == 0 {

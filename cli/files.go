@@ -13,10 +13,12 @@ import (
 // systemFile is where an installed appliance has its settings.
 const systemFile = "/etc/dinkymail/dinkymail.env"
 
-// settingsFile is the file that holds the settings: the one given, else the one that DINKYMAIL_ENV_FILE names, else the first of
-// .env in the working directory, .env beside the binary, links resolved, and systemFile that is there. Of the last two one that
-// may not be read counts as missing: systemd reads it for the appliance and hands it over in the environment. Under the name of
-// another program the working directory does not count: anybody may have put a file there.
+// settingsFile is the file that holds the settings: the one given, else the one that
+// DINKYMAIL_ENV_FILE names, else the first of .env in the working directory, .env beside the
+// binary, links resolved, and systemFile that is there. Of the last two one that may not be read
+// counts as missing: systemd reads it for the appliance and hands it over in the environment. Under
+// the name of another program the working directory does not count: anybody may have put a file
+// there.
 func (w Program) settingsFile(given string) string {
 	if named := cmp.Or(given, w.Getenv("DINKYMAIL_ENV_FILE")); named != "" {
 		return named
@@ -37,7 +39,8 @@ func (w Program) settingsFile(given string) string {
 	return here
 }
 
-// otherFiles are those files of settingsFile that belong to an installed appliance, wherever this is run.
+// otherFiles are those files of settingsFile that belong to an installed appliance, wherever this
+// is run.
 func otherFiles() []string { return append(world.Beside(".env"), systemFile) }
 
 func readable(path string) bool { return opens(path) == nil }

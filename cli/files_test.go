@@ -8,8 +8,8 @@ import (
 	"dinkymail/cli/world"
 )
 
-// The settings are searched for where an operator expects them; under another program's name never in the working directory, where
-// anybody may have put a file.
+// The settings are searched for where an operator expects them; under another program's name never
+// in the working directory, where anybody may have put a file.
 func TestSettingsFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -31,7 +31,8 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// A list without a message is empty where no terminal is, so that what reads IDs from it finds none.
+// A list without a message is empty where no terminal is, so that what reads IDs from it finds
+// none.
 func TestNoMessageInAPipe(t *testing.T) {
 	c := stocked(t)
 	if code, out, errs := c.run("", "queue", "--to", "nobody"); code != 0 || out != "" || errs != "No message matches.\n" {

@@ -41,7 +41,8 @@ func (g guise) Run(ctx context.Context, p *program, parsed *kong.Context) error 
 	return world.Ended(p.play(ctx, parsed.Selected().Name, g.Args))
 }
 
-// play is one of Guises with its own arguments. It prints what is wrong itself, and returns the exit status.
+// play is one of Guises with its own arguments. It prints what is wrong itself, and returns the
+// exit status.
 func (p *program) play(ctx context.Context, name string, args []string) int {
 	p.quiet = true
 	w := p.World

@@ -62,7 +62,8 @@ func (c healthCommand) Run(ctx context.Context, p *program) error {
 // doorTimeout is how long one address of the API may take to answer.
 const doorTimeout = 3 * time.Second
 
-// tryDoors asks at every address of the API. Over its socket the appliance may be well while nobody else is served.
+// tryDoors asks at every address of the API. Over its socket the appliance may be well while nobody
+// else is served.
 func tryDoors(ctx context.Context, listening []string) error {
 	for _, at := range listening {
 		ctx, cancel := context.WithTimeout(ctx, doorTimeout)

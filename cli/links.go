@@ -86,7 +86,8 @@ type linkResult struct {
 // link is one name under which the program is to be found.
 type link struct{ path, binary string }
 
-// ours reports whether a link to this program, or to one of its name elsewhere, stands there; there whether anything does.
+// ours reports whether a link to this program, or to one of its name elsewhere, stands there; there
+// whether anything does.
 func (l link) ours() (ours, there bool, err error) {
 	info, err := os.Lstat(l.path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -77,7 +77,8 @@ func (l *lister) add(e operate.Entry) {
 	l.table.add(row...)
 }
 
-// flush prints what is left. On a terminal the columns share its width: sender and recipient give way first.
+// flush prints what is left. On a terminal the columns share its width: sender and recipient give
+// way first.
 func (l *lister) flush() {
 	if !l.screen.terminal {
 		l.p.printf("%s", l.table.flush())
@@ -104,7 +105,8 @@ func (l *lister) flush() {
 	l.p.printf("%s", t.flush())
 }
 
-// share gives two columns of some widths the room there is: half of it to each, and what one does not need to the other.
+// share gives two columns of some widths the room there is: half of it to each, and what one does
+// not need to the other.
 func share(room, a, wantA, b, wantB int) map[int]int {
 	const least = 8
 	half := max(least, room/2)

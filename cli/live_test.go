@@ -141,7 +141,8 @@ func TestAStuckMailIsMended(t *testing.T) {
 	}
 }
 
-// Who removes what is being handed over is told that it may be too late, and show then tells of that attempt.
+// Who removes what is being handed over is told that it may be too late, and show then tells of
+// that attempt.
 func TestRemovedTooLate(t *testing.T) {
 	t.Parallel()
 	c := running(t, smtptest.Rule{Stage: smtptest.Rcpt, Answer: smtptest.Answer{}.After(3 * time.Second)})

@@ -200,7 +200,8 @@ func TestAPIAddress(t *testing.T) {
 	}
 }
 
-// show goes on past a message that is not there, names it at the end, and tells so with its exit status.
+// show goes on past a message that is not there, names it at the end, and tells so with its exit
+// status.
 func TestShowGoesOn(t *testing.T) {
 	c := stocked(t)
 	code, out, errs := c.run("", "show", "0cagh3h68onkmkg2", "0000000000000000", "0cagh3h68onkmkg1")
@@ -210,7 +211,8 @@ func TestShowGoesOn(t *testing.T) {
 	}
 }
 
-// health is not well when nobody is served where the API listens, although the appliance itself says that it is.
+// health is not well when nobody is served where the API listens, although the appliance itself
+// says that it is.
 func TestHealthTriesTheDoor(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections, and nobody answers

@@ -95,7 +95,8 @@ func escape(s string) string {
 	return s
 }
 
-// detail prints a help text: paragraphs, with a request between them, and examples, which are indented.
+// detail prints a help text: paragraphs, with a request between them, and examples, which are
+// indented.
 func (m *manual) detail(s, between string) {
 	for i, paragraph := range strings.Split(strings.TrimSpace(s), "\n\n") {
 		if i > 0 {

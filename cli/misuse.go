@@ -40,7 +40,8 @@ func uncapital(s string) string {
 	return strings.ToLower(s[:1]) + s[1:]
 }
 
-// flagWords says in our words what is wrong with a flag's value; text that is about something else stays.
+// flagWords says in our words what is wrong with a flag's value; text that is about something else
+// stays.
 func flagWords(text string) string {
 	name, rest, _ := strings.Cut(text, " ")
 	name = strings.TrimSuffix(name, ":")
@@ -67,7 +68,8 @@ var kinds = [][2]string{
 	{"bool", "is yes or no"},
 }
 
-// further names the words that may follow a command which does something without one; "" where there are none.
+// further names the words that may follow a command which does something without one; "" where
+// there are none.
 func further(command *kong.Node) string {
 	group := command.Parent
 	if group == nil || group.Parent == nil || group.DefaultCmd != command {

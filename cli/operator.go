@@ -17,8 +17,8 @@ import (
 	"dinkymail/queue/boltstore"
 )
 
-// operator is the way to the queue: over the running appliance's control socket, or, while none runs, in this process. close ends
-// it, and must be called.
+// operator is the way to the queue: over the running appliance's control socket, or, while none
+// runs, in this process. close ends it, and must be called.
 func (p *program) operator(ctx context.Context) (o operate.Operator, close func(), err error) {
 	client, s, err := p.running(ctx)
 	if err == nil {
@@ -42,9 +42,10 @@ func (e *absentError) Error() string {
 		"If it keeps its mail elsewhere, name its settings with --env-file", e.socket, world.Cause(e.err))
 }
 
-// running is the client of the appliance that runs. Its socket is looked for before anything is made of the settings: a mistake in
-// them, or a file of another program that happens to be called .env, takes no command away. The error is of *absentError when
-// nobody answers; the settings are then those of the directory with a queue, if there is one.
+// running is the client of the appliance that runs. Its socket is looked for before anything is
+// made of the settings: a mistake in them, or a file of another program that happens to be called
+// .env, takes no command away. The error is of *absentError when nobody answers; the settings are
+// then those of the directory with a queue, if there is one.
 func (p *program) running(ctx context.Context) (*control.Client, *config.Settings, error) {
 	var absent, denied, wrong error
 	var of *config.Settings

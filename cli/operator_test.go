@@ -9,7 +9,8 @@ import (
 	"dinkymail/cli/world"
 )
 
-// Who may not read the appliance's settings is told to become somebody who may ask it; wrong settings stay what they are.
+// Who may not read the appliance's settings is told to become somebody who may ask it; wrong
+// settings stay what they are.
 func TestSettingsOfOthers(t *testing.T) {
 	wrong := world.Failf(world.ExitConfig, "wrong")
 	if err := withSudo(".env", wrong, &fs.PathError{Op: "open", Path: ".env", Err: fs.ErrNotExist}); !errors.Is(err, wrong) {

@@ -13,8 +13,8 @@ import (
 	"dinkymail/cli/world"
 )
 
-// becomeOwner makes root the user whom dir belongs to, for the rest of this process: files that root made there the appliance
-// could not open later. Everybody else must be that user.
+// becomeOwner makes root the user whom dir belongs to, for the rest of this process: files that
+// root made there the appliance could not open later. Everybody else must be that user.
 func becomeOwner(dir string) error {
 	owner, err := statOf(dir)
 	if err != nil {
@@ -38,9 +38,10 @@ func becomeOwner(dir string) error {
 // serviceUser is the user that the shipped systemd unit runs the appliance as.
 const serviceUser = "dinkymail"
 
-// makeOwned makes a DATA_DIR that nobody but its owner may enter, and becomes that owner. Root gives a new one to the user named;
-// without a name to the owner of the DATA_DIR that was moved away from there, to the owner of the directory above, or to
-// serviceUser, the first of them that is not root. It returns to whom the directory belongs, and why.
+// makeOwned makes a DATA_DIR that nobody but its owner may enter, and becomes that owner. Root
+// gives a new one to the user named; without a name to the owner of the DATA_DIR that was moved
+// away from there, to the owner of the directory above, or to serviceUser, the first of them that
+// is not root. It returns to whom the directory belongs, and why.
 func makeOwned(dir, named string) (said string, err error) {
 	if named != "" && os.Geteuid() != 0 {
 		return "", world.Failf(world.ExitNoPermission, "only root can give files to another user; run this with sudo, or without --owner")
@@ -90,8 +91,8 @@ func heir(dir, named string) (uid, gid int, why string, err error) {
 	return 0, 0, "nobody else was found; if the appliance runs as another user, say so with --owner", nil
 }
 
-// idsOf is the number of a user, given by name or number, and of its group. One who has no account here, such as that of a
-// container, is in the group of the same number.
+// idsOf is the number of a user, given by name or number, and of its group. One who has no account
+// here, such as that of a container, is in the group of the same number.
 func idsOf(name string) (uid, gid int, err error) {
 	u, err := user.Lookup(name)
 	if err != nil {

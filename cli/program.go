@@ -24,7 +24,8 @@ type program struct {
 	printed error // why something could not be printed
 }
 
-// program is what a command is given whose settings are in the file given, or where they are looked for.
+// program is what a command is given whose settings are in the file given, or where they are looked
+// for.
 func (w Program) program(given string) *program {
 	p := &program{Program: w, given: given, dotenv: w.settingsFile(given)}
 	p.Settings, p.Open = p.settings, p.operator
@@ -71,8 +72,8 @@ func (p *program) live(ctx context.Context) (world.Operator, func(), error) {
 	return q, q.Close, nil
 }
 
-// exiting gives an error that has no exit status the one that it means when the appliance answered with it. What could not be
-// printed is told when the command ends.
+// exiting gives an error that has no exit status the one that it means when the appliance answered
+// with it. What could not be printed is told when the command ends.
 func (p *program) exiting(err error) error {
 	if _, ok := errors.AsType[*Exit](err); ok {
 		return err

@@ -64,7 +64,8 @@ func (c purgeCommand) Run(ctx context.Context, p *program) error {
 	})
 }
 
-// bound keeps an action to the messages that its filters select now: what comes in between preview and removal nobody has seen.
+// bound keeps an action to the messages that its filters select now: what comes in between preview
+// and removal nobody has seen.
 func bound(ctx context.Context, client operate.Operator, a *operate.Action) error {
 	if a.IDs != nil {
 		return nil

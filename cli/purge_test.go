@@ -26,7 +26,8 @@ func (o *meanwhile) Act(ctx context.Context, a operate.Action) (operate.ActionRe
 	return result, err
 }
 
-// What comes in between preview and removal was not shown, and stays. Where nothing was shown, nothing is removed.
+// What comes in between preview and removal was not shown, and stays. Where nothing was shown,
+// nothing is removed.
 func TestPurgeRemovesWhatItShowed(t *testing.T) {
 	for name, test := range map[string]struct {
 		stock []queue.Message

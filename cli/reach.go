@@ -16,7 +16,8 @@ import (
 	"dinkymail/httpapi"
 )
 
-// appliance is the running appliance: at a given address, else over its control socket, else where HTTP_LISTEN says.
+// appliance is the running appliance: at a given address, else over its control socket, else where
+// HTTP_LISTEN says.
 func (p *program) appliance(ctx context.Context, url string) (*httpapi.Client, error) {
 	if url != "" {
 		s, _ := config.Load(p.Environ, p.dotenv) // for a key, where there is one
@@ -72,7 +73,8 @@ func reach(listen string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// widestKey is a key that may send from DEFAULT_FROM, for the case that loopback is not trusted; "" without one.
+// widestKey is a key that may send from DEFAULT_FROM, for the case that loopback is not trusted; ""
+// without one.
 func widestKey(s *config.Settings) string {
 	address := s.HTTP.DefaultFrom.Address
 	for _, k := range s.Account.Keys {

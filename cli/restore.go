@@ -140,8 +140,8 @@ func occupied(dir string) bool {
 	return false
 }
 
-// fill makes the queue in a directory of its own inside DATA_DIR, as the user that is to have it, and moves it to its place when
-// it is whole.
+// fill makes the queue in a directory of its own inside DATA_DIR, as the user that is to have it,
+// and moves it to its place when it is whole.
 func (c restoreCommand) fill(ctx context.Context, in io.Reader, s *config.Settings) (done restored, err error) {
 	dir := s.DataDir
 	done.left = map[queue.ID]bool{}

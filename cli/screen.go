@@ -57,8 +57,8 @@ func (s screen) paint(c color, text string) string {
 // plain makes one line of what strangers wrote, without anything that could steer a terminal.
 func plain(text string) string { return printable.Line(text) }
 
-// harmless writes text to a terminal. Control characters other than line ends and tabs are shown, as ^[ for escape, so that no
-// mail can do anything to the terminal. Carriage returns are left out.
+// harmless writes text to a terminal. Control characters other than line ends and tabs are shown,
+// as ^[ for escape, so that no mail can do anything to the terminal. Carriage returns are left out.
 type harmless struct {
 	to   io.Writer
 	rest []byte // the beginning of a character whose end has not come yet

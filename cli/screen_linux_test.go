@@ -41,7 +41,8 @@ func (c console) sit(width int) *seat {
 	return s
 }
 
-// run runs a command at the terminal, with what is typed meanwhile, and returns its exit status and what was shown.
+// run runs a command at the terminal, with what is typed meanwhile, and returns its exit status and
+// what was shown.
 func (s *seat) run(typed string, environ []string, args ...string) (int, string) {
 	s.t.Helper()
 	w := worldOf(s.screen, s.screen, s.screen, append([]string{"MAIL_DOMAIN=example.com", "DATA_DIR=" + s.dir}, environ...))
@@ -56,7 +57,8 @@ func (s *seat) run(typed string, environ []string, args ...string) (int, string)
 	return code, <-s.shown
 }
 
-// A table fits the terminal, from the narrowest on; where there is room the reason stands in the row.
+// A table fits the terminal, from the narrowest on; where there is room the reason stands in the
+// row.
 func TestTablesFitTheTerminal(t *testing.T) {
 	c := stocked(t)
 	for _, width := range []int{60, 80, 140, 200} {

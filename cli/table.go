@@ -7,8 +7,9 @@ import (
 	"golang.org/x/text/width"
 )
 
-// table is rows under headings, two spaces between the columns. It is printed in stretches, so that a long list needs little
-// memory: columns keep at least the width they had before. A cell may be painted.
+// table is rows under headings, two spaces between the columns. It is printed in stretches, so that
+// a long list needs little memory: columns keep at least the width they had before. A cell may be
+// painted.
 type table struct {
 	heads  []string
 	right  map[int]bool // columns of numbers

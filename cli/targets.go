@@ -34,14 +34,16 @@ func (f filters) selection() queue.Selection {
 // any reports whether one filter is set.
 func (f filters) any() bool { return !reflect.ValueOf(f).IsZero() }
 
-// targets are the messages a verb is for: named ones, or those that pass every filter, or everything.
+// targets are the messages a verb is for: named ones, or those that pass every filter, or
+// everything.
 type targets struct {
 	IDs []string `arg:"" name:"id" optional:"" help:"Messages by ID; - reads IDs from standard input."`
 	filters
 	Everything bool `group:"Filters:" help:"All that waits."`
 }
 
-// selection is what a verb is for. To forget saying it is refused: nothing must happen to all mail by a slip.
+// selection is what a verb is for. To forget saying it is refused: nothing must happen to all mail
+// by a slip.
 func (t targets) selection(p *program, verb string) (queue.Selection, error) {
 	if len(t.IDs) > 0 && (t.any() || t.Everything) {
 		return queue.Selection{}, usage("IDs and filters do not go together; dinkymail queue with the filters shows what they match")
@@ -57,7 +59,8 @@ func (t targets) selection(p *program, verb string) (queue.Selection, error) {
 	return t.filters.selection(), nil
 }
 
-// ids reads IDs as they were typed, or were copied out of a list with its marks for active and held.
+// ids reads IDs as they were typed, or were copied out of a list with its marks for active and
+// held.
 func (p *program) ids(words []string) ([]queue.ID, error) {
 	var all []queue.ID
 	for _, word := range words {
@@ -87,8 +90,8 @@ func parseID(word string) (queue.ID, error) {
 	return id, nil
 }
 
-// listedIDs reads IDs from lines that begin with one. Headings, indented lines and those that begin with a dash or a bracket, as
-// lists of a queue have them, are passed over.
+// listedIDs reads IDs from lines that begin with one. Headings, indented lines and those that begin
+// with a dash or a bracket, as lists of a queue have them, are passed over.
 func listedIDs(r io.Reader) ([]queue.ID, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, queue.MaxRecord) // a list names all recipients of a message on its line

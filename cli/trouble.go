@@ -10,7 +10,8 @@ import (
 	"dinkymail/queue"
 )
 
-// printTrouble tells what stands still as a whole: the lanes that wait, what is paused, a disk that failed.
+// printTrouble tells what stands still as a whole: the lanes that wait, what is paused, a disk that
+// failed.
 func (p *program) printTrouble(ctx context.Context, q world.Operator) error {
 	st, err := q.Stats(ctx)
 	if err == nil {

@@ -82,7 +82,8 @@ func (p *program) prompt(terminal *os.File, question string) (string, error) {
 	return withoutEcho(terminal, func() (string, error) { return readLine(terminal) })
 }
 
-// readLine reads one line. A terminal gives a line at a time, so the next question finds its answer unread.
+// readLine reads one line. A terminal gives a line at a time, so the next question finds its answer
+// unread.
 func readLine(r io.Reader) (string, error) {
 	line, err := bufio.NewReader(io.LimitReader(r, maxPassword+2)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -2,7 +2,8 @@ package cli
 
 import "runtime/debug"
 
-// Version is the release's number as it was linked in, or else what the Go toolchain recorded about the source.
+// Version is the release's number as it was linked in, or else what the Go toolchain recorded about
+// the source.
 func Version(linked string) string {
 	if linked != "" {
 		return linked

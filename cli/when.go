@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// age is a span of time as operators write it: 90s, 45m, 12h, 3d, 2w, or several of them together such as 1d12h.
+// age is a span of time as operators write it: 90s, 45m, 12h, 3d, 2w, or several of them together
+// such as 1d12h.
 type age time.Duration
 
 var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}

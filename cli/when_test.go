@@ -48,7 +48,8 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Characters of two columns and of none are counted as a terminal shows them, and nothing is cut in two.
+// Characters of two columns and of none are counted as a terminal shows them, and nothing is cut in
+// two.
 func TestColumns(t *testing.T) {
 	for text, want := range map[string]int{"": 0, "abc": 3, "一二": 4, "e\u0301": 1, "\x1b[33mheld\x1b[0m": 4, "ä…": 2} {
 		if got := columns(text); got != want {
@@ -64,7 +65,8 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-// Lists of a queue are read back whatever program printed them; anything else is refused rather than passed over.
+// Lists of a queue are read back whatever program printed them; anything else is refused rather
+// than passed over.
 func FuzzListedIDs(f *testing.F) {
 	for _, seed := range []string{"0cagh3h68onkmkg0\n", "ID  AGE\n0cagh3h68onkmkg0*  3m\n", "-Queue ID-\n0cagh3h68onkmkg0!\n   (why)\n\n-- 3 Kbytes in 2 Requests.\n",
 		"Mail queue is empty\n", "", "0cagh3h68onkmkg0\tx\n"} {

@@ -37,7 +37,8 @@ func certificate(t *testing.T, name string, until time.Time) (certFile, keyFile 
 		Bytes: pkcs8})))
 }
 
-// A certificate is offered to SMTP clients, complained of when they would refuse it, and refused when it does not fit its key.
+// A certificate is offered to SMTP clients, complained of when they would refuse it, and refused
+// when it does not fit its key.
 func TestCertificateSettings(t *testing.T) {
 	soon := time.Now().Add(60 * 24 * time.Hour)
 	good, goodKey := certificate(t, "mail.example.com", soon)

@@ -2,8 +2,9 @@ package config
 
 import "dinkymail/operate"
 
-// Changes lists what differs in fresh, in the order of the documents. A secret counts as changed when it is another one, and so does
-// a setting that names a certificate when its file has another content.
+// Changes lists what differs in fresh, in the order of the documents. A secret counts as changed
+// when it is another one, and so does a setting that names a certificate when its file has another
+// content.
 func (s *Settings) Changes(fresh *Settings) []operate.SettingChange {
 	all := []operate.SettingChange{}
 	for i, now := range fresh.rows {
@@ -15,7 +16,8 @@ func (s *Settings) Changes(fresh *Settings) []operate.SettingChange {
 	return all
 }
 
-// Follow makes s the settings of an appliance that goes on running and had those of old: what takes a restart stays as it was.
+// Follow makes s the settings of an appliance that goes on running and had those of old: what takes
+// a restart stays as it was.
 func (s *Settings) Follow(old *Settings) {
 	for i := range s.rows {
 		if s.rows[i].restart {

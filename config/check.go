@@ -27,7 +27,8 @@ func (s *Settings) chooseMode(src *sources) {
 	s.Development, s.Unconfigured = true, true
 }
 
-// check fills in what depends on several settings, tests them against each other, and completes every Config.
+// check fills in what depends on several settings, tests them against each other, and completes
+// every Config.
 func (s *Settings) check(src *sources, host string) []error {
 	s.SMTPListenGiven = src.set("SMTP_LISTEN")
 	if dir, ok := src.lookup("STATE_DIRECTORY"); ok && !src.set("DATA_DIR") {
@@ -49,15 +50,17 @@ func (s *Settings) check(src *sources, host string) []error {
 	return append(problems, s.checkMaildrop(src, host)...)
 }
 
-// anchorDataDir makes a relative DATA_DIR count from the directory of the settings file, so that it is the same directory from
-// wherever a command is typed. One out of the environment counts from the working directory.
+// anchorDataDir makes a relative DATA_DIR count from the directory of the settings file, so that it
+// is the same directory from wherever a command is typed. One out of the environment counts from
+// the working directory.
 func (s *Settings) anchorDataDir(src *sources) {
 	if dir, _ := src.lookup("DATA_DIR"); src.hasFile && dir.source != "environment" && !filepath.IsAbs(s.DataDir) {
 		s.DataDir = filepath.Join(filepath.Dir(src.path), s.DataDir)
 	}
 }
 
-// identity settles domain, host name and the default sender. A domain that was given and refused has been complained about.
+// identity settles domain, host name and the default sender. A domain that was given and refused
+// has been complained about.
 func (s *Settings) identity(host string, given bool) {
 	fallback := s.Domain == "" && s.defaultFrom.Address.IsNull()
 	switch {
@@ -92,7 +95,8 @@ func (s *Settings) identity(host string, given bool) {
 var gmailHost = regexp.MustCompile(`^smtp(?:-relay)?\.(?:gmail|googlemail|google)\.com$`)
 var appPassword = regexp.MustCompile(`^[A-Za-z]{16}$`)
 
-// checkUpstream tests the upstream's settings against each other. A placeholder among them leaves the upstream unconfigured.
+// checkUpstream tests the upstream's settings against each other. A placeholder among them leaves
+// the upstream unconfigured.
 func (s *Settings) checkUpstream(src *sources) []error {
 	r := &s.Relay
 	if s.placeholders["SMTP_RELAY_HOST"] || s.placeholders["SMTP_RELAY_USERNAME"] || s.placeholders["SMTP_RELAY_PASSWORD"] {
@@ -203,7 +207,8 @@ func (s *Settings) certificate() []error {
 	return nil
 }
 
-// CertificateComplaint says why clients that verify would refuse our certificate at a time; "" when it is fine.
+// CertificateComplaint says why clients that verify would refuse our certificate at a time; "" when
+// it is fine.
 func (s *Settings) CertificateComplaint(at time.Time) string {
 	leaf := s.Certificate.Leaf()
 	const day = "2 January 2006"
@@ -265,10 +270,12 @@ func (s *Settings) checkDoors() []error {
 	return problems
 }
 
-// ProxyLines are what a reverse proxy needs for its visitors to be told apart. Caddy, Traefik and Apache write the field by themselves.
+// ProxyLines are what a reverse proxy needs for its visitors to be told apart. Caddy, Traefik and
+// Apache write the field by themselves.
 const ProxyLines = "for nginx proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;"
 
-// Unproxied reports whether websites may send while no proxy is named and programs on this machine need no key.
+// Unproxied reports whether websites may send while no proxy is named and programs on this machine
+// need no key.
 func (s *Settings) Unproxied() bool {
 	if s.Development || !s.localHTTP || len(s.HTTPListen) == 0 || len(s.HTTP.TrustedProxies) > 0 {
 		return false
@@ -283,7 +290,8 @@ func (s *Settings) Unproxied() bool {
 	})
 }
 
-// checkAliases says what the files of aliases have wrong. That stops nothing: the rest of them is used.
+// checkAliases says what the files of aliases have wrong. That stops nothing: the rest of them is
+// used.
 func (s *Settings) checkAliases(host string) {
 	a := &s.Aliases
 	a.Domain, a.Catch, a.From = s.Domain, s.defaultTo.Address, s.defaultFrom.Address
@@ -365,7 +373,8 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback() || host == "localhost"
 }
 
-// beyondLoopback is the first of some listen addresses that others than this machine may reach, or "".
+// beyondLoopback is the first of some listen addresses that others than this machine may reach, or
+// "".
 func beyondLoopback(listen []string) string {
 	for _, at := range listen {
 		if host, _, err := net.SplitHostPort(at); err == nil && !isLoopback(host) {

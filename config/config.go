@@ -1,17 +1,20 @@
 // Package config turns the environment and the .env file into every package's Config.
 //
-// One table ([Groups]) holds each setting: its name, older names, default, meaning, and how its value is read and checked.
-// The reader, .env.example and docs/config.md all come out of that table, so they cannot tell different stories.
+// One table ([Groups]) holds each setting: its name, older names, default, meaning, and how its
+// value is read and checked. The reader, .env.example and docs/config.md all come out of that
+// table, so they cannot tell different stories.
 //
 // # What it promises
 //
-// All mistakes are reported at once, each with the variable, its value, where it stands, what is wrong and what to do.
-// A secret is never part of a message, a row or an error. The real environment wins over .env; an empty value counts as
-// unset. A password arrives exactly as it was written, or the line that makes its meaning doubtful is named.
+// All mistakes are reported at once, each with the variable, its value, where it stands, what is
+// wrong and what to do. A secret is never part of a message, a row or an error. The real
+// environment wins over .env; an empty value counts as unset. A password arrives exactly as it was
+// written, or the line that makes its meaning doubtful is named.
 //
 // # Limits
 //
-// A .env file of at most 1 MiB; a secret's file of at most 1 MiB. A value of ours stands on one line of .env.
+// A .env file of at most 1 MiB; a secret's file of at most 1 MiB. A value of ours stands on one
+// line of .env.
 package config
 
 import (
@@ -43,13 +46,15 @@ type Settings struct {
 
 	// Development: mail is captured and shown, nothing leaves the machine.
 	Development bool
-	// Unconfigured: Development was chosen because there is no .env and none of our variables is set.
+	// Unconfigured: Development was chosen because there is no .env and none of our variables is
+	// set.
 	Unconfigured bool
 
 	SMTPListen  []string // host:port; plain with STARTTLS where there is a certificate
 	SMTPSListen []string // host:port; TLS from the first byte
 	HTTPListen  []string // host:port
-	// SMTPListenGiven tells an SMTP_LISTEN somebody wrote from the default, which development mode may replace.
+	// SMTPListenGiven tells an SMTP_LISTEN somebody wrote from the default, which development mode
+	// may replace.
 	SMTPListenGiven bool
 
 	DataDir   string
@@ -94,16 +99,17 @@ type Row struct {
 	restart bool
 }
 
-// SystemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says of DATA_DIR.
+// SystemDataDir is where the shipped systemd unit keeps the queue, whatever its settings file says
+// of DATA_DIR.
 const SystemDataDir = "/var/lib/dinkymail"
 
-// DevelopmentSMTPListen is what development mode listens on when the standard ports may not be bound and SMTP_LISTEN was not
-// given.
+// DevelopmentSMTPListen is what development mode listens on when the standard ports may not be
+// bound and SMTP_LISTEN was not given.
 var DevelopmentSMTPListen = []string{"127.0.0.1:2587", "127.0.0.1:2525"}
 
-// Load reads the settings from environ, in the form of os.Environ, and from the file dotenv, which may be missing. The error
-// joins one [Problem] per mistake. The Settings come back in any case, but with an error they are good for [Settings.Effective]
-// and for the warnings only.
+// Load reads the settings from environ, in the form of os.Environ, and from the file dotenv, which
+// may be missing. The error joins one [Problem] per mistake. The Settings come back in any case,
+// but with an error they are good for [Settings.Effective] and for the warnings only.
 func Load(environ []string, dotenv string) (*Settings, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -168,10 +174,12 @@ func (s *Settings) apply(st Setting, v *value) error {
 	return err
 }
 
-// Effective lists every setting with the value in force and where it came from, in the order of the documents.
+// Effective lists every setting with the value in force and where it came from, in the order of the
+// documents.
 func (s *Settings) Effective() []Row { return slices.Clone(s.rows) }
 
-// show makes the rows. Where a setting was left to a default that depends on others, it shows what came out of it.
+// show makes the rows. Where a setting was left to a default that depends on others, it shows what
+// came out of it.
 func (s *Settings) show(read []value) []Row {
 	derived := map[string]string{
 		"MAIL_DOMAIN":     s.Domain,

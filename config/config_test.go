@@ -59,7 +59,8 @@ func (l loaded) row(name string) Row {
 
 const ok = "MAIL_DOMAIN=example.com"
 
-// With no .env and none of our variables the appliance is in development mode; one of either is enough for production.
+// With no .env and none of our variables the appliance is in development mode; one of either is
+// enough for production.
 func TestNothingConfiguredIsDevelopment(t *testing.T) {
 	for _, c := range []struct {
 		name, dotenv              string
@@ -138,8 +139,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// A relative DATA_DIR is the same directory from wherever the settings file is read; one out of the environment is relative to the
-// working directory, as every path there.
+// A relative DATA_DIR is the same directory from wherever the settings file is read; one out of the
+// environment is relative to the working directory, as every path there.
 func TestRelativeDataDir(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, filepath.Join(dir, "mail.env"), "MAIL_DOMAIN=example.com\nDATA_DIR=queue\n")
@@ -203,7 +204,8 @@ func TestEnvironmentWins(t *testing.T) {
 	}
 }
 
-// The old names are read with a warning that names the new one; a new and an old one that differ are a mistake.
+// The old names are read with a warning that names the new one; a new and an old one that differ
+// are a mistake.
 func TestOldNames(t *testing.T) {
 	s := with(t, "", ok, "RELAY_HOST=mx.example.com", "RELAY_PORT=2525", "RELAY_USER=ada", "RELAY_PASSWORD=secret")
 	if s.err != nil || s.Relay.Host != "mx.example.com" || s.Relay.Port != 2525 || s.Relay.Username != "ada" ||
@@ -335,7 +337,8 @@ func TestRefusedDomainIsNotMissing(t *testing.T) {
 	}
 }
 
-// Without MAIL_DOMAIN the domain of DEFAULT_FROM serves, and last the name of the machine, with a warning.
+// Without MAIL_DOMAIN the domain of DEFAULT_FROM serves, and last the name of the machine, with a
+// warning.
 func TestMissingDomain(t *testing.T) {
 	for _, c := range []struct{ set, domain, hostname, from, says string }{
 		{"DEFAULT_FROM=Web <web@shop.example>", "shop.example", "mail.shop.example", "Web <web@shop.example>",
@@ -354,7 +357,8 @@ func TestMissingDomain(t *testing.T) {
 	}
 }
 
-// Values out of an example file count as not configured, and the start says so. The upstream is then none at all.
+// Values out of an example file count as not configured, and the start says so. The upstream is
+// then none at all.
 func TestPlaceholders(t *testing.T) {
 	for _, set := range []string{
 		"SMTP_RELAY_PASSWORD=your-app-password", "SMTP_RELAY_USERNAME=your-email@gmail.com", "SMTP_RELAY_PASSWORD=changeme",
@@ -384,7 +388,8 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
-// Names that look like ours are warned of with the nearest name; the rest of the environment is left alone.
+// Names that look like ours are warned of with the nearest name; the rest of the environment is
+// left alone.
 func TestUnknownNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"SMTP_RELAY_USER": "SMTP_RELAY_USERNAME", "SMTP_RELAY_PASS": "SMTP_RELAY_PASSWORD",
@@ -535,7 +540,8 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
-// Once websites may send and no proxy is named, the settings recommend LOCAL_HTTP=no and say what a proxy must add.
+// Once websites may send and no proxy is named, the settings recommend LOCAL_HTTP=no and say what a
+// proxy must add.
 func TestWebsitesWithoutAProxy(t *testing.T) {
 	const base = "MAIL_DOMAIN=example.com\nENVIRONMENT=production\n"
 	for text, want := range map[string]bool{

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Example is the text of .env.example: the manual of every setting, with nothing set but comments to take away.
+// Example is the text of .env.example: the manual of every setting, with nothing set but comments
+// to take away.
 func Example() string {
 	var b strings.Builder
 	b.WriteString(`# Dinkymail's settings. Copy this file to .env (dinkymail init does), take the # away from what you need, and change it.

@@ -52,7 +52,8 @@ func TestTableIsWhole(t *testing.T) {
 	}
 }
 
-// Whoever takes the # away from one line of the example gets a setting that is read, or is told what to change.
+// Whoever takes the # away from one line of the example gets a setting that is read, or is told
+// what to change.
 func TestExampleLinesAreReadable(t *testing.T) {
 	var lines []string
 	for line := range strings.Lines(Example()) {

@@ -11,7 +11,8 @@ var reference = regexp.MustCompile(`^\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_
 // conditional is a ${NAME:-other} at the start of a text, which shells know and we do not.
 var conditional = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*:?[-+?=][^}]*\}`)
 
-// dollars resolves escapes (double quotes only) and references in a value. A $ that refers to nothing stands for itself.
+// dollars resolves escapes (double quotes only) and references in a value. A $ that refers to
+// nothing stands for itself.
 func (d *dotenv) dollars(a assignment, text string, quoted bool) (string, bool) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -54,8 +55,8 @@ func unescaped(c byte) byte {
 	}
 }
 
-// refer is what a reference stands for. In a secret, only a variable of the same file does; a password that happens to look
-// like a reference is left alone.
+// refer is what a reference stands for. In a secret, only a variable of the same file does; a
+// password that happens to look like a reference is left alone.
 func (d *dotenv) refer(a assignment, written, name string) (string, bool) {
 	fromEnv, inEnv := d.env[name]
 	inFile, isSet := d.entries[name]

@@ -18,9 +18,9 @@ type entry struct {
 	source string // ".env line 3"
 }
 
-// dotenv reads a .env file line by line, so that a line which cannot be read, or which programs read differently, is named.
-// godotenv reads each line as well: where it would take another value out of it, the line is settled here, with a warning, or
-// refused with its cure.
+// dotenv reads a .env file line by line, so that a line which cannot be read, or which programs
+// read differently, is named. godotenv reads each line as well: where it would take another value
+// out of it, the line is settled here, with a warning, or refused with its cure.
 type dotenv struct {
 	path     string
 	env      map[string]string // the real environment, for references
@@ -129,7 +129,8 @@ func (d *dotenv) assignment(line int, text string) (assignment, bool) {
 	return a, variableName.MatchString(a.name)
 }
 
-// foreign keeps a variable of some other program, for references to it, and steps over a quoted value of several lines.
+// foreign keeps a variable of some other program, for references to it, and steps over a quoted
+// value of several lines.
 func (d *dotenv) foreign(a assignment, i int) int {
 	last := i
 	if q := a.rest; q != "" && (q[0] == '\'' || q[0] == '"') && closing(q) < 0 {
@@ -213,8 +214,8 @@ func otherQuotes(a assignment, remedy string) string {
 // fileForm is the variable that names a file with the value.
 func fileForm(name string) string { return strings.TrimSuffix(name, "_FILE") + "_FILE" }
 
-// closing is the index of the quote that ends the quoted text s, or -1. A backslash protects a double quote, and nothing
-// protects a single one.
+// closing is the index of the quote that ends the quoted text s, or -1. A backslash protects a
+// double quote, and nothing protects a single one.
 func closing(s string) int {
 	for i := 1; i < len(s); i++ {
 		switch {

@@ -21,7 +21,8 @@ func readPassword(t *testing.T, line string) (d *dotenv, text string) {
 	return d, d.entries[pw].value
 }
 
-// A password arrives as it was written; where readers of .env disagree about it, the line is named as well.
+// A password arrives as it was written; where readers of .env disagree about it, the line is named
+// as well.
 func TestPasswordsArriveUnchanged(t *testing.T) {
 	for _, c := range []struct {
 		written, want string
@@ -103,7 +104,8 @@ func TestPasswordsArriveUnchanged(t *testing.T) {
 	}
 }
 
-// A line whose meaning is doubtful is refused: by its number and variable, with a cure, and without the password.
+// A line whose meaning is doubtful is refused: by its number and variable, with a cure, and without
+// the password.
 func TestDoubtfulPasswordsAreNamed(t *testing.T) {
 	for _, written := range []string{
 		`abc #def`, `abc # def #ghi`, ` #abcdef`, `'it's mine'`, `"say "hi" there"`, `'unfinished`, `"unfinished`,
@@ -119,7 +121,8 @@ func TestDoubtfulPasswordsAreNamed(t *testing.T) {
 	}
 }
 
-// checkHint checks that a text about the second line of .env names it, has a cure, and does not show the value.
+// checkHint checks that a text about the second line of .env names it, has a cure, and does not
+// show the value.
 func checkHint(t *testing.T, written, text string) {
 	t.Helper()
 	if !strings.Contains(text, pw) || !strings.Contains(text, ".env line 2") {
@@ -130,7 +133,8 @@ func checkHint(t *testing.T, written, text string) {
 	}
 }
 
-// Marks and line ends that editors leave behind, repeated variables, values of other programs and wrong lines.
+// Marks and line ends that editors leave behind, repeated variables, values of other programs and
+// wrong lines.
 func TestDotenvFiles(t *testing.T) {
 	for _, c := range []struct {
 		name, file, variable, want, says string
@@ -175,8 +179,8 @@ func TestDotenvFiles(t *testing.T) {
 	}
 }
 
-// Whatever the file: no crash, no lost line without a word, and where nothing was said about a password, it is what godotenv
-// reads, too, or stood in single quotes.
+// Whatever the file: no crash, no lost line without a word, and where nothing was said about a
+// password, it is what godotenv reads, too, or stood in single quotes.
 func FuzzDotenv(f *testing.F) {
 	for _, seed := range []string{"plain", "p@ss$1w0rd!", "'it''s'", `"a\"b"`, "a # b", "'a\\'", "${X}", "\ufeffé", `"\\"`,
 		"a\x00", "$(", " #x", `"$A`} {

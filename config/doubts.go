@@ -16,8 +16,8 @@ var typographic = map[rune]string{
 	'\u2032': "prime", '\u2033': "double prime",
 }
 
-// warnSecrets says which secrets hold what nobody types into a password field, or sees there. They are used as they are all the
-// same, since a password may hold anything.
+// warnSecrets says which secrets hold what nobody types into a password field, or sees there. They
+// are used as they are all the same, since a password may hold anything.
 func (s *Settings) warnSecrets(read []value) {
 	for _, v := range read {
 		if !v.setting.Secret || v.text == "" || v.setting.Name == "SMTP_RELAY_PASSWORD" && v.text != s.Relay.Password {
@@ -33,7 +33,8 @@ func (s *Settings) warnSecrets(read []value) {
 	}
 }
 
-// Doubt names the first character that is probably not meant. Line ends stand between the entries of a list.
+// Doubt names the first character that is probably not meant. Line ends stand between the entries
+// of a list.
 func Doubt(text string) string {
 	for _, r := range text {
 		if name, ok := typographic[r]; ok {

@@ -21,7 +21,8 @@ func TestInvisibleEndsAreDropped(t *testing.T) {
 	}
 }
 
-// What cannot be seen around a name, a quote or a comment of .env is no part of them, and inside a name it is named.
+// What cannot be seen around a name, a quote or a comment of .env is no part of them, and inside a
+// name it is named.
 func TestInvisibleCharactersInDotenv(t *testing.T) {
 	s := with(t, "\u200bMAIL_DOMAIN\u00a0=\u00a0'example.com'\u00a0\n\ufeff# a comment\n\u00a0\nSMTP_RELAY_HOST = \u200b\"smtp.example.net\"\n"+
 		"SMTP_RELAY_USERNAME=ada\nSMTP_RELAY_PASSWORD=\u00a0'secret word'\n")
@@ -63,7 +64,8 @@ func TestInvisibleInsideIsNamed(t *testing.T) {
 	}
 }
 
-// A password may hold anything, and is used as it is; what nobody types is named, and the password is not.
+// A password may hold anything, and is used as it is; what nobody types is named, and the password
+// is not.
 func TestDoubtfulSecrets(t *testing.T) {
 	login := ok + "\nSMTP_RELAY_HOST=smtp.example.net\nSMTP_RELAY_USERNAME=ada\nSMTP_RELAY_PASSWORD="
 	for password, want := range map[string]string{
@@ -87,7 +89,8 @@ func TestDoubtfulSecrets(t *testing.T) {
 	}
 }
 
-// A Gmail app password is 16 letters, whatever stands between and around them, and that is said once.
+// A Gmail app password is 16 letters, whatever stands between and around them, and that is said
+// once.
 func TestGmailAppPassword(t *testing.T) {
 	for _, password := range []string{"abcd efgh ijkl mnop", "abcd\u00a0efgh\u00a0ijkl\u00a0mnop", "\u200babcdefgh ijklmnop\u2060", " abcdefghijklmnop"} {
 		s := with(t, ok+"\nSMTP_RELAY_USERNAME=ada@gmail.com\nSMTP_RELAY_PASSWORD='"+password+"'\n")

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// SUBMIT_DIR counts from DATA_DIR, and a group that does not exist is a mistake that names its remedy.
+// SUBMIT_DIR counts from DATA_DIR, and a group that does not exist is a mistake that names its
+// remedy.
 func TestSubmit(t *testing.T) {
 	for _, c := range []struct{ data, dir, want string }{
 		{"/srv/mail", "", "/srv/mail/submit"},

@@ -13,7 +13,8 @@ import (
 	"dinkymail/message"
 )
 
-// addressReason is why message refused an address, without the address, which stands before it already.
+// addressReason is why message refused an address, without the address, which stands before it
+// already.
 func addressReason(err error) string {
 	var ae *message.AddressError
 	if errors.As(err, &ae) {
@@ -187,8 +188,8 @@ func senders(name, text string) ([]string, error) {
 	return all, nil
 }
 
-// users reads name:hash entries. A hash may contain commas ($argon2id$v=19$m=19456,t=2,p=1$…), so a comma separates only
-// where a name and a colon follow.
+// users reads name:hash entries. A hash may contain commas ($argon2id$v=19$m=19456,t=2,p=1$…), so a
+// comma separates only where a name and a colon follow.
 func users(to *map[string]string) func(string) error {
 	return func(text string) error {
 		all := map[string]string{}

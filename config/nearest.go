@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// warnUnknown names variables that look like ours and are not. In .env a name counts that begins like one of ours or is
-// nearly one; the real environment is full of strangers, so there it takes more.
+// warnUnknown names variables that look like ours and are not. In .env a name counts that begins
+// like one of ours or is nearly one; the real environment is full of strangers, so there it takes
+// more.
 func (s *Settings) warnUnknown(src *sources) {
 	known := knownNames()
 	warn := func(name, where string, loose bool) {
@@ -64,7 +65,8 @@ func nearest(name string, known map[string]Setting, loose bool) string {
 	return best
 }
 
-// distance is the number of letters to insert, delete, replace or swap with their neighbour to make b of a.
+// distance is the number of letters to insert, delete, replace or swap with their neighbour to make
+// b of a.
 func distance(a, b string) int {
 	before, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

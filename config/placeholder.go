@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// placeholders are texts that example files of mail software put where yours belongs, in lower case.
+// placeholders are texts that example files of mail software put where yours belongs, in lower
+// case.
 var placeholders = map[string]bool{
 	"your-app-password": true, "your_app_password": true, "yourapppassword": true, "your app password": true, "app-password": true,
 	"your-password": true, "your_password": true, "yourpassword": true, "your-secure-password": true, "your-smtp-password": true,
@@ -16,8 +17,8 @@ var placeholders = map[string]bool{
 	"your-api-key": true, "your_api_key": true,
 }
 
-// placeholderHost is a domain that only an example file has, with what may stand before it: noreply@yourdomain.com,
-// mail.your-domain.com, your-email@gmail.com.
+// placeholderHost is a domain that only an example file has, with what may stand before it:
+// noreply@yourdomain.com, mail.your-domain.com, your-email@gmail.com.
 var placeholderHost = regexp.MustCompile(`(?:^|[@./])(?:your|my)[-_]?(?:domain|site|company|website)\.(?:com|net|org|tld|example|de|io)>?$|` +
 	`^your[-_.]?(?:e?mail|name|user(?:name)?|address|account)@`)
 

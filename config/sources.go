@@ -57,8 +57,8 @@ func readSources(environ []string, path string) (*sources, []error) {
 	return src, d.problems
 }
 
-// value finds a setting under its own name, its older names and its _FILE form. Found twice with different values is a
-// mistake.
+// value finds a setting under its own name, its older names and its _FILE form. Found twice with
+// different values is a mistake.
 func (src *sources) value(st Setting) (value, []error) {
 	var found []value
 	for _, name := range append([]string{st.Name}, st.Aliases...) {
@@ -163,8 +163,8 @@ func (st Setting) names() []string {
 	return names
 }
 
-// warnSources adds what was noticed while reading, and which values of the real environment carry quotes: docker run
-// --env-file passes them on.
+// warnSources adds what was noticed while reading, and which values of the real environment carry
+// quotes: docker run --env-file passes them on.
 func (s *Settings) warnSources(src *sources, read []value) {
 	s.Warnings = append(s.Warnings, src.warnings...)
 	for _, v := range read {

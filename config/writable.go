@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 )
 
-// TryDataDir tries whether this process could write to DATA_DIR, or make it. The error is a [Problem]. It is not part of Load: who
-// only asks about settings need not be the user who runs the appliance.
+// TryDataDir tries whether this process could write to DATA_DIR, or make it. The error is a
+// [Problem]. It is not part of Load: who only asks about settings need not be the user who runs the
+// appliance.
 func (s *Settings) TryDataDir() error {
 	p := &Problem{Variable: "DATA_DIR", Value: s.DataDir}
 	for _, r := range s.rows {

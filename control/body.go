@@ -14,8 +14,8 @@ import (
 // largestRequest bounds the JSON of an operator's request: half a million IDs and room to spare.
 const largestRequest = 64 << 20
 
-// readJSON reads an operator's request into v. A field that is not known is refused: a filter with a typing mistake must not
-// mean everything.
+// readJSON reads an operator's request into v. A field that is not known is refused: a filter with
+// a typing mistake must not mean everything.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, largestRequest))
 	d.DisallowUnknownFields()
@@ -38,7 +38,8 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	return operate.Malformed(strings.TrimPrefix(err.Error(), "json: ") + ".")
 }
 
-// begun is an answer in text whose header is written with its first byte, so that an error before that is still an answer.
+// begun is an answer in text whose header is written with its first byte, so that an error before
+// that is still an answer.
 type begun struct {
 	http.ResponseWriter
 	kind string
@@ -63,8 +64,8 @@ func (b *begun) start() {
 	b.WriteHeader(http.StatusOK)
 }
 
-// end is the handler's result: the error while nothing was written, and a cut connection later, so that half an answer does not
-// look like a whole one.
+// end is the handler's result: the error while nothing was written, and a cut connection later, so
+// that half an answer does not look like a whole one.
 func (b *begun) end(err error) error {
 	if err == nil {
 		b.start()

@@ -17,14 +17,14 @@ import (
 	"dinkymail/queue"
 )
 
-// Client is the Operator of an appliance that runs. Its methods may be called from any goroutine, and wait for an answer as long as
-// the context does.
+// Client is the Operator of an appliance that runs. Its methods may be called from any goroutine,
+// and wait for an answer as long as the context does.
 type Client struct{ to *web.Client }
 
 var _ operate.Operator = (*Client)(nil)
 
-// NewClient makes a Client of the appliance that listens on the Unix socket at path, such as DATA_DIR/control.sock. At the submit
-// socket it may only Submit.
+// NewClient makes a Client of the appliance that listens on the Unix socket at path, such as
+// DATA_DIR/control.sock. At the submit socket it may only Submit.
 func NewClient(path string) *Client {
 	return &Client{web.NewSocketClient(path, func(place, status string, body []byte) error {
 		return operate.Answered(place, status, body)

@@ -1,21 +1,22 @@
-// Package control carries operate.Operator over DATA_DIR/control.sock, both ends: Serve gives what this process does to whoever can
-// open the socket, and Client is an Operator that asks there.
+// Package control carries operate.Operator over DATA_DIR/control.sock, both ends: Serve gives what
+// this process does to whoever can open the socket, and Client is an Operator that asks there.
 //
 // # What it promises
 //
-// What may be done is the file system's choice: whoever can open the socket may do everything, and the public API is there as well.
-// On TCP none of it exists. What goes over the socket is HTTP and JSON, as docs/api.md lists it, so that curl can ask, too. An
-// error is the same operate.Error at both ends.
+// What may be done is the file system's choice: whoever can open the socket may do everything, and
+// the public API is there as well. On TCP none of it exists. What goes over the socket is HTTP and
+// JSON, as docs/api.md lists it, so that curl can ask, too. An error is the same operate.Error at
+// both ends.
 //
 // # Limits
 //
-// A request's JSON has at most 64 MiB. An answer may take as long as it likes; one that follows what happens ends when Serve is told
-// to. Each user but root may have 100 connections.
+// A request's JSON has at most 64 MiB. An answer may take as long as it likes; one that follows
+// what happens ends when Serve is told to. Each user but root may have 100 connections.
 //
 // # Who runs where
 //
-// Serve blocks; net/http runs a goroutine per connection, and two more follow the events of each watcher. When Serve has returned,
-// none of them is left.
+// Serve blocks; net/http runs a goroutine per connection, and two more follow the events of each
+// watcher. When Serve has returned, none of them is left.
 package control
 
 import (
@@ -72,8 +73,9 @@ type done struct {
 	Success bool `json:"success"`
 }
 
-// Serve answers for o on the control socket until ctx ends. Requests for which o has no answer go to api, which takes everybody for
-// somebody who may do everything. Those in flight at the end may go on for grace.
+// Serve answers for o on the control socket until ctx ends. Requests for which o has no answer go
+// to api, which takes everybody for somebody who may do everything. Those in flight at the end may
+// go on for grace.
 func Serve(ctx context.Context, ln net.Listener, o operate.Operator, api http.Handler, grace func() time.Duration, log *slog.Logger) error {
 	return web.Serve(ctx, gate.NewUsers(ln), newServer(o, api, log), web.Socket(grace), log)
 }
@@ -111,7 +113,8 @@ func newServer(o operate.Operator, api http.Handler, log *slog.Logger) http.Hand
 	return s.mux
 }
 
-// route answers requests to a path, with a slash at its end or without, and refuses those of another method.
+// route answers requests to a path, with a slash at its end or without, and refuses those of
+// another method.
 func (s *server) route(method, path string, h handler) {
 	other := s.serve(func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Allow", method)
@@ -190,7 +193,8 @@ func (s *server) cat(w http.ResponseWriter, r *http.Request) error {
 	return out.end(s.operator.Cat(r.Context(), id, part, out))
 }
 
-// pause notes who asks: whom the kernel names, and of root, who may be anybody behind sudo, who it says it is.
+// pause notes who asks: whom the kernel names, and of root, who may be anybody behind sudo, who it
+// says it is.
 func (s *server) pause(w http.ResponseWriter, r *http.Request) error {
 	user, _ := web.User(r)
 	return asked(func(ctx context.Context, q pauseRequest) (done, error) {

@@ -51,7 +51,8 @@ type operated struct {
 // grace is how long requests may go on at the end.
 const grace = 10 * time.Second
 
-// appliance starts a queue that waits an hour between attempts and delivers to a next hop that follows rules.
+// appliance starts a queue that waits an hour between attempts and delivers to a next hop that
+// follows rules.
 func appliance(t *testing.T, rules ...smtptest.Rule) *operated {
 	t.Helper()
 	hop := smtptest.New(t, smtptest.Config{})
@@ -170,7 +171,8 @@ func named(ids ...queue.ID) queue.Selection { return queue.Selection{IDs: ids} }
 
 var later = smtptest.Rule{Stage: smtptest.Rcpt, Address: "later@example.net", Answer: smtptest.Reply("451 4.7.1 come back later")}
 
-// wantCode checks that err is the API's answer with this code, and that its message has these words.
+// wantCode checks that err is the API's answer with this code, and that its message has these
+// words.
 func wantCode(t *testing.T, err error, code operate.Code, words ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*operate.Error](err)
@@ -184,7 +186,8 @@ func wantCode(t *testing.T, err error, code operate.Code, words ...string) {
 	}
 }
 
-// A waiting message is listed with the reply that keeps it, shown with its history, and read part by part.
+// A waiting message is listed with the reply that keeps it, shown with its history, and read part
+// by part.
 func TestWaitingMessageIsShown(t *testing.T) {
 	o := appliance(t, later)
 	id := o.put("a stuck one", "later@example.net", "bob@example.net")
@@ -217,7 +220,8 @@ func TestWaitingMessageIsShown(t *testing.T) {
 	}
 }
 
-// A finished message has no text any more, and the answer says why; an unknown one is not there at all.
+// A finished message has no text any more, and the answer says why; an unknown one is not there at
+// all.
 func TestWhatIsGone(t *testing.T) {
 	o := appliance(t)
 	id := o.put("gone", "bob@example.net")
@@ -274,7 +278,8 @@ func TestVerbs(t *testing.T) {
 	o.hop.Wait(3, soon) // the last is the notice
 }
 
-// Removal takes what the filters select, says what that is before and after, and one undo brings all of it back.
+// Removal takes what the filters select, says what that is before and after, and one undo brings
+// all of it back.
 func TestPurgeAndUndo(t *testing.T) {
 	o := appliance(t, later)
 	var ids []queue.ID
@@ -314,7 +319,8 @@ func TestPurgeAndUndo(t *testing.T) {
 	}
 }
 
-// What is being handed over while it is held or removed is counted, for it may be delivered all the same.
+// What is being handed over while it is held or removed is counted, for it may be delivered all the
+// same.
 func TestTooLate(t *testing.T) {
 	o := appliance(t, later, smtptest.Rule{Stage: smtptest.Rcpt, Address: "slow@example.net", Answer: smtptest.Answer{}.After(3 * time.Second)})
 	slow, waits := o.put("slow", "slow@example.net"), o.put("waits", "later@example.net")
@@ -374,7 +380,8 @@ func TestManyFail(t *testing.T) {
 	}
 }
 
-// Everything that is released is everything that is held: what else waits is neither done nor failed, also while its lane waits.
+// Everything that is released is everything that is held: what else waits is neither done nor
+// failed, also while its lane waits.
 func TestReleaseMeansWhatIsHeld(t *testing.T) {
 	o := appliance(t)
 	if err := o.Pause(t.Context(), "upstream", "", "ada"); err != nil {
@@ -391,7 +398,8 @@ func TestReleaseMeansWhatIsHeld(t *testing.T) {
 	}
 }
 
-// A list of IDs without any means nothing, and not everything: that is what a script sends which found none.
+// A list of IDs without any means nothing, and not everything: that is what a script sends which
+// found none.
 func TestNoIDsAreNothing(t *testing.T) {
 	o := appliance(t)
 	if err := o.Pause(t.Context(), "upstream", "", "ada"); err != nil {
@@ -410,7 +418,8 @@ func TestNoIDsAreNothing(t *testing.T) {
 	}
 }
 
-// A request that makes no sense is refused before anything is done, and the answer says what is wrong with it.
+// A request that makes no sense is refused before anything is done, and the answer says what is
+// wrong with it.
 func TestSenselessRequests(t *testing.T) {
 	o := appliance(t, later)
 	id := o.put("waits", "later@example.net")
@@ -520,7 +529,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// While intake is paused no door of ours takes mail, each with a word for when to try again; notices and deliveries go on.
+// While intake is paused no door of ours takes mail, each with a word for when to try again;
+// notices and deliveries go on.
 func TestPausedIntake(t *testing.T) {
 	o := appliance(t)
 	if err := o.Pause(t.Context(), queue.Intake, "moving house", "ada"); err != nil {
@@ -552,7 +562,8 @@ func TestPausedIntake(t *testing.T) {
 	o.hop.Wait(1, soon)
 }
 
-// quietQueue is a queue in memory that nobody runs. It has a message with so many recipients for each of them.
+// quietQueue is a queue in memory that nobody runs. It has a message with so many recipients for
+// each of them.
 func quietQueue(t *testing.T, recipients ...int) *queue.Queue {
 	t.Helper()
 	q := queue.New(memstore.New(), nil, queue.Config{Hostname: "mail.example.org", Domain: "example.org", MaxRecipients: 20_000}, discard)
@@ -621,7 +632,8 @@ func (s *streamed) Header() http.Header { return s.header }
 func (*streamed) WriteHeader(int)       {}
 func (*streamed) Flush()                {}
 
-// A watcher who stopped reading, as one whose terminal is stopped, does not hold up the end of the appliance.
+// A watcher who stopped reading, as one whose terminal is stopped, does not hold up the end of the
+// appliance.
 func TestWatcherWhoDoesNotRead(t *testing.T) {
 	o := appliance(t)
 	resp, err := o.to.Open(t.Context(), eventsPath)
@@ -675,7 +687,8 @@ func TestOperatorIsOnTheSocketAlone(t *testing.T) {
 	}
 }
 
-// A method that a path does not know is refused with the one that it does, with a slash at the end or without.
+// A method that a path does not know is refused with the one that it does, with a slash at the end
+// or without.
 func TestWrongMethod(t *testing.T) {
 	s := newServer(operate.New(quietQueue(t), operate.Parts{}), http.NotFoundHandler(), discard)
 	for _, route := range everyRoute {
@@ -690,7 +703,8 @@ func TestWrongMethod(t *testing.T) {
 	}
 }
 
-// The rest of the API works on the control socket, without a key, and its caller may send as anybody.
+// The rest of the API works on the control socket, without a key, and its caller may send as
+// anybody.
 func TestWholeAPIOnTheControlSocket(t *testing.T) {
 	o := appliance(t)
 	h, err := o.api.Health(t.Context())

@@ -18,8 +18,8 @@ const lifeSign = 15 * time.Second
 // lastWords is how long a watcher may take to read what was written before the appliance stops.
 const lastWords = time.Second
 
-// events tells what happens from now on, one JSON object a line, and an empty line now and then. It ends when the client leaves or
-// the appliance stops.
+// events tells what happens from now on, one JSON object a line, and an empty line now and then. It
+// ends when the client leaves or the appliance stops.
 func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	conn := http.NewResponseController(w)
 	var others sync.WaitGroup

@@ -12,7 +12,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Whatever is posted as a list or an action is answered with one JSON object: 200, or 400 and then nothing was done.
+// Whatever is posted as a list or an action is answered with one JSON object: 200, or 400 and then
+// nothing was done.
 func FuzzOperatorJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, ``, `null`, `[]`, `{"verb":"remove"}`, `{"verb":"remove","dryRun":true,"from":"x","older":3600000000000}`,

@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// dkim looks for keys under the selectors that are well known (RFC 6376): no list of them can be had.
+// dkim looks for keys under the selectors that are well known (RFC 6376): no list of them can be
+// had.
 func (e *exam) dkim(ctx context.Context, domain string) evidence {
 	selectors := commonSelectors
 	known := providerOf(e.Settings.Relay.Host)

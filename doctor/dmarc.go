@@ -7,8 +7,9 @@ import (
 	"github.com/emersion/go-msgauth/dmarc"
 )
 
-// dmarc finds out what receivers are asked to do with mail of domain that neither SPF nor DKIM proves (RFC 7489), and whether
-// ours would be among it. The envelope sender and From are at the same domain, so that SPF is aligned where it passes at all.
+// dmarc finds out what receivers are asked to do with mail of domain that neither SPF nor DKIM
+// proves (RFC 7489), and whether ours would be among it. The envelope sender and From are at the
+// same domain, so that SPF is aligned where it passes at all.
 func (e *exam) dmarc(ctx context.Context, domain string, sender, key bool) Finding {
 	at := "_dmarc." + domain
 	records, err := e.records(ctx, at, "v=DMARC1")

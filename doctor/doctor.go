@@ -1,17 +1,21 @@
-// Package doctor looks at everything a mail has to pass on its way out, from the settings to the provider's word on the sender,
-// and says of each thing what it found, why that matters and which line to change.
+// Package doctor looks at everything a mail has to pass on its way out, from the settings to the
+// provider's word on the sender, and says of each thing what it found, why that matters and which
+// line to change.
 //
 // # What it promises
 //
 //   - Nothing is sent, unless Patient.Address asks for one mail. No setting and no file is changed.
-//   - The next hop is examined by [relay.Probe], the code that delivers: what it finds is what a delivery meets.
-//   - Findings come in a fixed order with stable names, whatever was ready first. Passwords are in none of them.
-//   - What cannot be known is said to be so: no selector of DKIM can be listed, and no clock but this machine's is asked.
+//   - The next hop is examined by [relay.Probe], the code that delivers: what it finds is what a
+//     delivery meets.
+//   - Findings come in a fixed order with stable names, whatever was ready first. Passwords are in
+//     none of them.
+//   - What cannot be known is said to be so: no selector of DKIM can be listed, and no clock but
+//     this machine's is asked.
 //
 // # Limits
 //
-// The checks run at the same time, each for at most [Deadline]; the mail has its own. What a stranger said is bounded and has no
-// control characters.
+// The checks run at the same time, each for at most [Deadline]; the mail has its own. What a
+// stranger said is bounded and has no control characters.
 //
 // # Who runs where
 //
@@ -38,8 +42,8 @@ const Deadline = 10 * time.Second
 // Level is how bad a finding is.
 type Level string
 
-// The levels, worst last. A note is something to know, a warning something to look at this week; with an error mail does not go
-// out, or is refused, or will be.
+// The levels, worst last. A note is something to know, a warning something to look at this week;
+// with an error mail does not go out, or is refused, or will be.
 const (
 	OK      Level = "ok"
 	Note    Level = "note"
@@ -74,7 +78,8 @@ type Patient struct {
 	Resolver *net.Resolver // nil: the system's
 	Now      func() time.Time
 
-	// Address gets one mail through the appliance by SendTest, which says what becomes of it, a line at a time. Empty: none.
+	// Address gets one mail through the appliance by SendTest, which says what becomes of it, a
+	// line at a time. Empty: none.
 	Address  string
 	SendTest func(ctx context.Context, address string, say func(line string)) error
 }
@@ -95,7 +100,8 @@ type exam struct {
 	disk func(dir string) (disk.Space, error)
 }
 
-// check is one part of an examination. The findings of one may stand in for each other's absence; so they come together.
+// check is one part of an examination. The findings of one may stand in for each other's absence;
+// so they come together.
 type check struct {
 	group string
 	run   func(*exam, context.Context) []Finding

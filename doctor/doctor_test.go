@@ -176,7 +176,8 @@ func find(r Report, check string) []Finding {
 	return all
 }
 
-// golden compares with testdata/NAME, and writes it with UPDATE=1. What differs from run to run is made alike.
+// golden compares with testdata/NAME, and writes it with UPDATE=1. What differs from run to run is
+// made alike.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	for pattern, word := range map[string]string{
@@ -263,7 +264,8 @@ func with(records []string, more ...string) []string {
 	return append(append([]string(nil), records...), more...)
 }
 
-// Each finding comes when its cause is there, says what to change, and no other check is worse for it than is listed.
+// Each finding comes when its cause is there, says what to change, and no other check is worse for
+// it than is listed.
 func TestFindings(t *testing.T) {
 	noSPF := without("example.com. TXT")
 	noDMARC := without("_dmarc")
@@ -537,7 +539,8 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// The report fits a terminal, has colours only where they are wanted, and none of them in what it says.
+// The report fits a terminal, has colours only where they are wanted, and none of them in what it
+// says.
 func TestPrint(t *testing.T) {
 	r := Report{Findings: []Finding{{Group: "mail", Check: "x", Level: Error, What: strings.Repeat("word ", 40) + "end", Why: "because", Fix: "A=b"}}, Errors: 1}
 	var plain, colour strings.Builder
@@ -554,7 +557,8 @@ func TestPrint(t *testing.T) {
 	}
 }
 
-// FuzzRecords: whatever stands in DNS, the words made of it are one line each that steers no terminal.
+// FuzzRecords: whatever stands in DNS, the words made of it are one line each that steers no
+// terminal.
 func FuzzRecords(f *testing.F) {
 	f.Add("v=spf1 include:_spf.example.com ~all", "ip4:192.0.2.1")
 	f.Add("v=spf1 redirect=x", "a")
@@ -567,7 +571,8 @@ func FuzzRecords(f *testing.F) {
 	})
 }
 
-// Who may be taken for a program, and whose clients nobody can tell apart, is said with the line to set.
+// Who may be taken for a program, and whose clients nobody can tell apart, is said with the line to
+// set.
 func TestProxies(t *testing.T) {
 	c := clinic{env: map[string]string{"ALLOWED_HOSTS": "shop.example"}}
 	found := find(c.examine(t), "proxy")

@@ -56,7 +56,8 @@ func (e *exam) oneDomain(ctx context.Context, domain string) []Finding {
 	return []Finding{mx, sender.Finding, key.Finding, policy}
 }
 
-// evidence is a finding, and whether receivers will take it for a proof that mail comes from its domain.
+// evidence is a finding, and whether receivers will take it for a proof that mail comes from its
+// domain.
 type evidence struct {
 	Finding
 	good bool
@@ -80,7 +81,8 @@ func (e *exam) mx(ctx context.Context, domain string) Finding {
 	return f
 }
 
-// hostname finds out whether the name in our EHLO is one. A provider does not mind; a receiver that is spoken to directly does.
+// hostname finds out whether the name in our EHLO is one. A provider does not mind; a receiver that
+// is spoken to directly does.
 func (e *exam) hostname(ctx context.Context) Finding {
 	name := e.Settings.Hostname
 	addrs, err := e.Resolver.LookupNetIP(ctx, "ip", name)

@@ -40,8 +40,9 @@ func (e *exam) rights(context.Context) []Finding {
 	return []Finding{{Check: "rights", Level: OK, What: dir + " and the settings are closed to others"}}
 }
 
-// openTo reports whether everybody on this machine may read or change a path. To pass through DATA_DIR tells nobody anything: it
-// is what lets SUBMIT_GROUP come to SUBMIT_DIR in it, and all else in there is closed by itself.
+// openTo reports whether everybody on this machine may read or change a path. To pass through
+// DATA_DIR tells nobody anything: it is what lets SUBMIT_GROUP come to SUBMIT_DIR in it, and all
+// else in there is closed by itself.
 func (e *exam) openTo(path, why, cure string) (Finding, bool) {
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm()&0o006 == 0 {
@@ -125,7 +126,8 @@ func bytes(n int64) string {
 // clockSlack is how far ahead of the clock a file may be, written over a network perhaps.
 const clockSlack = 2 * time.Minute
 
-// clock compares the time with that of the files which the appliance wrote: it has no other clock to ask.
+// clock compares the time with that of the files which the appliance wrote: it has no other clock
+// to ask.
 func (e *exam) clock(context.Context) []Finding {
 	now := e.Now()
 	var newest time.Time

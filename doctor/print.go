@@ -14,8 +14,8 @@ var titles = map[string]string{"settings": "Settings", "machine": "This machine"
 
 var colours = map[Level]string{OK: "\x1b[32m", Note: "\x1b[36m", Warning: "\x1b[33m", Error: "\x1b[1;31m"}
 
-// Print writes the report for people: a line for each finding, and under those that are not ok why it matters and what to change.
-// width is that of the terminal, to wrap at; 0 wraps nothing.
+// Print writes the report for people: a line for each finding, and under those that are not ok why
+// it matters and what to change. width is that of the terminal, to wrap at; 0 wraps nothing.
 func (r Report) Print(w io.Writer, colour bool, width int) error {
 	b := bufio.NewWriter(w)
 	group := ""
@@ -81,7 +81,8 @@ func (f Finding) print(w io.Writer, colour bool, width int) {
 	}
 }
 
-// wrap breaks text at spaces into lines of at most width characters, where a word is not longer. Lines that are there stay.
+// wrap breaks text at spaces into lines of at most width characters, where a word is not longer.
+// Lines that are there stay.
 func wrap(text string, width int) []string {
 	var lines []string
 	for _, line := range strings.Split(text, "\n") {

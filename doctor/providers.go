@@ -28,7 +28,8 @@ var providers = []provider{
 	{[]string{"smtp.resend.com"}, "", []string{"resend"}, false},
 }
 
-// commonSelectors are those that many set up by hand, and of providers behind names that tell nothing.
+// commonSelectors are those that many set up by hand, and of providers behind names that tell
+// nothing.
 var commonSelectors = []string{"default", "dkim", "mail", "selector1", "selector2", "google", "s1", "s2", "k1", "k2", "key1", "pm",
 	"mx", "smtp", "fm1", "resend", "dkim1", "rsa", "ed25519", "20230601"}
 

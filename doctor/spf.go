@@ -10,7 +10,8 @@ import (
 	"blitiri.com.ar/go/spf"
 )
 
-// anybody is an address that nobody sends from (RFC 5737): a record that lets it send lets everyone.
+// anybody is an address that nobody sends from (RFC 5737): a record that lets it send lets
+// everyone.
 var anybody = net.IPv4(203, 0, 113, 77)
 
 // spf finds out whether the domain's record names those who send for it (RFC 7208).
@@ -100,7 +101,8 @@ func (e *exam) records(ctx context.Context, name, version string) ([]string, err
 	return records, err
 }
 
-// includes reports whether the record of domain leads to want, by include or redirect, within a budget of look-ups.
+// includes reports whether the record of domain leads to want, by include or redirect, within a
+// budget of look-ups.
 func (e *exam) includes(ctx context.Context, domain, want string, budget *int) bool {
 	if *budget--; *budget < 0 {
 		return false

@@ -13,7 +13,8 @@ import (
 	"dinkymail/relay"
 )
 
-// patient is how long the upstream may take for one answer: less than Deadline, so that it is the upstream that is told of.
+// patient is how long the upstream may take for one answer: less than Deadline, so that it is the
+// upstream that is told of.
 const patientFor = 8 * time.Second
 
 // upstream goes through all that a delivery does, up to the first recipient.

@@ -35,8 +35,8 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
-// BenchmarkSend compares what 50 keep-alive connections get through: a bare handler that reads and parses the same JSON, the
-// API over a queue that keeps nothing, and the API over a queue on disk.
+// BenchmarkSend compares what 50 keep-alive connections get through: a bare handler that reads and
+// parses the same JSON, the API over a queue that keeps nothing, and the API over a queue on disk.
 func BenchmarkSend(b *testing.B) {
 	b.Run("bare", func(b *testing.B) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -45,7 +45,8 @@ func (b *bodies) keep(used *bytes.Buffer) {
 	}
 }
 
-// keepBuffer is the largest buffer worth keeping for the next request, and the size up to which a mail is composed in memory.
+// keepBuffer is the largest buffer worth keeping for the next request, and the size up to which a
+// mail is composed in memory.
 const keepBuffer = 256 << 10
 
 // smallBody is how much of a body is not counted.
@@ -53,8 +54,9 @@ const smallBody = 64 << 10
 
 var errBusy = errors.New("too many large requests at once")
 
-// readBody reads a whole request body within MaxBody, and within what all requests may hold together. The caller gives it
-// back with release once it is done with it and with what it made of it.
+// readBody reads a whole request body within MaxBody, and within what all requests may hold
+// together. The caller gives it back with release once it is done with it and with what it made of
+// it.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buffer, release func(), err error) {
 	if web.Compressed(r) {
 		return nil, nil, operate.Compressed()
@@ -71,8 +73,9 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (b *bytes.Buff
 	body := web.MaxBytes(w, r, s.cfg.MaxBody)
 	for err == nil {
 		b.Grow(bytes.MinRead)
-		// What counts is the memory: a buffer that doubles holds up to twice what came. Small bodies always find room, so that
-		// large ones that never end keep no contact form waiting; the number of connections bounds them.
+		// What counts is the memory: a buffer that doubles holds up to twice what came. Small
+		// bodies always find room, so that large ones that never end keep no contact form waiting;
+		// the number of connections bounds them.
 		more := int64(0)
 		if b.Len() > smallBody {
 			more = int64(b.Cap()) - held

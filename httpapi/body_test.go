@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What bodies may hold together is measured in memory, not in what came in: a buffer that doubled counts whole, and is given back
-// whole.
+// What bodies may hold together is measured in memory, not in what came in: a buffer that doubled
+// counts whole, and is given back whole.
 func TestBodiesCountTheirMemory(t *testing.T) {
 	s := New(new(memory), config(t), discard)
 	r := httptest.NewRequest("POST", "/send", strings.NewReader(strings.Repeat("x", 3<<20)))

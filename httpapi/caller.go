@@ -37,8 +37,8 @@ type caller struct {
 	why     string       // why it is only a visitor, for the answer when that matters
 }
 
-// door is how the queue remembers the way a mail came in. Visitors have their own, so that a mailing of the owner's, which has
-// the same sender, does not stand before them.
+// door is how the queue remembers the way a mail came in. Visitors have their own, so that a
+// mailing of the owner's, which has the same sender, does not stand before them.
 func (c caller) door() string {
 	if c.rank == visitor {
 		return queue.DoorForm
@@ -75,8 +75,8 @@ func newCallers(cfg Config) *callers {
 	return c
 }
 
-// identify finds out who made a request. The error is a key that is not ours: whoever shows a key means to be known by it,
-// and is never taken for somebody else instead.
+// identify finds out who made a request. The error is a key that is not ours: whoever shows a key
+// means to be known by it, and is never taken for somebody else instead.
 func (c *callers) identify(r *http.Request) (caller, error) {
 	if who, ok := r.Context().Value(callerKey{}).(caller); ok {
 		return who, nil
@@ -111,7 +111,8 @@ func (c *callers) identify(r *http.Request) (caller, error) {
 	return who, nil
 }
 
-// elsewhere says why a request was not made on this machine, or is not taken for one; "" when it was.
+// elsewhere says why a request was not made on this machine, or is not taken for one; "" when it
+// was.
 func (c *callers) elsewhere(r *http.Request, peer netip.Addr) string {
 	switch passed := passedOn(r.Header); {
 	case !gate.Contains(c.cfg.TrustedNetworks, peer):
@@ -128,8 +129,8 @@ func (c *callers) elsewhere(r *http.Request, peer netip.Addr) string {
 	return ""
 }
 
-// browserMark names a field by which a browser shows itself; "" when there is none. Behind a proxy that says nothing of itself,
-// that is all which tells a stranger from a program on this machine.
+// browserMark names a field by which a browser shows itself; "" when there is none. Behind a proxy
+// that says nothing of itself, that is all which tells a stranger from a program on this machine.
 func browserMark(h http.Header) string {
 	for _, name := range [...]string{"Origin", "Referer", "Cookie", "Upgrade-Insecure-Requests"} {
 		if len(h[name]) > 0 {
@@ -144,7 +145,8 @@ func browserMark(h http.Header) string {
 	return ""
 }
 
-// isNode recognises the fetch of Node.js, which says Sec-Fetch-Mode as browsers do, but nothing else of them.
+// isNode recognises the fetch of Node.js, which says Sec-Fetch-Mode as browsers do, but nothing
+// else of them.
 func isNode(h http.Header) bool {
 	agent := h.Get("User-Agent")
 	return agent == "node" || strings.HasPrefix(agent, "undici")
@@ -170,14 +172,15 @@ func shownKey(h http.Header) (secret string, shown bool, err error) {
 	return given[0], true, nil
 }
 
-// fromOtherSite reports whether a browser says that a page of another site made the request without being navigated here.
+// fromOtherSite reports whether a browser says that a page of another site made the request without
+// being navigated here.
 func fromOtherSite(h http.Header) bool {
 	site := h.Get("Sec-Fetch-Site")
 	return site != "" && site != "none" && site != "same-origin" && h.Get("Sec-Fetch-Mode") != "navigate"
 }
 
-// ourHost reports whether the request was sent to a name that only ever means us: a page elsewhere can make its own name
-// resolve to this machine, but not one of these.
+// ourHost reports whether the request was sent to a name that only ever means us: a page elsewhere
+// can make its own name resolve to this machine, but not one of these.
 func (c *callers) ourHost(r *http.Request) bool {
 	host, ok := normalHost(strings.ToLower(withoutPort(r.Host)))
 	if !ok {
@@ -197,7 +200,8 @@ func withoutPort(hostport string) string {
 	return hostport
 }
 
-// checkOrigin refuses a request that a page of a foreign origin made. Our own pages are no foreigners.
+// checkOrigin refuses a request that a page of a foreign origin made. Our own pages are no
+// foreigners.
 func (c *callers) checkOrigin(r *http.Request) error {
 	origins := r.Header["Origin"]
 	if len(origins) == 0 || len(origins) == 1 && (c.origins.Allow(origins[0]) || c.sameOrigin(r, origins[0])) {
@@ -222,8 +226,9 @@ func (c *callers) overRate(who caller) error {
 	return c.tooMany()
 }
 
-// countMail counts what is going to be a visitor's mail, and refuses it when there were too many. What is refused for another
-// reason does not count: whoever sends that would use up the limit of all who share an address with him.
+// countMail counts what is going to be a visitor's mail, and refuses it when there were too many.
+// What is refused for another reason does not count: whoever sends that would use up the limit of
+// all who share an address with him.
 func (c *callers) countMail(r *http.Request, who caller) error {
 	// The limiter writes no header, so that it needs nothing to write to.
 	if c.limit == nil || who.rank != visitor || !c.limit.OnLimit(nil, r, rateKey(who)) {
@@ -243,8 +248,8 @@ func (c *callers) tooMany() error {
 	}
 }
 
-// clientOf is who made the request: the peer, or the client that a trusted proxy names. The text is host:port, or the
-// address alone when it came through a proxy.
+// clientOf is who made the request: the peer, or the client that a trusted proxy names. The text is
+// host:port, or the address alone when it came through a proxy.
 func clientOf(r *http.Request) (netip.Addr, string) {
 	if who, ok := r.Context().Value(callerKey{}).(caller); ok {
 		return who.client, who.address

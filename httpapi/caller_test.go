@@ -23,7 +23,8 @@ func post(s *Server, json string, headers ...string) (status int, code, text str
 	return w.Code, code, text
 }
 
-// Who may send what: an application what its key allows, a program on this machine from our domain to anyone, a visitor to us.
+// Who may send what: an application what its key allows, a program on this machine from our domain
+// to anyone, a visitor to us.
 func TestWhoMaySendWhat(t *testing.T) {
 	const stranger, own, foreign = "Peer: 192.0.2.7:99", `"to":"owner@example.com"`, `"to":"anyone@example.net"`
 	for _, c := range []struct {
@@ -148,7 +149,8 @@ func TestVisitorMailIsFromUs(t *testing.T) {
 	}
 }
 
-// A visitor may write FormRate mails in its time, each client for itself, an IPv6 network as one; others have no such limit.
+// A visitor may write FormRate mails in its time, each client for itself, an IPv6 network as one;
+// others have no such limit.
 func TestVisitorsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := outside(t)
@@ -200,7 +202,8 @@ func TestVisitorsAreLimited(t *testing.T) {
 	})
 }
 
-// X-Forwarded-For names the client only when a trusted proxy is the peer, and then the rightmost address that is no proxy.
+// X-Forwarded-For names the client only when a trusted proxy is the peer, and then the rightmost
+// address that is no proxy.
 func TestForwardedFor(t *testing.T) {
 	cfg := config(t)
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}
@@ -257,7 +260,8 @@ func TestFormRecipients(t *testing.T) {
 	}
 }
 
-// A name that leads here is not ours, an address on which the request came in is: no page elsewhere can have it as its own.
+// A name that leads here is not ours, an address on which the request came in is: no page elsewhere
+// can have it as its own.
 func TestOurHost(t *testing.T) {
 	c := newCallers(config(t))
 	for host, want := range map[string]bool{
@@ -276,8 +280,9 @@ func TestOurHost(t *testing.T) {
 	}
 }
 
-// No spelling of a recipient carries a visitor's mail past us to a domain that stands in its local part: other programs read
-// such addresses in ways of their own. An address that is listed itself may look as it likes.
+// No spelling of a recipient carries a visitor's mail past us to a domain that stands in its local
+// part: other programs read such addresses in ways of their own. An address that is listed itself
+// may look as it likes.
 func TestVisitorRecipientsArePlain(t *testing.T) {
 	cfg := outside(t)
 	cfg.FormRecipients = []string{"@example.org", "@bücher.example", "o'brien@example.org", `"odd name"@example.org`}
@@ -311,7 +316,8 @@ func TestVisitorRecipientsArePlain(t *testing.T) {
 	}
 }
 
-// A domain in a key's list, or our own for programs, covers no sender that another program reads as one of another domain.
+// A domain in a key's list, or our own for programs, covers no sender that another program reads as
+// one of another domain.
 func TestSendersOfADomainAreOfThatDomain(t *testing.T) {
 	for from, want := range map[string]int{
 		"boss%third.test@example.org": 403, "third.test!boss@example.org": 403, `\"boss@third.test\"@example.org`: 403,

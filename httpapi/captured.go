@@ -32,7 +32,8 @@ type capturedFacts struct {
 	Door string `json:"door"`
 }
 
-// capturedList is the answer of GET /captured, newest first. Next is the value of the parameter after for the next page.
+// capturedList is the answer of GET /captured, newest first. Next is the value of the parameter
+// after for the next page.
 type capturedList struct {
 	Success  bool           `json:"success"`
 	Messages []capturedMail `json:"messages"`
@@ -140,7 +141,8 @@ func (s *Server) rawCaptured(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// htmlCaptured is GET /captured/{id}/html: the mail's HTML as it is, for a frame in which it can do nothing.
+// htmlCaptured is GET /captured/{id}/html: the mail's HTML as it is, for a frame in which it can do
+// nothing.
 func (s *Server) htmlCaptured(w http.ResponseWriter, r *http.Request) error {
 	_, body, err := s.openCaptured(r)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// develop is a server in development mode with one captured mail in it, whose words try to be markup.
+// develop is a server in development mode with one captured mail in it, whose words try to be
+// markup.
 func develop(t *testing.T) (*Server, *memory, string) {
 	q := new(memory)
 	cfg := config(t)
@@ -75,7 +76,8 @@ func TestCapturedPages(t *testing.T) {
 	}
 }
 
-// A browser gets pages on which a mail's words stay words, no script may run and nothing is loaded from elsewhere.
+// A browser gets pages on which a mail's words stay words, no script may run and nothing is loaded
+// from elsewhere.
 func TestCapturedPage(t *testing.T) {
 	s, _, id := develop(t)
 	for _, path := range []string{"/captured", "/captured/" + id} {
@@ -111,7 +113,8 @@ func TestCapturedPage(t *testing.T) {
 	}
 }
 
-// Captured mail is for this machine only, whatever name leads here, and for nobody outside development mode.
+// Captured mail is for this machine only, whatever name leads here, and for nobody outside
+// development mode.
 func TestCapturedIsLocal(t *testing.T) {
 	s, q, id := develop(t)
 	for _, h := range []string{"Peer: 192.0.2.1:1", "Host: evil.example", "X-Forwarded-For: 127.0.0.1",

@@ -10,15 +10,17 @@ import (
 	"dinkymail/queue"
 )
 
-// Client asks a running appliance over its API. What the API refuses is an *operate.Error. Its methods may be called from any goroutine.
+// Client asks a running appliance over its API. What the API refuses is an *operate.Error. Its
+// methods may be called from any goroutine.
 type Client struct{ *web.Client }
 
-// NewClient makes a Client of the appliance at baseURL, such as "http://127.0.0.1:20001". With an empty key it is whatever the
-// place it calls from makes of it: a program on the appliance's machine, or a visitor.
+// NewClient makes a Client of the appliance at baseURL, such as "http://127.0.0.1:20001". With an
+// empty key it is whatever the place it calls from makes of it: a program on the appliance's
+// machine, or a visitor.
 func NewClient(baseURL, key string) *Client { return &Client{web.NewClient(baseURL, key, answered)} }
 
-// NewSocketClient makes a Client of the appliance that listens on the Unix socket at path, such as DATA_DIR/control.sock, where it
-// may do everything.
+// NewSocketClient makes a Client of the appliance that listens on the Unix socket at path, such as
+// DATA_DIR/control.sock, where it may do everything.
 func NewSocketClient(path string) *Client { return &Client{web.NewSocketClient(path, answered)} }
 
 func answered(place, status string, body []byte) error { return operate.Answered(place, status, body) }
@@ -78,7 +80,8 @@ type SendResponse struct {
 // patience bounds how long a call of the public API may take.
 const patience = 30 * time.Second
 
-// Health asks whether the appliance is well. One that answers that it is not gives both a Health and an *operate.Error.
+// Health asks whether the appliance is well. One that answers that it is not gives both a Health
+// and an *operate.Error.
 func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

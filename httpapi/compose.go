@@ -11,8 +11,8 @@ import (
 	"dinkymail/operate"
 )
 
-// compose gives the mail's bytes: a small one is written at once, a large one while it is being read. Call done when nobody
-// reads any more; the writer has ended when it returns.
+// compose gives the mail's bytes: a small one is written at once, a large one while it is being
+// read. Call done when nobody reads any more; the writer has ended when it returns.
 func (s *Server) compose(d message.Draft) (body io.Reader, done func()) {
 	size := len(d.Text) + len(d.HTML)
 	for _, a := range d.Attachments {

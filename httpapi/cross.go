@@ -18,15 +18,17 @@ const (
 	emailPath = "/api/v1/email/send"
 )
 
-// headersRead are the request headers that the API itself reads of a page, and those that most fetch libraries add.
+// headersRead are the request headers that the API itself reads of a page, and those that most
+// fetch libraries add.
 var headersRead = []string{"Content-Type", "Authorization", "X-API-KEY", "Accept", "X-Requested-With"}
 
 // headersAsked is how many further headers a preflight may ask for.
 const headersAsked = 50
 
-// cross mounts h where pages of other origins may call it. An allowed origin gets its preflight answered, a foreign one gets
-// 403 and h never runs: rs/cors alone only keeps the answer from the page. A page may set any header, which its libraries do
-// (traceparent, baggage, X-CSRF-Token): no header gives it a right but a key, and whoever shows its Origin is no program.
+// cross mounts h where pages of other origins may call it. An allowed origin gets its preflight
+// answered, a foreign one gets 403 and h never runs: rs/cors alone only keeps the answer from the
+// page. A page may set any header, which its libraries do (traceparent, baggage, X-CSRF-Token): no
+// header gives it a right but a key, and whoever shows its Origin is no program.
 func (s *Server) cross(r chi.Router, pattern, method string, h handler) {
 	methods := []string{method}
 	if method == http.MethodGet {
@@ -65,7 +67,8 @@ func (s *Server) cross(r chi.Router, pattern, method string, h handler) {
 	}).Handler(guarded))
 }
 
-// allowedHeaders are the headers that a preflight of an allowed origin is told it may set: "*" itself would not cover Authorization.
+// allowedHeaders are the headers that a preflight of an allowed origin is told it may set: "*"
+// itself would not cover Authorization.
 func allowedHeaders(h http.Header) []string {
 	all := slices.Clone(headersRead)
 	for _, line := range h["Access-Control-Request-Headers"] {
@@ -85,8 +88,8 @@ func (s *Server) unknown(_ http.ResponseWriter, r *http.Request) error {
 	return operate.Nowhere()
 }
 
-// wrongMethod answers a method that the address does not know, with those it does. The router comes here with a method of
-// which it has never heard also when the address is unknown.
+// wrongMethod answers a method that the address does not know, with those it does. The router comes
+// here with a method of which it has never heard also when the address is unknown.
 func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request) error {
 	routes := chi.RouteContext(r.Context()).Routes
 	var allow []string
@@ -105,7 +108,8 @@ func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request) error {
 	return refuse(operate.CodeMethod, "Only "+allow[0]+" method is allowed")
 }
 
-// slashless takes the slashes off the end of a path: many clients put one there, and no address of ours has one.
+// slashless takes the slashes off the end of a path: many clients put one there, and no address of
+// ours has one.
 func slashless(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n := len(r.URL.Path); n > 1 && r.URL.Path[n-1] == '/' && strings.HasSuffix(r.URL.EscapedPath(), "/") {

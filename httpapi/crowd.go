@@ -10,8 +10,9 @@ import (
 	"dinkymail/operate"
 )
 
-// admit keeps strangers off the places of programs on this machine, also when they come through a proxy that has no limit, and
-// holds every client behind a proxy to MaxConnectionsPerClient requests at a time.
+// admit keeps strangers off the places of programs on this machine, also when they come through a
+// proxy that has no limit, and holds every client behind a proxy to MaxConnectionsPerClient
+// requests at a time.
 func (s *Server) admit(next http.Handler) http.Handler {
 	full := s.serve(func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Connection", "close") // its place belongs to others
@@ -42,15 +43,17 @@ func (s *Server) admit(next http.Handler) http.Handler {
 	})
 }
 
-// inside reports whether a program of TrustedNetworks asks: one that counts as such, or shows a key.
+// inside reports whether a program of TrustedNetworks asks: one that counts as such, or shows a
+// key.
 func (c *callers) inside(r *http.Request, peer netip.Addr) bool {
 	who, err := c.identify(r)
 	return err == nil && (who.rank == program ||
 		who.rank == application && passedOn(r.Header) == "" && gate.Contains(c.cfg.TrustedNetworks, peer))
 }
 
-// behind is the client behind a proxy whose connections are not limited, as its limit counts; not valid when there is none. A
-// proxy in TrustedNetworks that nobody named is believed here: the count is all that follows from it.
+// behind is the client behind a proxy whose connections are not limited, as its limit counts; not
+// valid when there is none. A proxy in TrustedNetworks that nobody named is believed here: the
+// count is all that follows from it.
 func (s *Server) behind(r *http.Request, peer netip.Addr) netip.Prefix {
 	f, named := r.Context().Value(forwardKey{}).(forward)
 	if !named && gate.Contains(s.cfg.TrustedNetworks, peer) && passedOn(r.Header) != "" {

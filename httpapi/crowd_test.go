@@ -19,7 +19,8 @@ import (
 	"dinkymail/internal/gate"
 )
 
-// proxied puts a streaming reverse proxy in front of base. rewrite may be nil: then it says X-Forwarded-For.
+// proxied puts a streaming reverse proxy in front of base. rewrite may be nil: then it says
+// X-Forwarded-For.
 func proxied(t *testing.T, base string, rewrite func(*httputil.ProxyRequest)) string {
 	t.Helper()
 	to, err := url.Parse(base)
@@ -31,7 +32,8 @@ func proxied(t *testing.T, base string, rewrite func(*httputil.ProxyRequest)) st
 		Transport: transport, ErrorLog: log.New(io.Discard, "", 0),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
-			// The test's clients all come from loopback: X-Client names the address that each pretends to have.
+			// The test's clients all come from loopback: X-Client names the address that each
+			// pretends to have.
 			if client := r.In.Header.Get("X-Client"); client != "" {
 				r.In.RemoteAddr = net.JoinHostPort(client, "4711")
 			}
@@ -61,8 +63,8 @@ func behindProxy(t *testing.T) Config {
 	return cfg
 }
 
-// Requests whose announced body never comes do not shut others out, although there are more of them than connections: each is
-// answered at once, and its connection ends soon.
+// Requests whose announced body never comes do not shut others out, although there are more of them
+// than connections: each is answered at once, and its connection ends soon.
 func TestBodiesThatNeverComeShutNobodyOut(t *testing.T) {
 	t.Run("named", func(t *testing.T) { neverCome(t, behindProxy(t), nil) })
 	t.Run("not named", func(t *testing.T) { neverCome(t, config(t), nil) })
@@ -90,8 +92,9 @@ func neverCome(t *testing.T, cfg Config, rewrite func(*httputil.ProxyRequest)) {
 	}
 }
 
-// One client behind a proxy can have MaxConnectionsPerClient requests in flight, others are served meanwhile; strangers together
-// leave places for programs on this machine, although the proxy runs there, too.
+// One client behind a proxy can have MaxConnectionsPerClient requests in flight, others are served
+// meanwhile; strangers together leave places for programs on this machine, although the proxy runs
+// there, too.
 func TestProxiedRequestsCountByClient(t *testing.T) {
 	cfg := behindProxy(t)
 	unnamed := cfg
@@ -107,7 +110,8 @@ func countByClient(t *testing.T, cfg Config) {
 	for range 10 {
 		unfinished(t, front, "POST", "/send", "192.0.2.1")
 	}
-	// inFlight waits for so many requests, and begins more of them as long as a place may have come free late.
+	// inFlight waits for so many requests, and begins more of them as long as a place may have come
+	// free late.
 	inFlight := func(want int, more func(i int)) {
 		t.Helper()
 		begin := time.Now()
@@ -158,8 +162,8 @@ func ask429(t *testing.T, front, client string) int {
 	return resp.StatusCode
 }
 
-// A body that the answer does not need is awaited for a second at most and read up to 256 KiB, by every handler; then the
-// connection ends.
+// A body that the answer does not need is awaited for a second at most and read up to 256 KiB, by
+// every handler; then the connection ends.
 func TestBodiesThatAreNotNeeded(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
@@ -206,7 +210,8 @@ func TestBodiesThatAreNotNeeded(t *testing.T) {
 	}
 }
 
-// A body that comes is read, and the connection serves the next request; one without end is not read to its end.
+// A body that comes is read, and the connection serves the next request; one without end is not
+// read to its end.
 func TestBodiesThatComeAreTaken(t *testing.T) {
 	base := start(t, new(memory), config(t))
 	c := dial(t, base)
@@ -234,8 +239,8 @@ func TestBodiesThatComeAreTaken(t *testing.T) {
 	}
 }
 
-// The last places are for programs: behind a proxy that says nothing strangers look like them, but with LOCAL_HTTP=no a program
-// shows a key.
+// The last places are for programs: behind a proxy that says nothing strangers look like them, but
+// with LOCAL_HTTP=no a program shows a key.
 func TestProgramsHaveTheLastPlaces(t *testing.T) {
 	cfg := config(t)
 	for _, c := range []struct {

@@ -10,7 +10,8 @@ import (
 // refuse makes an answer that is no success.
 func refuse(code operate.Code, message string) *operate.Error { return operate.Refuse(code, message) }
 
-// handler is a handler whose error is the answer, if there is one. It has written nothing when it returns an error.
+// handler is a handler whose error is the answer, if there is one. It has written nothing when it
+// returns an error.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
 // serve is the border: what went wrong inside becomes a status and a body here, and nowhere else.

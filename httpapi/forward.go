@@ -19,7 +19,8 @@ type forward struct {
 	sure   bool       // false when nobody is named, or the fields contradict each other: the client may have written one of them
 }
 
-// forwarded makes the client known whom a trusted proxy names, and notes proxies that are not trusted.
+// forwarded makes the client known whom a trusted proxy names, and notes proxies that are not
+// trusted.
 func (s *Server) forwarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if field := passedOn(r.Header); field != "" {
@@ -34,7 +35,8 @@ func (s *Server) forwarded(next http.Handler) http.Handler {
 	})
 }
 
-// proxyHeaders are the fields that proxies add. The first three name the client, and are read in this order.
+// proxyHeaders are the fields that proxies add. The first three name the client, and are read in
+// this order.
 var proxyHeaders = [...]string{
 	"X-Forwarded-For", "Forwarded", "X-Real-Ip",
 	"X-Forwarded-Host", "X-Forwarded-Proto", "Via", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Scheme",
@@ -42,7 +44,8 @@ var proxyHeaders = [...]string{
 	"True-Client-Ip", "Cf-Connecting-Ip", "Cdn-Loop", "Fastly-Client-Ip", "X-Envoy-External-Address",
 }
 
-// passedOn names the field by which a proxy shows that it passed the request on; "" when there is none.
+// passedOn names the field by which a proxy shows that it passed the request on; "" when there is
+// none.
 func passedOn(h http.Header) string {
 	for _, name := range proxyHeaders {
 		if len(h[name]) > 0 {
@@ -52,9 +55,10 @@ func passedOn(h http.Header) string {
 	return ""
 }
 
-// forwardOf finds the client that the proxy at the other end names. Every proxy appends the address that it was called from, so
-// the rightmost that is no trusted proxy is the client, and what stands to the left of it is the client's own word. Of several
-// fields the first counts. One that names somebody else was not written by this proxy, or the first was not.
+// forwardOf finds the client that the proxy at the other end names. Every proxy appends the address
+// that it was called from, so the rightmost that is no trusted proxy is the client, and what stands
+// to the left of it is the client's own word. Of several fields the first counts. One that names
+// somebody else was not written by this proxy, or the first was not.
 func forwardOf(h http.Header, proxies []netip.Prefix) forward {
 	f := forward{sure: true}
 	for _, one := range [...]struct {
@@ -83,8 +87,8 @@ func forwardOf(h http.Header, proxies []netip.Prefix) forward {
 	return f
 }
 
-// rightmost is the last of some nodes that is no trusted proxy, or the last one when all are; not valid when a node that must
-// be known is none we can read.
+// rightmost is the last of some nodes that is no trusted proxy, or the last one when all are; not
+// valid when a node that must be known is none we can read.
 func rightmost(nodes []string, proxies []netip.Prefix) netip.Addr {
 	for _, node := range slices.Backward(nodes) {
 		a := nodeAddr(node)
@@ -98,8 +102,8 @@ func rightmost(nodes []string, proxies []netip.Prefix) netip.Addr {
 	return nodeAddr(nodes[len(nodes)-1])
 }
 
-// nodeAddr reads the address of a node: an address, an address:port, [v6] or [v6]:port. What RFC 7239 calls unknown or
-// obfuscated has none.
+// nodeAddr reads the address of a node: an address, an address:port, [v6] or [v6]:port. What RFC
+// 7239 calls unknown or obfuscated has none.
 func nodeAddr(s string) netip.Addr {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		if address, ok := strings.CutSuffix(inner, "]"); ok {
@@ -117,7 +121,8 @@ func nodeAddr(s string) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-// listed splits the lines of a field whose value is a list separated by commas. Quotation marks around a node are dropped.
+// listed splits the lines of a field whose value is a list separated by commas. Quotation marks
+// around a node are dropped.
 func listed(lines []string) ([]string, bool) {
 	var nodes []string
 	for _, line := range lines {
@@ -130,8 +135,9 @@ func listed(lines []string) ([]string, bool) {
 	return nodes, true
 }
 
-// forNodes reads the for= of each element of Forwarded (RFC 7239); "" stands for an element without one. It is not ok when the
-// field is malformed anywhere: a quotation mark that the client left open must not swallow what the proxy appended.
+// forNodes reads the for= of each element of Forwarded (RFC 7239); "" stands for an element without
+// one. It is not ok when the field is malformed anywhere: a quotation mark that the client left
+// open must not swallow what the proxy appended.
 func forNodes(lines []string) (nodes []string, ok bool) {
 	rest := strings.Join(lines, ",")
 	node := ""

@@ -16,7 +16,8 @@ import (
 
 var someProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}
 
-// forwardCases are headers as proxies and strangers write them, with the client to whom the request belongs; empty: not known.
+// forwardCases are headers as proxies and strangers write them, with the client to whom the request
+// belongs; empty: not known.
 var forwardCases = []struct {
 	headers []string
 	client  string
@@ -58,8 +59,8 @@ var forwardCases = []struct {
 	{[]string{"X-Forwarded-For: unknown", "X-Real-Ip: 203.0.113.1"}, "203.0.113.1", false},
 }
 
-// Each header names its client, and a visitor is limited by the client that the proxy wrote down, whatever the visitor himself
-// writes before it or beside it.
+// Each header names its client, and a visitor is limited by the client that the proxy wrote down,
+// whatever the visitor himself writes before it or beside it.
 func TestForwardOf(t *testing.T) {
 	cfg := outside(t)
 	cfg.TrustedProxies, cfg.FormRate = someProxies, Rate{N: 1, Per: time.Minute}
@@ -96,8 +97,8 @@ func TestForwardOf(t *testing.T) {
 	}
 }
 
-// What a visitor makes up does not win him another limit, through a proxy that appends, one that only sets X-Real-IP, and one that
-// sets Forwarded.
+// What a visitor makes up does not win him another limit, through a proxy that appends, one that
+// only sets X-Real-IP, and one that sets Forwarded.
 func TestMadeUpClientsDoNotCount(t *testing.T) {
 	cfg := outside(t)
 	cfg.TrustedProxies, cfg.FormRate = someProxies, Rate{N: 3, Per: time.Minute}
@@ -143,7 +144,8 @@ func TestMadeUpClientsDoNotCount(t *testing.T) {
 	}
 }
 
-// A proxy that is not trusted is named once, with the value to set; a crowd of strangers who pretend to be one fills no log.
+// A proxy that is not trusted is named once, with the value to set; a crowd of strangers who
+// pretend to be one fills no log.
 func TestUntrustedProxyIsNamed(t *testing.T) {
 	log := new(logged)
 	cfg := outside(t)
@@ -167,8 +169,8 @@ func TestUntrustedProxyIsNamed(t *testing.T) {
 	}
 }
 
-// What a browser sent is no program's request, whatever proxy it came through, in whatever version of HTTP; only marks tell it
-// from one when the proxy says nothing of itself.
+// What a browser sent is no program's request, whatever proxy it came through, in whatever version
+// of HTTP; only marks tell it from one when the proxy says nothing of itself.
 func TestBrowsersAreNoPrograms(t *testing.T) {
 	base := start(t, new(memory), config(t))
 	const foreign = `{"to":"anyone@example.net","subject":"s","body":"b"}`
@@ -208,7 +210,8 @@ func TestBrowsersAreNoPrograms(t *testing.T) {
 	}
 }
 
-// With LOCAL_HTTP=no a program needs a key over TCP, and its own mail and /captured are not for whoever is here.
+// With LOCAL_HTTP=no a program needs a key over TCP, and its own mail and /captured are not for
+// whoever is here.
 func TestKeysOnly(t *testing.T) {
 	cfg := config(t)
 	cfg.KeysOnly, cfg.Development = true, true
@@ -232,8 +235,9 @@ func TestKeysOnly(t *testing.T) {
 	}
 }
 
-// Whatever stands in the fields, the client is one that is written there, and what a stranger writes to the left of what the
-// proxy appends to one of them changes neither that client nor that it is sure.
+// Whatever stands in the fields, the client is one that is written there, and what a stranger
+// writes to the left of what the proxy appends to one of them changes neither that client nor that
+// it is sure.
 func FuzzForwarded(f *testing.F) {
 	for _, c := range forwardCases {
 		var three [3]string

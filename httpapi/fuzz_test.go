@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Whatever a stranger posts is answered with one of the documented statuses and one JSON object; what is accepted is one
-// readable mail from us to us, with no header but ours.
+// Whatever a stranger posts is answered with one of the documented statuses and one JSON object;
+// what is accepted is one readable mail from us to us, with no header but ours.
 func FuzzSendJSON(f *testing.F) {
 	for _, seed := range []string{
 		plainMail, "", "{", "null", `{"to":["owner@example.com"],"subject":"s","body":"b","html":true}`,
@@ -77,7 +77,8 @@ func checkVisitorMail(t *testing.T, sent string) {
 	}
 }
 
-// What an allow list lets pass is an origin whose host, as a browser understands it, is on the list.
+// What an allow list lets pass is an origin whose host, as a browser understands it, is on the
+// list.
 func FuzzOrigin(f *testing.F) {
 	for _, seed := range []string{"https://example.org", "http://a.example.org:8080", "null",
 		"https://example.org@evil.example", "https://[::1]:3000",

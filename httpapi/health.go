@@ -12,7 +12,8 @@ import (
 	"dinkymail/queue/lane"
 )
 
-// health remembers how the last check went: visitors are told that for a second, because every check costs a write.
+// health remembers how the last check went: visitors are told that for a second, because every
+// check costs a write.
 type health struct {
 	queue Queue
 
@@ -22,7 +23,8 @@ type health struct {
 	sick bool // the log was told
 }
 
-// check proves that mail can be stored. changed is true the first time an answer differs from the one before.
+// check proves that mail can be stored. changed is true the first time an answer differs from the
+// one before.
 func (h *health) check(maxAge time.Duration) (err error, changed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,7 +61,8 @@ type detail struct {
 	Records int64        `json:"recordBytes"`
 	Damaged int          `json:"damaged"`
 	Lanes   []laneReport `json:"lanes"`
-	// HTTP are the addresses of the API, and UntrustedProxies who passed requests on without being in TRUSTED_PROXIES.
+	// HTTP are the addresses of the API, and UntrustedProxies who passed requests on without being
+	// in TRUSTED_PROXIES.
 	HTTP             []string `json:"http,omitempty"`
 	UntrustedProxies []string `json:"untrustedProxies,omitempty"`
 }
@@ -70,7 +73,8 @@ type laneReport struct {
 	Reason string          `json:"reason,omitempty"`
 }
 
-// laneReasons say to everybody why mail waits; LaneStatus.Reason, which may quote a next hop, is for the operator.
+// laneReasons say to everybody why mail waits; LaneStatus.Reason, which may quote a next hop, is
+// for the operator.
 var laneReasons = map[string]string{
 	lane.Unreachable.String():   "the next hop does not answer; mail is kept and tried again",
 	lane.Credentials.String():   "the next hop refuses the credentials; mail is kept",

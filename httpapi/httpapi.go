@@ -1,26 +1,31 @@
-// Package httpapi takes mail in over HTTP: from a website's contact form, from applications with a key and from programs on
-// this machine. It also answers what became of a mail, whether the appliance is well, and shows captured mail in development.
+// Package httpapi takes mail in over HTTP: from a website's contact form, from applications with a
+// key and from programs on this machine. It also answers what became of a mail, whether the
+// appliance is well, and shows captured mail in development.
 //
 // # What it promises
 //
-// A success means that the mail is on the disk. A visitor, which is everybody without a key who is not on this machine, can
-// only write to the owner of the appliance: to FormRecipients, from DefaultFrom, a few times a minute. A page of a foreign
-// origin is refused before its request is read; hiding the answer, which is all that CORS does, would not stop the mail. A
-// name that somebody else points at this machine (DNS rebinding) does not make a caller a program on this machine, and
-// neither does a reverse proxy that runs on it, as long as it or the browser before it shows itself. What an upstream server said
-// is never shown to a visitor. The zero Config trusts nobody and lets nobody send.
+// A success means that the mail is on the disk. A visitor, which is everybody without a key who is
+// not on this machine, can only write to the owner of the appliance: to FormRecipients, from
+// DefaultFrom, a few times a minute. A page of a foreign origin is refused before its request is
+// read; hiding the answer, which is all that CORS does, would not stop the mail. A name that
+// somebody else points at this machine (DNS rebinding) does not make a caller a program on this
+// machine, and neither does a reverse proxy that runs on it, as long as it or the browser before it
+// shows itself. What an upstream server said is never shown to a visitor. The zero Config trusts
+// nobody and lets nobody send.
 //
 // # Limits
 //
-// Every request has a time, a header size and a body size within which it must stay, and all bodies together stay within
-// Config.MaxBuffered. Connections are limited in all and per client, requests per client behind a proxy; the last places are for
-// programs on this machine. A body that nobody needs is not waited for. A panic costs its own request only.
+// Every request has a time, a header size and a body size within which it must stay, and all bodies
+// together stay within Config.MaxBuffered. Connections are limited in all and per client, requests
+// per client behind a proxy; the last places are for programs on this machine. A body that nobody
+// needs is not waited for. A panic costs its own request only.
 //
 // # Who runs where
 //
-// Serve blocks; net/http runs a goroutine per connection, and one more copies a large mail into the queue while it is being
-// composed. When Serve has returned, none of them is left. Handlers share no state but the rate limiter, the requests in flight
-// by client, what the log was told of, the health memory, the room for bodies, the newest forms and the counters, each safe by itself.
+// Serve blocks; net/http runs a goroutine per connection, and one more copies a large mail into the
+// queue while it is being composed. When Serve has returned, none of them is left. Handlers share
+// no state but the rate limiter, the requests in flight by client, what the log was told of, the
+// health memory, the room for bodies, the newest forms and the counters, each safe by itself.
 package httpapi
 
 import (
@@ -63,7 +68,8 @@ type Config struct {
 	Version     string
 	Development bool // show captured mail
 
-	// FormRecipients are the addresses, or "@domain", that visitors may write to. Empty: DefaultTo and "@" + Domain.
+	// FormRecipients are the addresses, or "@domain", that visitors may write to. Empty: DefaultTo
+	// and "@" + Domain.
 	FormRecipients []string
 	FormRate       Rate     // visitors' mails, per client address; zero N: no limit
 	AllowedHosts   []string // origins that may call, see ParseOrigins; empty: none but ourselves
@@ -130,8 +136,8 @@ type lasting struct {
 	metrics *metrics
 }
 
-// New makes a Server. It opens and starts nothing. Entries of AllowedHosts and FormRecipients that make no sense match
-// nothing; ParseOrigins and account.ParseAddresses tell which those are.
+// New makes a Server. It opens and starts nothing. Entries of AllowedHosts and FormRecipients that
+// make no sense match nothing; ParseOrigins and account.ParseAddresses tell which those are.
 func New(q Queue, cfg Config, log *slog.Logger) *Server {
 	l := &lasting{queue: q, log: log, refused: web.NewRefusals(log)}
 	l.health.queue = q
@@ -142,9 +148,10 @@ func New(q Queue, cfg Config, log *slog.Logger) *Server {
 	return s
 }
 
-// Use makes cfg the settings of all requests that come from now on, whichever Server of this queue they come through. Requests in
-// flight end as they began. Times, MaxConnections, MaxHeaderBytes and Listening stay; what clients have used up of FormRate stays
-// used up unless FormRate is another.
+// Use makes cfg the settings of all requests that come from now on, whichever Server of this queue
+// they come through. Requests in flight end as they began. Times, MaxConnections, MaxHeaderBytes
+// and Listening stay; what clients have used up of FormRate stays used up unless FormRate is
+// another.
 func (s *Server) Use(cfg Config) {
 	old := s.latest.Load()
 	cfg.MaxConnections, cfg.MaxHeaderBytes, cfg.Listening = old.cfg.MaxConnections, old.cfg.MaxHeaderBytes, old.cfg.Listening
@@ -153,7 +160,8 @@ func (s *Server) Use(cfg Config) {
 	s.latest.Store(fresh)
 }
 
-// server answers with the settings of cfg. It goes on counting where callers, which may be nil, did.
+// server answers with the settings of cfg. It goes on counting where callers, which may be nil,
+// did.
 func (l *lasting) server(cfg Config, before *callers) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{lasting: l, cfg: cfg, callers: newCallers(cfg)}
@@ -178,7 +186,8 @@ func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.latest.Load().handler.ServeHTTP(w, r) })
 }
 
-// Trusted is the API for the control socket: whoever may call it may send as anybody and read everything.
+// Trusted is the API for the control socket: whoever may call it may send as anybody and read
+// everything.
 func (s *Server) Trusted() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.latest.Load().trusted.ServeHTTP(w, r) })
 }

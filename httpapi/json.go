@@ -14,8 +14,8 @@ import (
 )
 
 // parse reads the one JSON object that b must be. A known field may stand there once, in any of its
-// spellings. What the others hold is kept as text. Text that is not UTF-8 is refused: guessing would
-// send wrong letters.
+// spellings. What the others hold is kept as text. Text that is not UTF-8 is refused: guessing
+// would send wrong letters.
 func (q *request) parse(b []byte) error {
 	b = bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\ufeff")))
 	switch {
@@ -27,7 +27,8 @@ func (q *request) parse(b []byte) error {
 		return operate.Malformed("the body must be a JSON object.")
 	}
 	if err := q.read(b); err != nil {
-		// A mistake in the JSON itself comes before any other; encoding/json has the known words for it.
+		// A mistake in the JSON itself comes before any other; encoding/json has the known words
+		// for it.
 		if wrong := json.Unmarshal(b, new(struct{})); wrong != nil {
 			err = wrong
 		}
@@ -163,7 +164,8 @@ func inside(d *jsontext.Decoder, begin, end jsontext.Kind, each func() error) er
 	return err
 }
 
-// badJSON is the answer to JSON that could not be read, in our words where the decoder's would puzzle.
+// badJSON is the answer to JSON that could not be read, in our words where the decoder's would
+// puzzle.
 func badJSON(err error) *operate.Error {
 	if p, ok := errors.AsType[*operate.Error](err); ok {
 		return p

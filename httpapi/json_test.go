@@ -45,7 +45,8 @@ func TestReadWrongJSON(t *testing.T) {
 	}
 }
 
-// sameAsJSON reports whether body is read; encoding/json must then read the same, and otherwise say the same of it.
+// sameAsJSON reports whether body is read; encoding/json must then read the same, and otherwise say
+// the same of it.
 func sameAsJSON(t *testing.T, body string) bool {
 	t.Helper()
 	var got, want request

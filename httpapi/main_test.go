@@ -27,7 +27,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a Queue that keeps what it is given and fails when it is told to. All its mail is captured.
+// memory is a Queue that keeps what it is given and fails when it is told to. All its mail is
+// captured.
 type memory struct {
 	operate.States
 	mu     sync.Mutex

@@ -36,8 +36,9 @@ func heap() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// A request of 35 MiB, most of it an attachment, holds little more than the attachment's own bytes while its mail is written, and
-// however many come, all of them together hold no more than MaxBuffered.
+// A request of 35 MiB, most of it an attachment, holds little more than the attachment's own bytes
+// while its mail is written, and however many come, all of them together hold no more than
+// MaxBuffered.
 func TestLargeRequestsHoldLittle(t *testing.T) {
 	g := &shutter{asked: make(chan struct{}), open: make(chan struct{})}
 	cfg := config(t)
@@ -89,7 +90,8 @@ func TestLargeRequestsHoldLittle(t *testing.T) {
 	}
 }
 
-// A client that stops in the middle of a request holds the buffer of what came, and not of what it announced.
+// A client that stops in the middle of a request holds the buffer of what came, and not of what it
+// announced.
 func TestSlowRequestsHoldLittle(t *testing.T) {
 	const clients = 40
 	url := start(t, new(null), config(t))

@@ -15,7 +15,8 @@ import (
 	"dinkymail/queue"
 )
 
-// metrics is what GET /metrics tells: the queue as it is when asked, our own requests, and the process.
+// metrics is what GET /metrics tells: the queue as it is when asked, our own requests, and the
+// process.
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec

@@ -17,9 +17,10 @@ type Origins struct {
 	origins map[string]bool // scheme://host[:port], normalised
 }
 
-// ParseOrigins reads entries of ALLOWED_HOSTS: a bare host such as example.com (http and https on any port of exactly that
-// host), *.example.com (the hosts below it, and not itself) or a full origin such as https://example.com:8443. Entries that
-// are none of these are left out and reported, each by its text.
+// ParseOrigins reads entries of ALLOWED_HOSTS: a bare host such as example.com (http and https on
+// any port of exactly that host), *.example.com (the hosts below it, and not itself) or a full
+// origin such as https://example.com:8443. Entries that are none of these are left out and
+// reported, each by its text.
 func ParseOrigins(entries []string) (Origins, error) {
 	o := Origins{hosts: map[string]bool{}, origins: map[string]bool{}}
 	var bad []error
@@ -60,7 +61,8 @@ func (o *Origins) add(text string) error {
 	return nil
 }
 
-// Allow reports whether a request whose Origin header is origin may call. The opaque origin "null" never may.
+// Allow reports whether a request whose Origin header is origin may call. The opaque origin "null"
+// never may.
 func (o *Origins) Allow(origin string) bool {
 	normal, ok := normalOrigin(strings.ToLower(origin))
 	if !ok {
@@ -81,8 +83,8 @@ func (o *Origins) Allow(origin string) bool {
 	return false
 }
 
-// normalOrigin reads scheme://host[:port] in lower case, with nothing before or behind, and writes it with an A-label host
-// and without the scheme's own port.
+// normalOrigin reads scheme://host[:port] in lower case, with nothing before or behind, and writes
+// it with an A-label host and without the scheme's own port.
 func normalOrigin(s string) (string, bool) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || scheme != "http" && scheme != "https" || len(s) > 512 || strings.ContainsAny(rest, "/?#@\\%") {
@@ -120,7 +122,8 @@ func originHost(origin string) string {
 	return host
 }
 
-// normalHost brings a host name to lower-case A-labels without a final dot, and an address to its usual form.
+// normalHost brings a host name to lower-case A-labels without a final dot, and an address to its
+// usual form.
 func normalHost(s string) (string, bool) {
 	address := s
 	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {

@@ -67,7 +67,8 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// Preflights: an allowed origin is answered 204 and told what it may do, a foreign one 403 and nothing.
+// Preflights: an allowed origin is answered 204 and told what it may do, a foreign one 403 and
+// nothing.
 func TestPreflight(t *testing.T) {
 	base := start(t, new(memory), config(t))
 	for _, path := range []string{"/send", "/api/v1/email/send"} {
@@ -105,8 +106,8 @@ func varies(h http.Header) bool {
 	return slices.ContainsFunc(h.Values("Vary"), func(v string) bool { return strings.Contains(v, "Origin") })
 }
 
-// An answer to an allowed page carries its origin, also when it is an error; one to a foreign page never does, and its mail is
-// not sent. An empty list allows nobody.
+// An answer to an allowed page carries its origin, also when it is an error; one to a foreign page
+// never does, and its mail is not sent. An empty list allows nobody.
 func TestCrossOriginSend(t *testing.T) {
 	for _, c := range []struct {
 		hosts, origin string
@@ -165,8 +166,8 @@ func TestForeignOriginIsRefusedFirst(t *testing.T) {
 	}
 }
 
-// What fetch libraries and tracing scripts add is allowed to a page that may call, and to no other; a slash at the end changes
-// nothing, neither for the preflight nor for the request.
+// What fetch libraries and tracing scripts add is allowed to a page that may call, and to no other;
+// a slash at the end changes nothing, neither for the preflight nor for the request.
 func TestPreflightsOfRealPages(t *testing.T) {
 	base := start(t, new(memory), config(t))
 	const asked = "authorization,baggage,cache-control,content-type,idempotency-key,pragma,sentry-trace,traceparent,tracestate," +
@@ -207,7 +208,8 @@ func TestPreflightsOfRealPages(t *testing.T) {
 	}
 }
 
-// The log tells of a refused page once a minute, with the line that would allow it, and of a flood of made-up ones only so many.
+// The log tells of a refused page once a minute, with the line that would allow it, and of a flood
+// of made-up ones only so many.
 func TestRefusedPagesAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(logged)

@@ -34,7 +34,8 @@ var pages = template.Must(template.New("pages").Funcs(template.FuncMap{
 	},
 }).Parse(pageText + formPages))
 
-// pagePolicy lets a page use its own style and frame its own HTML part. No script runs, nothing is loaded from elsewhere.
+// pagePolicy lets a page use its own style and frame its own HTML part. No script runs, nothing is
+// loaded from elsewhere.
 var pagePolicy = func() string {
 	sum := sha256.Sum256([]byte(pageStyle))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +

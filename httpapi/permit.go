@@ -13,7 +13,8 @@ import (
 // visitorRecipients is how many addresses one mail of a visitor may have, all of them the owner's.
 const visitorRecipients = 10
 
-// permit checks that who may send this mail, and sets its sender. from is what the caller asked for, nil if nothing.
+// permit checks that who may send this mail, and sets its sender. from is what the caller asked
+// for, nil if nothing.
 func (s *Server) permit(d *message.Draft, from *message.Mailbox, q *request, who caller) error {
 	if who.rank == visitor {
 		return s.permitVisitor(d, from, q, who)
@@ -71,8 +72,9 @@ func (s *Server) permitVisitor(d *message.Draft, from *message.Mailbox, q *reque
 	return nil
 }
 
-// mayWrite checks that a visitor may write to an address. A domain of FORM_RECIPIENTS covers plain local parts only: the servers
-// behind us read others in ways of their own, and the mail would go to a stranger.
+// mayWrite checks that a visitor may write to an address. A domain of FORM_RECIPIENTS covers plain
+// local parts only: the servers behind us read others in ways of their own, and the mail would go
+// to a stranger.
 func (c *callers) mayWrite(to message.Address, who caller) error {
 	switch {
 	case c.form.Names(to), c.form.Has(to) && (account.Plain(to.Local) || account.Same(to, c.cfg.DefaultTo.Address)):

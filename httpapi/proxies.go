@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// proxiesKept is how many proxies that are not trusted are remembered. Of addresses on the Internet, of which anybody can pretend
-// to be a proxy, only a few of these places are for.
+// proxiesKept is how many proxies that are not trusted are remembered. Of addresses on the
+// Internet, of which anybody can pretend to be a proxy, only a few of these places are for.
 const (
 	proxiesKept   = 16
 	proxiesPublic = 4

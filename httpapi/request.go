@@ -7,7 +7,8 @@ import (
 	"dinkymail/operate"
 )
 
-// request is the body of POST /send as the caller gave it. Nothing in it has been checked but the types.
+// request is the body of POST /send as the caller gave it. Nothing in it has been checked but the
+// types.
 type request struct {
 	To, Cc, Bcc, ReplyTo []string // each with one address or several
 	From, Subject        string

@@ -65,7 +65,8 @@ func (s *Server) sendEmail(w http.ResponseWriter, r *http.Request) error {
 	}{true, "Email queued for delivery", got.messageID, got.warnings})
 }
 
-// take puts the mail of a request into the queue. Its checks run in the order that the contract gives.
+// take puts the mail of a request into the queue. Its checks run in the order that the contract
+// gives.
 func (s *Server) take(w http.ResponseWriter, r *http.Request) (got receipt, err error) {
 	who, err := s.callers.identify(r)
 	if err != nil {
@@ -179,7 +180,8 @@ func (s *Server) domain() string {
 	return "localhost"
 }
 
-// addresses parses every address of the request into d, but for the sender, which it returns; nil when there is none.
+// addresses parses every address of the request into d, but for the sender, which it returns; nil
+// when there is none.
 func (q *request) addresses(d *message.Draft) (*message.Mailbox, error) {
 	for _, f := range [...]struct {
 		name string
@@ -213,7 +215,8 @@ func (q *request) addresses(d *message.Draft) (*message.Mailbox, error) {
 	return &from, nil
 }
 
-// nowhere is the first address without a domain: RFC 5321 knows <postmaster>, but mail from here goes to a place.
+// nowhere is the first address without a domain: RFC 5321 knows <postmaster>, but mail from here
+// goes to a place.
 func nowhere(boxes []message.Mailbox) string {
 	for _, b := range boxes {
 		if b.Address.Domain == "" {

@@ -121,7 +121,8 @@ func TestSendAnswers(t *testing.T) {
 	}
 }
 
-// wantRefusal checks an error of /send: all five fields, none empty, with this status, message and code.
+// wantRefusal checks an error of /send: all five fields, none empty, with this status, message and
+// code.
 func wantRefusal(t *testing.T, resp *http.Response, text string, status int, message string, code operate.Code) {
 	t.Helper()
 	if resp.StatusCode != status {
@@ -141,7 +142,8 @@ func wantRefusal(t *testing.T, resp *http.Response, text string, status int, mes
 	}
 }
 
-// What is accepted is answered with exactly these fields, whatever the Content-Type says, and is the mail that was asked for.
+// What is accepted is answered with exactly these fields, whatever the Content-Type says, and is
+// the mail that was asked for.
 func TestSendAccepts(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, config(t))
@@ -319,7 +321,8 @@ func TestNoHeaderInjection(t *testing.T) {
 	}
 }
 
-// A subject in any language travels as RFC 2047 words, with MIME-Version and Message-ID, and nothing above ASCII raw.
+// A subject in any language travels as RFC 2047 words, with MIME-Version and Message-ID, and
+// nothing above ASCII raw.
 func TestSubjectIsEncoded(t *testing.T) {
 	q := new(memory)
 	base := start(t, q, config(t))
@@ -375,7 +378,8 @@ func TestQueueErrors(t *testing.T) {
 	}
 }
 
-// A panic costs its own request only: 500 in the usual form, and the log has the id that stands in the answer.
+// A panic costs its own request only: 500 in the usual form, and the log has the id that stands in
+// the answer.
 func TestPanicIsContained(t *testing.T) {
 	q := &memory{hook: func() { panic("no such thing") }}
 	base, log := startLogged(t, q, config(t))

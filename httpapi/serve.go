@@ -12,8 +12,9 @@ import (
 	"dinkymail/internal/web"
 )
 
-// Serve answers requests from ln until ctx ends. Then it takes no more, lets those in flight finish within Config.Grace, cuts
-// off the rest and returns nil; nothing of it is left running. It closes ln.
+// Serve answers requests from ln until ctx ends. Then it takes no more, lets those in flight finish
+// within Config.Grace, cuts off the rest and returns nil; nothing of it is left running. It closes
+// ln.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	places := gate.New(s.cfg.MaxConnections, s.cfg.MaxConnectionsPerClient)
 	turned := func() { s.turned.Store(time.Now().UnixNano()) }

@@ -163,7 +163,8 @@ func TestShutdownIsGraceful(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A request that does not end within Grace is cut off, and so is one end before the other has begun.
+// A request that does not end within Grace is cut off, and so is one end before the other has
+// begun.
 func TestGraceEnds(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -39,7 +39,8 @@ type StatusDetails struct {
 	Subject string `json:"subject"`
 }
 
-// Entry is the same message as everything but this old address shows it, as far as the answer has it.
+// Entry is the same message as everything but this old address shows it, as far as the answer has
+// it.
 func (st *MessageStatus) Entry() operate.Entry {
 	return operate.Entry{
 		ID: st.ID, State: st.Status, Reason: st.Reason, From: st.Details.From, Recipients: st.Recipients,
@@ -55,7 +56,8 @@ type AttemptStatus struct {
 	Next  *time.Time `json:"next,omitempty"`
 }
 
-// status is GET /api/v1/email/status/{messageId}. It is not for visitors, whose mail is their own business and the owner's.
+// status is GET /api/v1/email/status/{messageId}. It is not for visitors, whose mail is their own
+// business and the owner's.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 	who, err := s.callers.identify(r)
 	if err != nil {

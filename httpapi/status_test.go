@@ -27,7 +27,8 @@ func statusQueue(t *testing.T) (*memory, queue.ID) {
 	}}}, id
 }
 
-// A mail's status is told under its queue ID and its Message-ID, to keys and to programs on this machine.
+// A mail's status is told under its queue ID and its Message-ID, to keys and to programs on this
+// machine.
 func TestStatus(t *testing.T) {
 	q, id := statusQueue(t)
 	base := start(t, q, config(t))

@@ -11,7 +11,8 @@ import (
 	"dinkymail/account"
 )
 
-// New settings are those of the next request over the same connection. What a visitor has used up stays used up.
+// New settings are those of the next request over the same connection. What a visitor has used up
+// stays used up.
 func TestUse(t *testing.T) {
 	q := new(memory)
 	cfg := config(t)

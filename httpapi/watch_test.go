@@ -37,7 +37,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// A lane that waits is degraded and 200; its reason is told in words that name no next hop, except to the owner.
+// A lane that waits is degraded and 200; its reason is told in words that name no next hop, except
+// to the owner.
 func TestHealthDegraded(t *testing.T) {
 	q := new(memory)
 	s := New(q, config(t), discard)
@@ -177,7 +178,8 @@ func TestMetricsAreLocal(t *testing.T) {
 	}
 }
 
-// Where there is nothing the answer is JSON and 404; a method that is not known is 405 and Allow says which are.
+// Where there is nothing the answer is JSON and 404; a method that is not known is 405 and Allow
+// says which are.
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	s := New(new(memory), config(t), discard)
 	for _, c := range []struct {

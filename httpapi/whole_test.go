@@ -48,7 +48,8 @@ func whole(t *testing.T, next queue.Deliverer, cfg Config, qcfg queue.Config) st
 	return start(t, q, cfg)
 }
 
-// What /send accepts is delivered, and its status follows it from queued to delivered under the id of the answer.
+// What /send accepts is delivered, and its status follows it from queued to delivered under the id
+// of the answer.
 func TestFromSendToDelivered(t *testing.T) {
 	next := new(hop)
 	base := whole(t, next, config(t), queue.Config{Hostname: "mail.example.org", Domain: "example.org"})

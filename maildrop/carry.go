@@ -48,7 +48,8 @@ func List(dir string) ([]Mail, error) {
 	return all, nil
 }
 
-// Open opens a mail as it stands in the maildrop: the envelope on the first line, and the mail behind it.
+// Open opens a mail as it stands in the maildrop: the envelope on the first line, and the mail
+// behind it.
 func (m Mail) Open() (io.ReadSeekCloser, error) {
 	f, err := openPlain(m.path)
 	if err != nil {
@@ -60,7 +61,8 @@ func (m Mail) Open() (io.ReadSeekCloser, error) {
 	return f, nil
 }
 
-// TakeIn hands in a mail that stood in a maildrop, as if it was picked up there. One that the queue has already is no error.
+// TakeIn hands in a mail that stood in a maildrop, as if it was picked up there. One that the queue
+// has already is no error.
 func (d *Drop) TakeIn(ctx context.Context, m Mail, file io.Reader) error {
 	err := d.hand(ctx, bufio.NewReaderSize(file, 64<<10), m.ID, m.UID, m.User)
 	if errors.Is(err, queue.ErrExists) {
@@ -72,8 +74,9 @@ func (d *Drop) TakeIn(ctx context.Context, m Mail, file io.Reader) error {
 // Never reports whether a mail with this error will never be accepted.
 func Never(err error) bool { return final(err) }
 
-// Move brings the mail that waits in the maildrop of from, but for what is known, into the one of to, which is on the same disk and
-// is made if it is not there. It returns how much of it there was. Whose each is stays as it was.
+// Move brings the mail that waits in the maildrop of from, but for what is known, into the one of
+// to, which is on the same disk and is made if it is not there. It returns how much of it there
+// was. Whose each is stays as it was.
 func Move(from, to string, known map[queue.ID]bool) (int, error) {
 	all, err := List(from)
 	all = slices.DeleteFunc(all, func(m Mail) bool { return known[m.ID] })

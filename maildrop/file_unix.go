@@ -30,13 +30,15 @@ func links(info fs.FileInfo) uint64 {
 	return 1
 }
 
-// belongs reports whether a file is in a group already. A change that is none may be forbidden, too.
+// belongs reports whether a file is in a group already. A change that is none may be forbidden,
+// too.
 func belongs(info fs.FileInfo, gid int) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(st.Gid) == gid
 }
 
-// giveToGroup gives a new file to the group of its directory. The directory's owner, who picks it up, can read it in any case.
+// giveToGroup gives a new file to the group of its directory. The directory's owner, who picks it
+// up, can read it in any case.
 func giveToGroup(f *os.File, place fs.FileInfo) error {
 	st, ok := place.Sys().(*syscall.Stat_t)
 	if !ok {

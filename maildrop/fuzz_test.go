@@ -17,8 +17,8 @@ import (
 	"dinkymail/queue/memstore"
 )
 
-// Whatever stands in a query of the submit socket, the mail is refused, or its envelope is one of addresses that a local user may
-// use, and its lines end in CRLF.
+// Whatever stands in a query of the submit socket, the mail is refused, or its envelope is one of
+// addresses that a local user may use, and its lines end in CRLF.
 func FuzzSubmitQuery(f *testing.F) {
 	for _, seed := range []string{
 		"from=ada@example.org&to=bob@example.net", "from=&to=root", "to=bob@example.net", "from=%3C%3E&to=a@b.example&to=a@b.example",

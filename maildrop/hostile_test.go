@@ -21,7 +21,8 @@ func number(n int) string { return strconv.Itoa(n) }
 
 const good = `{"from":"ada@example.org","to":[{"address":"bob@example.net"}]}` + "\n" + letter
 
-// Whatever a user puts into the directory, it is neither followed nor waited for, it goes away, and the mail beside it arrives.
+// Whatever a user puts into the directory, it is neither followed nor waited for, it goes away, and
+// the mail beside it arrives.
 func TestHostileFiles(t *testing.T) {
 	for name, put := range map[string]func(h *house, path string) error{
 		"a link": func(h *house, path string) error {
@@ -74,8 +75,8 @@ func many(n int) (list string) {
 	return list
 }
 
-// checkOnlyGoodArrives puts a mail down and expects it to be the one that arrives, with nothing but names that begin with a dot
-// left, and one line in the log.
+// checkOnlyGoodArrives puts a mail down and expects it to be the one that arrives, with nothing but
+// names that begin with a dot left, and one line in the log.
 func (h *house) checkOnlyGoodArrives() {
 	h.t.Helper()
 	id := queue.NewID()
@@ -108,7 +109,8 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
-// A directory with something in it, which we may not move, is named once in the log and stands in nobody's way.
+// A directory with something in it, which we may not move, is named once in the log and stands in
+// nobody's way.
 func TestFullDirectory(t *testing.T) {
 	h := newHouse(t)
 	if err := os.MkdirAll(h.drop("full/of/things"), 0o700); err != nil {
@@ -135,7 +137,8 @@ func TestRejectedIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzFile: whatever a file says, it is handed in with an envelope that has a recipient's form, or it goes away.
+// FuzzFile: whatever a file says, it is handed in with an envelope that has a recipient's form, or
+// it goes away.
 func FuzzFile(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte(`{"to":[{"address":"ops"}]}` + "\n"))

@@ -18,8 +18,8 @@ import (
 	"dinkymail/queue"
 )
 
-// child makes this process one that leaves mail in a maildrop until it is killed, if the environment says so. It prints each ID
-// when Put has returned.
+// child makes this process one that leaves mail in a maildrop until it is killed, if the
+// environment says so. It prints each ID when Put has returned.
 func child() {
 	dir := os.Getenv("MAILDROP_CHILD")
 	if dir == "" {
@@ -42,7 +42,8 @@ func sealed(size int) string {
 	return fmt.Sprintf("Subject: %d\r\n\r\n%s", crc32.ChecksumIEEE([]byte(body)), body)
 }
 
-// A program that is killed while it leaves mail leaves all that it said it left, and no half of another.
+// A program that is killed while it leaves mail leaves all that it said it left, and no half of
+// another.
 func TestKill(t *testing.T) {
 	h := newHouse(t)
 	var put []queue.ID

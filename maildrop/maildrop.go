@@ -1,5 +1,5 @@
-// Package maildrop keeps the mail that programs on this machine hand in while the appliance is not there, and takes it in once it
-// is. sendmail puts it there; the appliance picks it up.
+// Package maildrop keeps the mail that programs on this machine hand in while the appliance is not
+// there, and takes it in once it is. sendmail puts it there; the appliance picks it up.
 //
 // A place has a directory, SUBMIT_DIR:
 //
@@ -8,32 +8,38 @@
 //	maildrop/    mail to be picked up, one file each
 //	rejected/    files that were no mail, for somebody to look at
 //
-// A mail's file has its envelope on the first line, as message.MarshalEnvelope writes it, and the mail behind it. It is written
-// under a name that begins with a dot, brought to the disk, and renamed to the ID that the mail will have.
+// A mail's file has its envelope on the first line, as message.MarshalEnvelope writes it, and the
+// mail behind it. It is written under a name that begins with a dot, brought to the disk, and
+// renamed to the ID that the mail will have.
 //
 // # What it promises
 //
-// When Put returns without an error the mail is on the disk, whole; a program that is killed on the way leaves nothing that would be
-// taken for mail. Each mail is accepted once, also when the appliance is killed between accepting it and removing its file: the
-// name is its ID, and the queue knows that already. One that cannot be accepted for now stays. One that never can be is set
-// aside and named in the log; it keeps none of the others from being picked up.
+// When Put returns without an error the mail is on the disk, whole; a program that is killed on the
+// way leaves nothing that would be taken for mail. Each mail is accepted once, also when the
+// appliance is killed between accepting it and removing its file: the name is its ID, and the queue
+// knows that already. One that cannot be accepted for now stays. One that never can be is set aside
+// and named in the log; it keeps none of the others from being picked up.
 //
-// With a group, its members can put mail into maildrop/ and cannot list it; the directory is sticky, so that they cannot touch what
-// others have put there. Whose mail it is, is read off the file. Links, directories and whatever else is no plain file are
-// never opened.
+// With a group, its members can put mail into maildrop/ and cannot list it; the directory is
+// sticky, so that they cannot touch what others have put there. Whose mail it is, is read off the
+// file. Links, directories and whatever else is no plain file are never opened.
 //
 // # Limits
 //
-// Mail is picked up every two seconds. Once more than Config.MaxMessages or MaxBytes lie there after that, about.json says so and
-// Put takes no more; while no appliance runs nobody counts, for who puts mail there may not list it, and Put leaves minFree of
-// the disk. What does not fit into the queue waits, and so does what is larger; smaller mail goes on. A member of the group who guesses a name of 80 bits can read another's mail before it is
-// picked up. Put cannot bring the directory itself to the disk for who may not list it; it syncs the file again under its new
-// name, which on the file systems of Linux does the same. What is refused for good once it is picked up is not returned to its
-// sender: sendmail checks beforehand what can be checked. rejected/ keeps 100 files, then the oldest make room.
+// Mail is picked up every two seconds. Once more than Config.MaxMessages or MaxBytes lie there
+// after that, about.json says so and Put takes no more; while no appliance runs nobody counts, for
+// who puts mail there may not list it, and Put leaves minFree of the disk. What does not fit into
+// the queue waits, and so does what is larger; smaller mail goes on. A member of the group who
+// guesses a name of 80 bits can read another's mail before it is picked up. Put cannot bring the
+// directory itself to the disk for who may not list it; it syncs the file again under its new name,
+// which on the file systems of Linux does the same. What is refused for good once it is picked up
+// is not returned to its sender: sendmail checks beforehand what can be checked. rejected/ keeps
+// 100 files, then the oldest make room.
 //
 // # Who runs where
 //
-// Run is the appliance's and belongs to one goroutine. Put may be called by any number of programs at a time.
+// Run is the appliance's and belongs to one goroutine. Put may be called by any number of programs
+// at a time.
 package maildrop
 
 import (
@@ -54,7 +60,8 @@ import (
 type Config struct {
 	Dir   string // SUBMIT_DIR
 	Group string // SUBMIT_GROUP, by name or number; empty: the appliance's own user and root alone
-	// Machine is this machine's name: a sender without a domain is there. Recipients without one are at About.Domain.
+	// Machine is this machine's name: a sender without a domain is there. Recipients without one
+	// are at About.Domain.
 	Machine string
 	About   About
 	// How much may lie in maildrop/ before Put is told to take no more; zero: no limit.
@@ -99,7 +106,8 @@ func ReadAbout(dir string) (a About, err error) {
 	return a, nil
 }
 
-// Waiting counts the mails in the maildrop of dir that nobody has taken in yet; 0 where that cannot be seen.
+// Waiting counts the mails in the maildrop of dir that nobody has taken in yet; 0 where that cannot
+// be seen.
 func Waiting(dir string) int {
 	files, err := os.ReadDir(filepath.Join(dir, dropDir))
 	if err != nil {

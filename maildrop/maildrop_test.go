@@ -20,7 +20,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Mail that was put down is accepted under its ID, with its envelope as it was and addresses completed, and its file goes.
+// Mail that was put down is accepted under its ID, with its envelope as it was and addresses
+// completed, and its file goes.
 func TestMailIsPickedUp(t *testing.T) {
 	h := newHouse(t)
 	e := envelope(t, "root", "bob@example.net", "ops")
@@ -52,7 +53,8 @@ func TestMailIsPickedUp(t *testing.T) {
 	}
 }
 
-// A file that is still there after its mail was accepted, because the appliance was killed in between, is not accepted again.
+// A file that is still there after its mail was accepted, because the appliance was killed in
+// between, is not accepted again.
 func TestMailIsAcceptedOnce(t *testing.T) {
 	h := newHouse(t)
 	id := queue.NewID()
@@ -67,8 +69,8 @@ func TestMailIsAcceptedOnce(t *testing.T) {
 	}
 }
 
-// A mail that was written while the clock was ahead keeps its ID: under another one a crash before its file is gone would send it
-// twice.
+// A mail that was written while the clock was ahead keeps its ID: under another one a crash before
+// its file is gone would send it twice.
 func TestClockThatWasAhead(t *testing.T) {
 	h := newHouse(t)
 	const future = "7vvvvvvvvvvvvvvv"
@@ -83,7 +85,8 @@ func TestClockThatWasAhead(t *testing.T) {
 	}
 }
 
-// One mail that does not fit now waits, and what is larger with it; the others go on. What keeps all of them out is asked once.
+// One mail that does not fit now waits, and what is larger with it; the others go on. What keeps
+// all of them out is asked once.
 func TestMailThatDoesNotFitKeepsNoneBack(t *testing.T) {
 	h := newHouse(t)
 	var ids []queue.ID
@@ -159,7 +162,8 @@ func TestMaildropHasLimits(t *testing.T) {
 	}
 }
 
-// A writer that fails, or is killed, leaves nothing that is picked up, and its rest goes after a day.
+// A writer that fails, or is killed, leaves nothing that is picked up, and its rest goes after a
+// day.
 func TestHalfWrittenMail(t *testing.T) {
 	h := newHouse(t)
 	half := io.MultiReader(strings.NewReader("Subject: half\r\n"), iotest.ErrReader(errors.New("killed")))
@@ -284,8 +288,8 @@ func TestPutErrors(t *testing.T) {
 	}
 }
 
-// The place is closed to everybody without a group; with one it has the rights that the package comment names, DATA_DIR above
-// it can be passed through, and about.json is there.
+// The place is closed to everybody without a group; with one it has the rights that the package
+// comment names, DATA_DIR above it can be passed through, and about.json is there.
 func TestPrepare(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	cfg := Config{Dir: filepath.Join(data, "in", "submit"), About: About{Domain: "example.org", MaxMessageBytes: 1 << 20, MaxRecipients: 10}}

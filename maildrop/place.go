@@ -13,9 +13,10 @@ import (
 	"dinkymail/internal/gate"
 )
 
-// Prepare makes the directories of a place, or corrects their rights, and writes about.json. Without a group they belong to the
-// appliance's user alone; with one, its members may go in and put mail into maildrop/. dataDir, if the place is in it, is opened
-// so far that they can pass through. An error says what to do.
+// Prepare makes the directories of a place, or corrects their rights, and writes about.json.
+// Without a group they belong to the appliance's user alone; with one, its members may go in and
+// put mail into maildrop/. dataDir, if the place is in it, is opened so far that they can pass
+// through. An error says what to do.
 func Prepare(cfg Config, dataDir string) error {
 	gid, err := Group(cfg.Group)
 	if err != nil {
@@ -94,7 +95,8 @@ func refused(err error, dir, group string) error {
 		group, who, dir, group, group, who)
 }
 
-// open lets the group, and with it everybody, pass through dataDir on the way to dir. What is in there stays unreadable.
+// open lets the group, and with it everybody, pass through dataDir on the way to dir. What is in
+// there stays unreadable.
 func open(dir, dataDir string) error {
 	rel, err := filepath.Rel(dataDir, dir)
 	if err != nil || rel == "." || !filepath.IsLocal(rel) {

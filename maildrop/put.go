@@ -14,9 +14,10 @@ import (
 	"dinkymail/queue"
 )
 
-// Put leaves a mail in dir to be picked up under id. Its lines end in CRLF. Once it returns nil the mail is on the disk. The
-// error is fs.ErrExist where a mail of this ID is there already, fs.ErrNotExist where dir is no place to leave mail in,
-// fs.ErrPermission where this user may not, and ErrFull where there is too much already.
+// Put leaves a mail in dir to be picked up under id. Its lines end in CRLF. Once it returns nil the
+// mail is on the disk. The error is fs.ErrExist where a mail of this ID is there already,
+// fs.ErrNotExist where dir is no place to leave mail in, fs.ErrPermission where this user may not,
+// and ErrFull where there is too much already.
 func Put(dir string, id queue.ID, e message.Envelope, body io.Reader) error {
 	if !id.Valid() {
 		return fmt.Errorf("leave mail in %s: %q is no ID", dir, string(id))
@@ -54,7 +55,8 @@ func Put(dir string, id queue.ID, e message.Envelope, body io.Reader) error {
 	return nil
 }
 
-// room says why no more mail is to be put down in dir, or nil. A place that says nothing of itself has room.
+// room says why no more mail is to be put down in dir, or nil. A place that says nothing of itself
+// has room.
 func room(dir string) error {
 	if about, err := ReadAbout(dir); err == nil && about.Full != "" {
 		return fmt.Errorf("%w: %s", ErrFull, about.Full)
@@ -65,7 +67,8 @@ func room(dir string) error {
 	return nil
 }
 
-// write fills the file and gives it to the group of its directory, so that the appliance can read it.
+// write fills the file and gives it to the group of its directory, so that the appliance can read
+// it.
 func write(f *os.File, place fs.FileInfo, head []byte, body io.Reader) error {
 	if err := giveToGroup(f, place); err != nil {
 		return err

@@ -21,8 +21,9 @@ type Taker interface {
 	Submit(ctx context.Context, m operate.Mail) (operate.Accepted, error)
 }
 
-// Serve takes mail in from users of this machine over the submit socket until ctx ends, and does nothing else there. Who hands a
-// mail in is what the kernel says of the connection. Requests in flight at the end may go on for grace.
+// Serve takes mail in from users of this machine over the submit socket until ctx ends, and does
+// nothing else there. Who hands a mail in is what the kernel says of the connection. Requests in
+// flight at the end may go on for grace.
 func Serve(ctx context.Context, ln net.Listener, to Taker, grace func() time.Duration, log *slog.Logger) error {
 	limits := web.Socket(grace)
 	limits.ReadTimeout = readTimeout

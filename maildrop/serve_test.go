@@ -99,7 +99,8 @@ func (s *socket) post(query, body string) (operate.Accepted, error) {
 	return s.ask("POST", operate.SubmitPath+query, body)
 }
 
-// wantCode checks that err is an operate.Error with this code, and that its message has these words.
+// wantCode checks that err is an operate.Error with this code, and that its message has these
+// words.
 func wantCode(t *testing.T, err error, code operate.Code, words ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*operate.Error](err)
@@ -126,7 +127,8 @@ func TestSubmitSocketIsForMailAlone(t *testing.T) {
 	wantCode(t, err, operate.CodeMethod, "POST")
 }
 
-// A mail that is handed in again under its ID is accepted once; its envelope arrives with every parameter.
+// A mail that is handed in again under its ID is accepted once; its envelope arrives with every
+// parameter.
 func TestHandIn(t *testing.T) {
 	s := newSocket(t)
 	e := message.Envelope{From: message.Address{Local: "ada", Domain: "example.org"}, Ret: "HDRS", ID: "x 1", To: []message.Recipient{
@@ -187,7 +189,8 @@ func TestHandInMalformed(t *testing.T) {
 	}
 }
 
-// A user of this machine hands mail in as whom the kernel says it is. Lines that end in LF arrive with CRLF.
+// A user of this machine hands mail in as whom the kernel says it is. Lines that end in LF arrive
+// with CRLF.
 func TestSubmitSocket(t *testing.T) {
 	s := newSocket(t)
 	me, err := user.LookupId(strconv.Itoa(os.Getuid()))
@@ -289,7 +292,8 @@ func TestSubmitToMany(t *testing.T) {
 	}
 }
 
-// A mail handed in again under its ID is kept once, with all that its envelope says; the ID of somebody else's mail is refused.
+// A mail handed in again under its ID is kept once, with all that its envelope says; the ID of
+// somebody else's mail is refused.
 func TestHandInAgain(t *testing.T) {
 	s := newSocket(t)
 	env := message.Envelope{Ret: "FULL", ID: "e1"}

@@ -13,11 +13,13 @@ import (
 // MaxHeader is how many bytes the header of a submitted mail may have.
 const MaxHeader = 1 << 20
 
-// maxReceived is how many Received fields a mail may carry before we call it a loop (RFC 5321, 6.3).
+// maxReceived is how many Received fields a mail may carry before we call it a loop (RFC 5321,
+// 6.3).
 const maxReceived = 50
 
 var (
-	// ErrMalformed is what every *MalformedError is: the mail breaks rules that no server should help it around.
+	// ErrMalformed is what every *MalformedError is: the mail breaks rules that no server should
+	// help it around.
 	ErrMalformed = errors.New("message is malformed")
 	// ErrLoop: the mail has passed so many servers that it must be going in circles.
 	ErrLoop = errors.New("message has more than 50 Received fields: it is going in circles")
@@ -41,8 +43,8 @@ func (e *MalformedError) Error() string {
 // Is makes every MalformedError an ErrMalformed.
 func (e *MalformedError) Is(target error) bool { return target == ErrMalformed }
 
-// Incoming is a submitted mail on its way in: reading it gives the mail as it will be kept and sent. It is made by Accept and
-// belongs to one goroutine.
+// Incoming is a submitted mail on its way in: reading it gives the mail as it will be kept and
+// sent. It is made by Accept and belongs to one goroutine.
 type Incoming struct {
 	src   io.Reader
 	trace Trace
@@ -82,7 +84,8 @@ func Accept(r io.Reader, t Trace) *Incoming {
 	return &Incoming{src: r, trace: t, line: 1}
 }
 
-// Facts is what was seen of the mail as it was read out. It is complete once Read has returned io.EOF.
+// Facts is what was seen of the mail as it was read out. It is complete once Read has returned
+// io.EOF.
 func (in *Incoming) Facts() Facts { return in.facts }
 
 // Read implements io.Reader.
@@ -260,7 +263,8 @@ func hasHighBit(b []byte) bool {
 	return false
 }
 
-// header holds the buffers that a mail's header passes through. They go round, since one is needed for every mail.
+// header holds the buffers that a mail's header passes through. They go round, since one is needed
+// for every mail.
 type header struct {
 	in  []byte // as it came, and maybe some of the body
 	out []byte // as it will be

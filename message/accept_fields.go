@@ -54,13 +54,15 @@ func (s *scanner) endField(end int) {
 	s.h.out = append(s.h.out, raw...)
 }
 
-// fromNobody reports whether a From field that is to be replaced names no one at all: it is empty, or "<>".
+// fromNobody reports whether a From field that is to be replaced names no one at all: it is empty,
+// or "<>".
 func (s *scanner) fromNobody(value []byte) bool {
 	value = bytes.TrimSpace(value)
 	return !s.in.trace.Author.Address.IsNull() && (len(value) == 0 || string(value) == "<>")
 }
 
-// replaceFrom writes another From field and keeps the value of the one that was there, if it is to be another.
+// replaceFrom writes another From field and keeps the value of the one that was there, if it is to
+// be another.
 func (s *scanner) replaceFrom(value []byte) bool {
 	const longest = 900 // and one line stays one line (RFC 5322, 2.1.1)
 	old := unfold(string(bytes.TrimSpace(value)))

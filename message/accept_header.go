@@ -73,7 +73,8 @@ func (in *Incoming) fill(h *header) error {
 	return io.ErrNoProgress
 }
 
-// lines looks at the whole lines that have come. When the header is over it returns where the body begins.
+// lines looks at the whole lines that have come. When the header is over it returns where the body
+// begins.
 func (s *scanner) lines() (body int, done bool, err error) {
 	for {
 		from := max(s.next, s.seen)
@@ -216,8 +217,8 @@ func lineKind(line []byte) kindOfLine {
 	return notField
 }
 
-// fieldName is what stands before the colon, or nil when line is no field. White space between them is obsolete, but known
-// (RFC 5322, 4.5.3).
+// fieldName is what stands before the colon, or nil when line is no field. White space between them
+// is obsolete, but known (RFC 5322, 4.5.3).
 func fieldName(line []byte) []byte {
 	colon := bytes.IndexByte(line, ':')
 	if colon < 0 {

@@ -77,7 +77,8 @@ var accepts = []struct{ name, in, want string }{
 	{"blank continuation line", dated + "X: a\r\n \r\n b\r\n\r\nx\r\n", dated + "X: a\r\n \r\n b\r\n\r\nx\r\n"},
 }
 
-// The mail that is kept is the mail that came, but for the changes that Accept names, however its bytes arrive.
+// The mail that is kept is the mail that came, but for the changes that Accept names, however its
+// bytes arrive.
 func TestAccept(t *testing.T) {
 	for _, test := range accepts {
 		t.Run(test.name, func(t *testing.T) {
@@ -126,7 +127,8 @@ func checkFacts(t *testing.T, mail []byte, got Facts) {
 	}
 }
 
-// A line end that another server might read otherwise is refused with its line, wherever the chunks of it end.
+// A line end that another server might read otherwise is refused with its line, wherever the chunks
+// of it end.
 func TestAcceptRefuses(t *testing.T) {
 	many := strings.Repeat("Received: x\r\n", maxReceived+1)
 	for _, test := range []struct{ name, in, want string }{
@@ -188,7 +190,8 @@ type lazy struct{}
 
 func (lazy) Read([]byte) (int, error) { return 0, nil }
 
-// The facts are those of the mail as kept: a subject to be listed, an ID to be found, what the next hop must know.
+// The facts are those of the mail as kept: a subject to be listed, an ID to be found, what the next
+// hop must know.
 func TestFacts(t *testing.T) {
 	for _, test := range []struct {
 		in   string

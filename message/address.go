@@ -7,18 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// maxAddress is how many octets an address may have as it is written: "MAIL FROM:<" and ">" around it fill a command line of 512
-// (RFC 5321, 4.5.3.1.4). That a local part has at most 64 and a path 256 octets (4.5.3.1.1) is not so in the world, and nothing
-// breaks by it. One that needs SMTPUTF8 has at most maxUTF8Address: notifications write it in ASCII, on one line (RFC 6533, 3).
+// maxAddress is how many octets an address may have as it is written: "MAIL FROM:<" and ">" around
+// it fill a command line of 512 (RFC 5321, 4.5.3.1.4). That a local part has at most 64 and a path
+// 256 octets (4.5.3.1.1) is not so in the world, and nothing breaks by it. One that needs SMTPUTF8
+// has at most maxUTF8Address: notifications write it in ASCII, on one line (RFC 6533, 3).
 const (
 	maxAddress     = 498
 	maxUTF8Address = 254
 )
 
-// Address is one mailbox as the envelope means it (RFC 5321, 4.1.2). Local is the local part without quotes, in UTF-8. Domain is
-// in lower case and ASCII (A-labels for an internationalised name), or an address literal such as "[192.0.2.1]" or
-// "[IPv6:2001:db8::1]". The zero Address is the null reverse-path "<>". Two addresses are the same mailbox, as far as we may
-// know, when they are equal.
+// Address is one mailbox as the envelope means it (RFC 5321, 4.1.2). Local is the local part
+// without quotes, in UTF-8. Domain is in lower case and ASCII (A-labels for an internationalised
+// name), or an address literal such as "[192.0.2.1]" or "[IPv6:2001:db8::1]". The zero Address is
+// the null reverse-path "<>". Two addresses are the same mailbox, as far as we may know, when they
+// are equal.
 type Address struct{ Local, Domain string }
 
 // AddressError says which address was refused, and why in words for whoever typed it.
@@ -33,15 +35,17 @@ func (e *AddressError) Error() string {
 	return fmt.Sprintf("%q is no valid address: %s", input, e.Reason)
 }
 
-// ParseAddress parses one address without display name, comments or angle brackets: an RFC 5321 Mailbox, with UTF-8 in the
-// local part and the domain as RFC 6531 allows. The domain may be written in Unicode; it is stored as A-labels. The only address
-// without a domain is "postmaster" in any case (RFC 5321, 4.1.1.3), whose Domain is then empty. An empty local part is refused
+// ParseAddress parses one address without display name, comments or angle brackets: an RFC 5321
+// Mailbox, with UTF-8 in the local part and the domain as RFC 6531 allows. The domain may be
+// written in Unicode; it is stored as A-labels. The only address without a domain is "postmaster"
+// in any case (RFC 5321, 4.1.1.3), whose Domain is then empty. An empty local part is refused
 // although `""@example.org` would be grammatical: nobody has that address.
 //
-// Of what is against the grammar and harmless this is taken: white space, line ends and invisible characters around the address,
-// dots at the ends of the local part and next to each other (String quotes it), underscores in the domain and a dot behind it.
-// Control characters and invisible ones inside are refused; the joiners U+200C and U+200D may stand behind letters beyond ASCII.
-// Every error is an *AddressError.
+// Of what is against the grammar and harmless this is taken: white space, line ends and invisible
+// characters around the address, dots at the ends of the local part and next to each other (String
+// quotes it), underscores in the domain and a dot behind it. Control characters and invisible ones
+// inside are refused; the joiners U+200C and U+200D may stand behind letters beyond ASCII. Every
+// error is an *AddressError.
 func ParseAddress(s string) (Address, error) {
 	a, reason := parseAddress(TrimInvisible(s))
 	if reason != "" {
@@ -67,7 +71,8 @@ func parseAddress(s string) (Address, string) {
 	return newAddress(local, rest[1:])
 }
 
-// newAddress checks an unquoted local part and a domain as somebody wrote it. It returns why they are no address.
+// newAddress checks an unquoted local part and a domain as somebody wrote it. It returns why they
+// are no address.
 func newAddress(local, domain string) (Address, string) {
 	if !utf8.ValidString(local) || !utf8.ValidString(domain) {
 		return Address{}, "it is not valid UTF-8"
@@ -154,7 +159,8 @@ func checkLocal(local string) string {
 	return ""
 }
 
-// isControl covers what some program or other takes for a line break, besides the control characters proper.
+// isControl covers what some program or other takes for a line break, besides the control
+// characters proper.
 func isControl(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
 // isDotAtom reports whether s is a Dot-string (RFC 5321, 4.1.2; RFC 6531, 3.3).
@@ -170,8 +176,8 @@ func isDotAtom(s string) bool {
 	return isASCII(s) || utf8.ValidString(s) && !strings.ContainsFunc(s, isControl)
 }
 
-// isSpecial reports whether r can stand in a local part only between quotation marks. Of invisible characters more is said
-// elsewhere.
+// isSpecial reports whether r can stand in a local part only between quotation marks. Of invisible
+// characters more is said elsewhere.
 func isSpecial(r rune) bool {
 	return r < utf8.RuneSelf && r != '.' && !isAtext(byte(r)) && !isInvisible(r)
 }

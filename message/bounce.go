@@ -54,14 +54,16 @@ type BounceRecipient struct {
 	WillRetryUntil time.Time // for ActionDelayed
 }
 
-// Bounce writes a notification as RFC 3464 has it: words for people, fields for programs (RFC 3464, 2), and the mail it is about
-// (RFC 6522). Its envelope has the null sender, so that nothing can answer it, and asks for no notification about itself.
+// Bounce writes a notification as RFC 3464 has it: words for people, fields for programs (RFC 3464,
+// 2), and the mail it is about (RFC 6522). Its envelope has the null sender, so that nothing can
+// answer it, and asks for no notification about itself.
 //
-// The header of the original is returned, up to 64 KiB of it. The whole is returned when Ret is "FULL", a recipient failed, the
-// mail has at most 1 MiB, its lines at most 998 bytes, and its header is ASCII; RFC 2046 would not let it be encoded.
+// The header of the original is returned, up to 64 KiB of it. The whole is returned when Ret is
+// "FULL", a recipient failed, the mail has at most 1 MiB, its lines at most 998 bytes, and its
+// header is ASCII; RFC 2046 would not let it be encoded.
 //
-// It is an error to report to nobody: RFC 5321, 4.5.5 wants no notification for mail from the null sender. An error of Original
-// is returned as it is.
+// It is an error to report to nobody: RFC 5321, 4.5.5 wants no notification for mail from the null
+// sender. An error of Original is returned as it is.
 func Bounce(r BounceReport) (Envelope, io.Reader, error) {
 	switch {
 	case r.To.IsNull():
@@ -136,7 +138,8 @@ func (r *BounceReport) subject() string {
 	return clean(subject + r.OriginalFacts.Subject)
 }
 
-// readOriginal returns the whole mail, or its header without the empty line behind it. A whole mail has no boundary of ours.
+// readOriginal returns the whole mail, or its header without the empty line behind it. A whole mail
+// has no boundary of ours.
 func (r *BounceReport) readOriginal(mark string) (original []byte, full bool, err error) {
 	if r.Original == nil {
 		return nil, false, nil
@@ -238,7 +241,8 @@ func (r *BounceReport) verdict() string {
 	}
 }
 
-// summary says what happened to one recipient, in lines that are indented like its address and more.
+// summary says what happened to one recipient, in lines that are indented like its address and
+// more.
 func (to *BounceRecipient) summary() string {
 	said := printable(to.Diagnostic, maxDiagnostic)
 	host := remoteHost(to.Remote)

@@ -130,7 +130,8 @@ func chopped(text string) []string {
 	return words
 }
 
-// smtpASCII writes characters beyond ASCII as \x{HEX}, as RFC 6533, 3 has it for fields that must be ASCII.
+// smtpASCII writes characters beyond ASCII as \x{HEX}, as RFC 6533, 3 has it for fields that must
+// be ASCII.
 func smtpASCII(s string) string {
 	if isASCII(s) {
 		return s

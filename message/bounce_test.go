@@ -143,7 +143,8 @@ func checkBounce(t *testing.T, r BounceReport, env Envelope, raw string) {
 	}
 }
 
-// How much is returned is bounded, whatever was asked for, and the body only goes back when it may and fits.
+// How much is returned is bounded, whatever was asked for, and the body only goes back when it may
+// and fits.
 func TestBounceReturns(t *testing.T) {
 	big := original + strings.Repeat("line\r\n", maxReturned/6)
 	wide := "X: " + strings.Repeat("wide\r\n ", 20000) + "end\r\n\r\nSecret body\r\n"

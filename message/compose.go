@@ -17,10 +17,11 @@ import (
 // dateFormat is RFC 5322's date-time with a numeric zone.
 const dateFormat = "Mon, 02 Jan 2006 15:04:05 -0700"
 
-// WriteTo writes the Draft as RFC 5322 with MIME, in ASCII but for addresses whose local part is not, with lines of at most 78
-// characters wherever they can be folded, and returns how many bytes that took. Bcc is not written. Mail without a To or Cc is
-// addressed to "undisclosed-recipients:;". A Draft that does not Validate is not written; the error is then Validate's. It can be
-// one *DraftError or several joined.
+// WriteTo writes the Draft as RFC 5322 with MIME, in ASCII but for addresses whose local part is
+// not, with lines of at most 78 characters wherever they can be folded, and returns how many bytes
+// that took. Bcc is not written. Mail without a To or Cc is addressed to
+// "undisclosed-recipients:;". A Draft that does not Validate is not written; the error is then
+// Validate's. It can be one *DraftError or several joined.
 //
 // HTML always comes with a text for those who do not show HTML (multipart/alternative), with the
 // files that it refers to (multipart/related); all other attachments stand behind both
@@ -187,8 +188,8 @@ func (c *composer) words(d Draft, inline []Attachment) {
 	c.end(alternative)
 }
 
-// open writes the header of a multipart and returns its boundary. Neither quoted-printable nor base64 can hold "=_", and no text
-// that does is written plainly, so no part can end its multipart.
+// open writes the header of a multipart and returns its boundary. Neither quoted-printable nor
+// base64 can hold "=_", and no text that does is written plainly, so no part can end its multipart.
 func (c *composer) open(kind string, params ...string) string {
 	c.counter++
 	boundary := fmt.Sprint(c.mark, c.counter)
@@ -224,7 +225,8 @@ func (c *composer) attachment(a Attachment, disposition string) {
 	kind, values, _ := mime.ParseMediaType(kind)
 	plain := false
 	if strings.HasPrefix(kind, "message/") {
-		// RFC 2046, 5.2.1: a mail inside a mail must not be encoded. One that would need it travels as a file.
+		// RFC 2046, 5.2.1: a mail inside a mail must not be encoded. One that would need it travels
+		// as a file.
 		text := crlf(string(content))
 		if plain = isASCII(text) && !strings.Contains(text, c.mark) && longestLine(text) <= maxLine; plain {
 			content = []byte(text)
@@ -292,8 +294,9 @@ func joinParams(value string, params []string) []string {
 	return words
 }
 
-// paramWords is one parameter: quoted when it is short and ASCII, else in the encoding and the pieces of RFC 2231. What looks
-// like an encoded word is encoded too: many programs decode those in quotes, against RFC 2047, 5.
+// paramWords is one parameter: quoted when it is short and ASCII, else in the encoding and the
+// pieces of RFC 2231. What looks like an encoded word is encoded too: many programs decode those in
+// quotes, against RFC 2047, 5.
 func paramWords(name, value string) []string {
 	const room = 48
 	value = clean(value)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// domains maps names as people write them to A-labels: the lengths of the DNS, no empty label, the rules for right-to-left
-// scripts. Which ASCII characters it leaves is checked by isLabelByte.
+// domains maps names as people write them to A-labels: the lengths of the DNS, no empty label, the
+// rules for right-to-left scripts. Which ASCII characters it leaves is checked by isLabelByte.
 var domains = idna.New(
 	idna.MapForLookup(),
 	idna.Transitional(false),
@@ -19,9 +19,10 @@ var domains = idna.New(
 	idna.BidiRule(),
 )
 
-// ParseDomain checks a host or mail domain name and returns it in lower case and ASCII, as it stands in an Address: a name of
-// letters, digits, hyphens and underscores, its Unicode labels converted to A-labels, or an address literal in brackets. White
-// space and invisible characters around it and a dot behind it are dropped; inside they are refused. The error is an
+// ParseDomain checks a host or mail domain name and returns it in lower case and ASCII, as it
+// stands in an Address: a name of letters, digits, hyphens and underscores, its Unicode labels
+// converted to A-labels, or an address literal in brackets. White space and invisible characters
+// around it and a dot behind it are dropped; inside they are refused. The error is an
 // *AddressError.
 func ParseDomain(s string) (string, error) {
 	d := TrimInvisible(s)
@@ -99,10 +100,12 @@ func isLetterDigitHyphen(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'
 }
 
-// isLabelByte adds the underscore, which is in no host name (RFC 952) and in many names of mail domains and containers.
+// isLabelByte adds the underscore, which is in no host name (RFC 952) and in many names of mail
+// domains and containers.
 func isLabelByte(c byte) bool { return isLetterDigitHyphen(c) || c == '_' }
 
-// parseLiteral reads "[192.0.2.1]" and "[IPv6:2001:db8::1]" (RFC 5321, 4.1.3). No other kind of literal was ever registered.
+// parseLiteral reads "[192.0.2.1]" and "[IPv6:2001:db8::1]" (RFC 5321, 4.1.3). No other kind of
+// literal was ever registered.
 func parseLiteral(s string) (domain, reason string) {
 	const refused = "its address literal is neither [1.2.3.4] nor [IPv6:…]"
 	inner, ok := strings.CutSuffix(s[1:], "]")

@@ -21,10 +21,11 @@ const (
 	maxName       = 1000 // a display name
 )
 
-// Draft is a mail as the caller of an API says it. The zero Date is now; an empty MessageID is made from random bits and Domain,
-// which in turn is From's domain when it is empty: whoever writes one Draft twice and wants the same mail sets Date and
-// MessageID. Text and HTML may both be empty, and either alone. What Text, HTML, Subject and the names hold can do no harm;
-// invalid UTF-8 in them becomes U+FFFD, and control characters in Subject and names become spaces.
+// Draft is a mail as the caller of an API says it. The zero Date is now; an empty MessageID is made
+// from random bits and Domain, which in turn is From's domain when it is empty: whoever writes one
+// Draft twice and wants the same mail sets Date and MessageID. Text and HTML may both be empty, and
+// either alone. What Text, HTML, Subject and the names hold can do no harm; invalid UTF-8 in them
+// becomes U+FFFD, and control characters in Subject and names become spaces.
 type Draft struct {
 	From        Mailbox
 	To, Cc, Bcc []Mailbox
@@ -55,9 +56,10 @@ type DraftError struct{ Field, Reason string }
 // Error names the field and the reason.
 func (e *DraftError) Error() string { return e.Field + ": " + e.Reason }
 
-// Validate reports everything that keeps the Draft from being written: a missing sender or recipients, addresses that are none,
-// header fields with impossible names, with control characters, or that are not the caller's to write, attachments of impossible
-// type. Each part of the joined error is a *DraftError and names its field.
+// Validate reports everything that keeps the Draft from being written: a missing sender or
+// recipients, addresses that are none, header fields with impossible names, with control
+// characters, or that are not the caller's to write, attachments of impossible type. Each part of
+// the joined error is a *DraftError and names its field.
 func (d Draft) Validate() error {
 	var errs []error
 	refuse := func(field, format string, args ...any) {
@@ -110,7 +112,8 @@ func checkMailbox(field string, m Mailbox, refuse refuser) {
 	}
 }
 
-// reserved are the fields that come from elsewhere in a Draft, or that say what only mail servers may say.
+// reserved are the fields that come from elsewhere in a Draft, or that say what only mail servers
+// may say.
 var reserved = []string{
 	"from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "return-path", "received",
 	"received-spf", "delivered-to", "authentication-results", "dkim-signature", "domainkey-signature", "lines", "status",
@@ -193,7 +196,8 @@ func isContentID(s string) bool {
 		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '<' || r == '>' })
 }
 
-// isMessageID reports whether s is a msg-id (RFC 5322, 3.6.4) of at most 250 bytes, without comments and folding.
+// isMessageID reports whether s is a msg-id (RFC 5322, 3.6.4) of at most 250 bytes, without
+// comments and folding.
 func isMessageID(s string) bool {
 	inner, ok := strings.CutPrefix(s, "<")
 	inner, closed := strings.CutSuffix(inner, ">")
@@ -216,7 +220,8 @@ func (d Draft) messageID() string {
 	return NewMessageID(d.domain())
 }
 
-// NewMessageID makes a Message-ID at domain, angle brackets included, that nobody has seen before or can guess.
+// NewMessageID makes a Message-ID at domain, angle brackets included, that nobody has seen before
+// or can guess.
 func NewMessageID(domain string) string {
 	return "<" + strings.ToLower(rand.Text()) + "@" + writableDomain(domain) + ">"
 }

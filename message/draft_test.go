@@ -97,7 +97,8 @@ func TestPlainDraft(t *testing.T) {
 	}
 }
 
-// What a Draft does not say is made: a date, a Message-ID of its own at Domain. Bcc goes into the envelope and nowhere else.
+// What a Draft does not say is made: a date, a Message-ID of its own at Domain. Bcc goes into the
+// envelope and nowhere else.
 func TestDraftDefaults(t *testing.T) {
 	d := Draft{From: ada, Bcc: []Mailbox{bob, bob}, Cc: nil, Domain: "news.example.org"}
 	first, second := write(t, d), write(t, d)
@@ -117,7 +118,8 @@ func TestDraftDefaults(t *testing.T) {
 	}
 }
 
-// Everybody gets the mail once; an address that needs SMTPUTF8 says so, and stands in the header as it is.
+// Everybody gets the mail once; an address that needs SMTPUTF8 says so, and stands in the header as
+// it is.
 func TestDraftEnvelope(t *testing.T) {
 	d := draft()
 	jürgen := Mailbox{"Jürgen", Address{"jürgen", "example.org"}}
@@ -136,7 +138,8 @@ func TestDraftEnvelope(t *testing.T) {
 	}
 }
 
-// Text, HTML, images and files make the tree that readers expect, and every part decodes to what it was.
+// Text, HTML, images and files make the tree that readers expect, and every part decodes to what it
+// was.
 func TestDraftStructure(t *testing.T) {
 	file := Attachment{Filename: "a.bin", ContentType: "application/x-thing", Content: []byte("\x00\r\n\xff--=_")}
 	image := Attachment{Filename: "b.png", ContentID: "logo@x", Content: bytes.Repeat([]byte{0, 1, 2, 255}, 9999)}
@@ -186,7 +189,8 @@ var texts = []string{
 		strings.Repeat("x", 75) + "-From -ü", "\xff\xfeinvalid", "\u2028\u0085",
 }
 
-// Text arrives as it was, with CRLF, and no line of the mail needs more than 7 bits or 78 characters.
+// Text arrives as it was, with CRLF, and no line of the mail needs more than 7 bits or 78
+// characters.
 func TestDraftText(t *testing.T) {
 	for _, text := range texts {
 		d := draft()
@@ -236,7 +240,8 @@ func TestDraftWords(t *testing.T) {
 	}
 }
 
-// Fields that are the mail server's to write, and everything that is no field, are refused by name; the caller's own are kept.
+// Fields that are the mail server's to write, and everything that is no field, are refused by name;
+// the caller's own are kept.
 func TestDraftHeaders(t *testing.T) {
 	d := draft()
 	long := "<https://example.org/" + strings.Repeat("u", 300) + ">"

@@ -48,9 +48,9 @@ func validUTF8(s string) string {
 	return strings.ToValidUTF8(s, "\ufffd")
 }
 
-// encodeText gives text, whose lines end in CRLF, in the plainest encoding in which it arrives unchanged whatever it passes
-// through, and the name of the encoding. Text that could be taken for a boundary of ours is never left as it is. What it gives
-// may be text itself.
+// encodeText gives text, whose lines end in CRLF, in the plainest encoding in which it arrives
+// unchanged whatever it passes through, and the name of the encoding. Text that could be taken for
+// a boundary of ours is never left as it is. What it gives may be text itself.
 func encodeText(text []byte) ([]byte, string) {
 	if isRobust(text) {
 		return text, sevenBit
@@ -77,8 +77,9 @@ func countOdd(text []byte) int {
 	return odd
 }
 
-// isRobust reports whether text may stand in a mail as it is: short lines of printable ASCII, none that ends in white space
-// (which is stripped on the way), begins with "From " (which becomes ">From ") or with a dot, or looks like a boundary.
+// isRobust reports whether text may stand in a mail as it is: short lines of printable ASCII, none
+// that ends in white space (which is stripped on the way), begins with "From " (which becomes
+// ">From ") or with a dot, or looks like a boundary.
 func isRobust(text []byte) bool {
 	for len(text) > 0 {
 		line, rest, ended := bytes.Cut(text, crlfBytes[1:])
@@ -113,8 +114,9 @@ var (
 // qpLine is the longest line of quoted-printable, without the soft break's "=".
 const qpLine = 75
 
-// appendQuotedPrintable encodes text (RFC 2045, 6.7). CRLF stays a line end; everything that a hop might change is encoded, so
-// that what is decoded is text, byte for byte. No line of it is a multipart boundary unless one of text is.
+// appendQuotedPrintable encodes text (RFC 2045, 6.7). CRLF stays a line end; everything that a hop
+// might change is encoded, so that what is decoded is text, byte for byte. No line of it is a
+// multipart boundary unless one of text is.
 func appendQuotedPrintable(dst, text []byte) []byte {
 	dst, _, _ = quotedPrintableUpTo(dst, text, len(text), 0)
 	return dst
@@ -123,8 +125,9 @@ func appendQuotedPrintable(dst, text []byte) []byte {
 // qpAhead is how many bytes behind a byte decide how it is encoded.
 const qpAhead = len("From ")
 
-// quotedPrintableUpTo encodes text[:end], or one byte more where a line end stands across end, and begins in this column of a
-// line. It returns how many bytes were encoded and the column after them. Unless end is that of text there are qpAhead bytes more.
+// quotedPrintableUpTo encodes text[:end], or one byte more where a line end stands across end, and
+// begins in this column of a line. It returns how many bytes were encoded and the column after
+// them. Unless end is that of text there are qpAhead bytes more.
 func quotedPrintableUpTo(dst, text []byte, end, column int) (out []byte, used, after int) {
 	i := 0
 	for ; i < end; i++ {
@@ -182,7 +185,8 @@ func plainRun(text []byte, most int) int {
 	return n
 }
 
-// plain are the bytes that stand for themselves in quoted-printable, the space but at the end of a line.
+// plain are the bytes that stand for themselves in quoted-printable, the space but at the end of a
+// line.
 var plain = func() (table [256]bool) {
 	for c := ' '; c <= '~'; c++ {
 		table[c] = c != '='

@@ -1,7 +1,8 @@
 package message
 
-// Envelope is what the SMTP transaction says about a mail, apart from the mail itself: who sends it, to whom, and what the
-// sender wants to be told (RFC 5321, RFC 3461). The zero From is the null reverse-path "<>".
+// Envelope is what the SMTP transaction says about a mail, apart from the mail itself: who sends
+// it, to whom, and what the sender wants to be told (RFC 5321, RFC 3461). The zero From is the null
+// reverse-path "<>".
 type Envelope struct {
 	From Address
 	To   []Recipient
@@ -10,12 +11,13 @@ type Envelope struct {
 	ID   string // ENVID, decoded: the sender's own name for this transaction (RFC 3461, 4.4)
 }
 
-// Recipient is one forward-path with its DSN parameters. The zero Notify means that the sender said nothing, which
-// RFC 3461 reads as: tell me of failures.
+// Recipient is one forward-path with its DSN parameters. The zero Notify means that the sender said
+// nothing, which RFC 3461 reads as: tell me of failures.
 type Recipient struct {
 	Address
 	Notify Notify
-	// Original is ORCPT as "addr-type;address", decoded; empty when it was not given (RFC 3461, 4.2).
+	// Original is ORCPT as "addr-type;address", decoded; empty when it was not given (RFC 3461,
+	// 4.2).
 	Original string
 }
 
@@ -30,7 +32,8 @@ const (
 	NotifyDelay
 )
 
-// OnFailure reports whether the sender wants to hear that this recipient failed: yes unless told otherwise.
+// OnFailure reports whether the sender wants to hear that this recipient failed: yes unless told
+// otherwise.
 func (n Notify) OnFailure() bool { return n == 0 || n&NotifyFailure != 0 }
 
 // OnSuccess reports whether the sender asked to hear of a delivery.

@@ -22,7 +22,8 @@ type recipientText struct {
 	Original string `json:"original,omitempty"`
 }
 
-// MarshalEnvelope writes an envelope as one line of JSON without a line end, for UnmarshalEnvelope to read.
+// MarshalEnvelope writes an envelope as one line of JSON without a line end, for UnmarshalEnvelope
+// to read.
 func MarshalEnvelope(e Envelope) ([]byte, error) {
 	text := envelopeText{From: e.From.String(), UTF8: e.UTF8, Ret: e.Ret, ID: e.ID}
 	for _, r := range e.To {
@@ -31,8 +32,9 @@ func MarshalEnvelope(e Envelope) ([]byte, error) {
 	return json.Marshal(text)
 }
 
-// UnmarshalEnvelope reads what MarshalEnvelope wrote, or somebody in its place: everything in it is checked as an SMTP server
-// checks its parameters. Addresses may be without a domain, as in ParseLocalAddress. An error names what is wrong.
+// UnmarshalEnvelope reads what MarshalEnvelope wrote, or somebody in its place: everything in it is
+// checked as an SMTP server checks its parameters. Addresses may be without a domain, as in
+// ParseLocalAddress. An error names what is wrong.
 func UnmarshalEnvelope(b []byte) (e Envelope, err error) {
 	var text envelopeText
 	if err := json.Unmarshal(b, &text); err != nil {
@@ -71,8 +73,8 @@ func isPlainText(s string, longest int) bool {
 	return len(s) <= longest && checkLocal("x"+s) == ""
 }
 
-// ParseLocalAddress is ParseAddress for what programs on this machine write: a local part alone, such as "root", is an address
-// whose Domain is empty.
+// ParseLocalAddress is ParseAddress for what programs on this machine write: a local part alone,
+// such as "root", is an address whose Domain is empty.
 func ParseLocalAddress(s string) (Address, error) {
 	a, err := ParseAddress(s)
 	if err == nil || strings.Contains(s, "@") {

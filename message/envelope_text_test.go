@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// An envelope that was written is read as it was, addresses without a domain and parameters included.
+// An envelope that was written is read as it was, addresses without a domain and parameters
+// included.
 func TestEnvelopeText(t *testing.T) {
 	for _, e := range []Envelope{
 		{To: []Recipient{{Address: Address{"bob", "example.net"}}}},

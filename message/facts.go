@@ -1,6 +1,7 @@
 package message
 
-// Facts is what was learned of a mail while it came in, so that nobody has to read it again to route, list or downgrade it.
+// Facts is what was learned of a mail while it came in, so that nobody has to read it again to
+// route, list or downgrade it.
 type Facts struct {
 	Subject     string // decoded, one line, at most 200 characters
 	MessageID   string // with its angle brackets

@@ -2,9 +2,10 @@ package message
 
 import "strings"
 
-// asciiAddresses writes an address-list in ASCII, whatever its state: names and comments in encoded words, domains as A-labels. An
-// address whose local part is not ASCII becomes the name of a group without members, which is text to every reader (RFC 6857,
-// 3.1.7). Where it was the member of a group it stands behind that, since groups hold no groups.
+// asciiAddresses writes an address-list in ASCII, whatever its state: names and comments in encoded
+// words, domains as A-labels. An address whose local part is not ASCII becomes the name of a group
+// without members, which is text to every reader (RFC 6857, 3.1.7). Where it was the member of a
+// group it stands behind that, since groups hold no groups.
 func asciiAddresses(s string) []string {
 	var words, behind []string
 	inGroup := false
@@ -43,8 +44,8 @@ func asciiAddresses(s string) []string {
 // groupEnd closes a group without members.
 const groupEnd = ":;"
 
-// endElement writes what ended an element: directly behind it, but for an encoded word, which stands alone (RFC 2047, 5). A comma
-// behind nothing is left out.
+// endElement writes what ended an element: directly behind it, but for an encoded word, which
+// stands alone (RFC 2047, 5). A comma behind nothing is left out.
 func endElement(words []string, end byte, own bool) []string {
 	n := len(words)
 	switch {
@@ -59,7 +60,8 @@ func endElement(words []string, end byte, own bool) []string {
 	return words
 }
 
-// element is a stretch of an address-list and the comma, colon or semicolon behind it; 0 at the end.
+// element is a stretch of an address-list and the comma, colon or semicolon behind it; 0 at the
+// end.
 type element struct {
 	text string
 	end  byte
@@ -138,7 +140,8 @@ func asciiMailbox(s string) []string {
 	return append(words, remarks...)
 }
 
-// cutMailbox cuts a mailbox in its name, as it is written, its address without angle brackets, and its comments without brackets.
+// cutMailbox cuts a mailbox in its name, as it is written, its address without angle brackets, and
+// its comments without brackets.
 func cutMailbox(s string) (name, address string, comments []string) {
 	var outside, angle strings.Builder
 	into, bracketed := &outside, false
@@ -173,7 +176,8 @@ func cutMailbox(s string) (name, address string, comments []string) {
 	return strings.TrimSpace(outside.String()), strings.TrimSpace(angle.String()), comments
 }
 
-// asciiSpec writes an address with its domain as A-labels. It is false when that does not make it ASCII.
+// asciiSpec writes an address with its domain as A-labels. It is false when that does not make it
+// ASCII.
 func asciiSpec(s string) (string, bool) {
 	at := strings.LastIndexByte(s, '@')
 	switch {

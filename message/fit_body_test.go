@@ -31,7 +31,8 @@ var (
 	}
 )
 
-// Lines that are too long are encoded, in a mail of its own and as one part among others, and decode to the same bytes.
+// Lines that are too long are encoded, in a mail of its own and as one part among others, and
+// decode to the same bytes.
 func TestLongBodyLines(t *testing.T) {
 	large := slices.Clone(longBodies)
 	for i := range large { // more than is encoded at once
@@ -222,7 +223,8 @@ func (s *skipHeader) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// FuzzFit: whatever a mail holds, it stays as many lines as its size says, the same each time, and its header is ASCII.
+// FuzzFit: whatever a mail holds, it stays as many lines as its size says, the same each time, and
+// its header is ASCII.
 func FuzzFit(f *testing.F) {
 	for _, test := range headerTexts {
 		f.Add([]byte(test.field+"\r\n\r\nx"), true, false)

@@ -59,7 +59,8 @@ func (e *encoder) breakBase64(dst []byte) []byte {
 	return dst
 }
 
-// breakQuotedPrintable puts soft line breaks into quoted-printable, never within an encoded byte, and encodes bytes above 127.
+// breakQuotedPrintable puts soft line breaks into quoted-printable, never within an encoded byte,
+// and encodes bytes above 127.
 func (e *encoder) breakQuotedPrintable(dst []byte, last bool) (out []byte, used int) {
 	const token = len("=XX")
 	i := 0
@@ -83,7 +84,8 @@ func (e *encoder) breakQuotedPrintable(dst []byte, last bool) (out []byte, used 
 			}
 		}
 		width, encode := n, c > '~'
-		// White space at the end of a line is none, and must not become some: it stays where it is, as long as a line allows.
+		// White space at the end of a line is none, and must not become some: it stays where it is,
+		// as long as a line allows.
 		if full := e.column+n > qpLine || encode && e.column+token > qpLine; full && (c != ' ' && c != '\t' || e.column > longest) {
 			dst = append(dst, "=\r\n"...)
 			e.column = 0

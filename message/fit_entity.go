@@ -48,7 +48,8 @@ func (p *planner) entity(c context) error {
 	return nil
 }
 
-// header reads up to the empty line, which is no part of it. hasBody is false when a delimiter or the end came before one.
+// header reads up to the empty line, which is no part of it. hasBody is false when a delimiter or
+// the end came before one.
 func (p *planner) header() (raw []byte, hasBody bool, err error) {
 	for {
 		begins := !p.rest
@@ -125,7 +126,8 @@ func (p *planner) leaf(h *entityHeader, c context) error {
 	return nil
 }
 
-// charset names the character set of text that came without a name: RFC 1428 has one for what nobody knows.
+// charset names the character set of text that came without a name: RFC 1428 has one for what
+// nobody knows.
 func (l looks) charset() string {
 	switch {
 	case !l.high:
@@ -160,8 +162,8 @@ func (p *planner) encode(l looks, how coding) {
 	p.done = l.to
 }
 
-// multipart decides about the parts. What stands before the first and behind the last is for nobody, and dropped if it does not
-// fit.
+// multipart decides about the parts. What stands before the first and behind the last is for
+// nobody, and dropped if it does not fit.
 func (p *planner) multipart(h *entityHeader, c context) error {
 	if h.boundary == "" || !isASCII(h.boundary) {
 		return p.opaque("a multipart in it has no boundary")

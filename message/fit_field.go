@@ -11,8 +11,9 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// decodeBytes makes text of a header's bytes: UTF-8 where they are that, else in the named charset, else Windows-1252, in which
-// every byte is something. The last is also meant by those who write ISO 8859-1 or US-ASCII.
+// decodeBytes makes text of a header's bytes: UTF-8 where they are that, else in the named charset,
+// else Windows-1252, in which every byte is something. The last is also meant by those who write
+// ISO 8859-1 or US-ASCII.
 func decodeBytes(b []byte, name string) string {
 	if utf8.Valid(b) {
 		return string(b)
@@ -62,8 +63,9 @@ func fieldWords(name, value string) []string {
 	return asciiText(value)
 }
 
-// asciiText encodes the words of an unstructured value that are not ASCII (RFC 2047, 5, rule 1). What stands between two of them
-// is encoded along when it is nothing but an encoded word, since white space between encoded words is none.
+// asciiText encodes the words of an unstructured value that are not ASCII (RFC 2047, 5, rule 1).
+// What stands between two of them is encoded along when it is nothing but an encoded word, since
+// white space between encoded words is none.
 func asciiText(s string) []string {
 	words := spaced(s)
 	var out []string
@@ -92,7 +94,8 @@ func isEncodedWord(s string) bool {
 	return strings.HasPrefix(s, "=?") && strings.HasSuffix(s, "?=") && len(s) > len("=??=")
 }
 
-// asciiID writes the bytes of message IDs that are not ASCII as "=XX": the same ID becomes the same in every field and mail.
+// asciiID writes the bytes of message IDs that are not ASCII as "=XX": the same ID becomes the same
+// in every field and mail.
 func asciiID(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -132,8 +135,8 @@ func asciiOnly(r rune) rune {
 	return r
 }
 
-// cutParam splits "name=value" and unquotes the value. Of a name in the form of RFC 2231 that is not ASCII all the same, the plain
-// name and the value behind its charset and language are taken.
+// cutParam splits "name=value" and unquotes the value. Of a name in the form of RFC 2231 that is
+// not ASCII all the same, the plain name and the value behind its charset and language are taken.
 func cutParam(s string) (name, value string, ok bool) {
 	name, value, ok = strings.Cut(s, "=")
 	name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
@@ -151,7 +154,8 @@ func cutParam(s string) (name, value string, ok bool) {
 	return name, value, ok
 }
 
-// mediaType reads a Content-Type more patiently than mime.ParseMediaType does: what cannot be read of it is left out.
+// mediaType reads a Content-Type more patiently than mime.ParseMediaType does: what cannot be read
+// of it is left out.
 func mediaType(s string) (kind string, params map[string]string) {
 	parts := splitOutside(s, ";")
 	kind = token(parts[0])
@@ -166,7 +170,8 @@ func mediaType(s string) (kind string, params map[string]string) {
 	return kind, params
 }
 
-// token is the word that a value begins with, in small letters: a comment or a stray semicolon may stand behind it.
+// token is the word that a value begins with, in small letters: a comment or a stray semicolon may
+// stand behind it.
 func token(s string) string {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if i := strings.IndexAny(s, " \t(;"); i >= 0 {
@@ -193,8 +198,9 @@ func splitOutside(s, separators string) []string {
 	return append(parts, s[from:])
 }
 
-// refold breaks the lines of a field that are beyond 998 bytes: before white space, which unfolds to what it was; behind commas
-// between addresses; and text for people in encoded words. A longer word elsewhere stays, as anything else would change it.
+// refold breaks the lines of a field that are beyond 998 bytes: before white space, which unfolds
+// to what it was; behind commas between addresses; and text for people in encoded words. A longer
+// word elsewhere stays, as anything else would change it.
 func refold(out []byte, name string, raw []byte) []byte {
 	for line := range bytes.Lines(raw) {
 		text := bytes.TrimRight(line, "\r\n")
@@ -216,7 +222,8 @@ func refold(out []byte, name string, raw []byte) []byte {
 	return out
 }
 
-// foldable cuts a line in words that may each begin a line of their own: but for the first they begin with white space.
+// foldable cuts a line in words that may each begin a line of their own: but for the first they
+// begin with white space.
 func foldable(name, line string) []string {
 	var words []string
 	for len(line) > 0 {

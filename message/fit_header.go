@@ -53,8 +53,8 @@ func (h *entityHeader) isSMIME() bool {
 	return h.kind == "application/pkcs7-mime" || h.kind == "application/x-pkcs7-mime"
 }
 
-// readSignatures finds which fields DKIM (RFC 6376, 3.5) or ARC (RFC 8617, 4.1.2) covers. It does not matter which of several of
-// one name: none of them is touched.
+// readSignatures finds which fields DKIM (RFC 6376, 3.5) or ARC (RFC 8617, 4.1.2) covers. It does
+// not matter which of several of one name: none of them is touched.
 func (h *entityHeader) readSignatures() {
 	for raw := range headerFields(h.raw) {
 		name := strings.ToLower(string(fieldName(raw)))
@@ -143,7 +143,8 @@ func (h *entityHeader) tooLong(raw []byte) bool {
 	return false
 }
 
-// untouchable reports whether a signature covers the field. In a part it gives way to a hop that takes no 8 bits.
+// untouchable reports whether a signature covers the field. In a part it gives way to a hop that
+// takes no 8 bits.
 func (h *entityHeader) untouchable(name string, raw []byte) bool {
 	if h.sealed {
 		return h.hop.EightBit || !hasHighBit(raw)
@@ -162,7 +163,8 @@ func (h *entityHeader) fitField(out []byte, name string, raw []byte) []byte {
 	return appendField(out, string(written), fieldWords(name, text)...)
 }
 
-// headerFields gives the fields of a header with their continuation lines and line ends. A line that is no field is one, too.
+// headerFields gives the fields of a header with their continuation lines and line ends. A line
+// that is no field is one, too.
 func headerFields(head []byte) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		for len(head) > 0 {
@@ -199,7 +201,8 @@ func isDelimiter(line []byte, boundary string) (delimiter, last bool) {
 	return len(bytes.Trim(rest, " \t\r\n")) == 0, last
 }
 
-// findField finds the first field of that name, which is in small letters, with its continuation lines.
+// findField finds the first field of that name, which is in small letters, with its continuation
+// lines.
 func findField(head []byte, name string) (start, end int, ok bool) {
 	at := 0
 	for raw := range headerFields(head) {

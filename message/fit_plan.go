@@ -10,11 +10,13 @@ import (
 const (
 	// maxFitParts is how many parts of a mail Fit changes.
 	maxFitParts = 10_000
-	// planBuffer is how much of a line is looked at, at once; delimiters and lines of a header are much shorter.
+	// planBuffer is how much of a line is looked at, at once; delimiters and lines of a header are
+	// much shorter.
 	planBuffer = 32 << 10
 )
 
-// planner reads a mail once, from front to back, and decides what becomes of each of its entities (RFC 2045, 2.4).
+// planner reads a mail once, from front to back, and decides what becomes of each of its entities
+// (RFC 2045, 2.4).
 type planner struct {
 	hop     Hop
 	charset string // that the mail's own Content-Type names
@@ -69,8 +71,8 @@ func (p *planner) keepTo(to int64) {
 	}
 }
 
-// line reads a line, or of a long one as much as the buffer holds; rest says that it goes on. It is false at a delimiter of a
-// multipart around, which is read, and at the end.
+// line reads a line, or of a long one as much as the buffer holds; rest says that it goes on. It is
+// false at a delimiter of a multipart around, which is read, and at the end.
 func (p *planner) line() ([]byte, bool, error) {
 	begins := !p.rest
 	line, err := p.src.ReadSlice('\n')

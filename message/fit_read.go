@@ -16,7 +16,8 @@ const (
 	rewrapBase64          // its lines are too long
 )
 
-// piece is a part of a mail, in the order of the mail: what stands from..to in the source, encoded, or text in its place.
+// piece is a part of a mail, in the order of the mail: what stands from..to in the source, encoded,
+// or text in its place.
 type piece struct {
 	from, to int64
 	how      coding
@@ -96,8 +97,8 @@ func (f *fitted) begin() error {
 	return err
 }
 
-// encode reads some more of the source and encodes it. What it reads at once does not depend on how the source gives it, so that
-// the mail is the same each time.
+// encode reads some more of the source and encodes it. What it reads at once does not depend on how
+// the source gives it, so that the mail is the same each time.
 func (f *fitted) encode() error {
 	if f.enc.buf == nil {
 		f.enc.buf = make([]byte, 0, encodeChunk)

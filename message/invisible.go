@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// invisibleNames are the characters that copying out of a web page, a letter or a table brings along, and the control characters
-// that people know by name.
+// invisibleNames are the characters that copying out of a web page, a letter or a table brings
+// along, and the control characters that people know by name.
 var invisibleNames = map[rune]string{
 	0x00: "null character", '\t': "tab", '\n': "line feed", '\r': "carriage return", 0x1b: "escape", 0x7f: "delete",
 	0x85: "next line", 0xa0: "no-break space", 0xad: "soft hyphen", 0x34f: "combining grapheme joiner",
@@ -25,8 +25,8 @@ var invisibleNames = map[rune]string{
 	0xfe0e: "variation selector-15", 0xfe0f: "variation selector-16", 0xfeff: "zero width no-break space",
 }
 
-// isInvisible reports whether r leaves no mark of its own where it is shown: control and format characters, separators and
-// blanks other than the space, and fillers.
+// isInvisible reports whether r leaves no mark of its own where it is shown: control and format
+// characters, separators and blanks other than the space, and fillers.
 func isInvisible(r rune) bool {
 	switch {
 	case r < utf8.RuneSelf:
@@ -37,11 +37,13 @@ func isInvisible(r rune) bool {
 	return r == 0x34f || r == 0x115f || r == 0x1160 || r == 0x2800 || r == 0x3164 || r == 0xffa0
 }
 
-// isJoiner reports whether r joins or parts letters, as Persian and the scripts of India need it inside words.
+// isJoiner reports whether r joins or parts letters, as Persian and the scripts of India need it
+// inside words.
 func isJoiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
 
-// TrimInvisible is s without the white space and the invisible characters at its ends. NUL and the other control characters but
-// tab and line ends stay, as do variation selectors, which belong to the character before them.
+// TrimInvisible is s without the white space and the invisible characters at its ends. NUL and the
+// other control characters but tab and line ends stay, as do variation selectors, which belong to
+// the character before them.
 func TrimInvisible(s string) string { return strings.TrimFunc(s, isTrimmed) }
 
 func isTrimmed(r rune) bool {
@@ -51,8 +53,9 @@ func isTrimmed(r rune) bool {
 	return unicode.IsSpace(r) || isInvisible(r) && !unicode.IsControl(r) && !unicode.Is(unicode.Variation_Selector, r)
 }
 
-// Invisible names the first invisible character of s and where it stands, counted in characters from 1, such as "U+200B zero
-// width space at position 4"; "" when there is none. A joiner behind a letter beyond ASCII is a part of the word.
+// Invisible names the first invisible character of s and where it stands, counted in characters
+// from 1, such as "U+200B zero width space at position 4"; "" when there is none. A joiner behind a
+// letter beyond ASCII is a part of the word.
 func Invisible(s string) string {
 	if isPrintable(s) {
 		return ""

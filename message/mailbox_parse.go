@@ -5,10 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// listParser reads an address-list (RFC 5322, 3.4) from front to back. Of the obsolete forms it knows empty list elements,
-// comments and white space around the @, and dots in display names. It also takes names that should stand in quotes, such as
-// "ada@example.org <ada@example.org>" and "[Shop] Ada <…>", dots anywhere in a local part, and invisible characters around names
-// and addresses. Its methods return in words what is wrong.
+// listParser reads an address-list (RFC 5322, 3.4) from front to back. Of the obsolete forms it
+// knows empty list elements, comments and white space around the @, and dots in display names. It
+// also takes names that should stand in quotes, such as "ada@example.org <ada@example.org>" and
+// "[Shop] Ada <…>", dots anywhere in a local part, and invisible characters around names and
+// addresses. Its methods return in words what is wrong.
 type listParser struct {
 	s       string
 	i       int
@@ -96,8 +97,8 @@ func (p *listParser) skip() string {
 	return ""
 }
 
-// lineBreak is the length of the white space that begins with the line break at p.i, when that folds the list or stands right
-// before or behind an address; 0 when it does not.
+// lineBreak is the length of the white space that begins with the line break at p.i, when that
+// folds the list or stands right before or behind an address; 0 when it does not.
 func (p *listParser) lineBreak() int {
 	const blank = " \t\r\n"
 	rest := p.s[p.i:]
@@ -182,8 +183,8 @@ func (p *listParser) entry(inGroup bool) ([]Mailbox, string) {
 	}
 }
 
-// looseName reads the name before an angle bracket up to behind the bracket, when there is one and the name has characters that
-// should stand in quotes. It moves on only then.
+// looseName reads the name before an angle bracket up to behind the bracket, when there is one and
+// the name has characters that should stand in quotes. It moves on only then.
 func (p *listParser) looseName() (string, bool) {
 	i := strings.IndexAny(p.s[p.i:], `"(\,:;<>`+"\r\n")
 	if i < 0 || p.s[p.i+i] != '<' || !strings.ContainsAny(p.s[p.i:p.i+i], "@[]") {
@@ -232,8 +233,8 @@ func unquote(s string) (text, rest string, ok bool) {
 	return "", "", false
 }
 
-// encodedWordLength is the length of the encoded word that s begins with, 0 without one. Some programs write characters into it
-// that RFC 2047, 5 keeps out of a phrase.
+// encodedWordLength is the length of the encoded word that s begins with, 0 without one. Some
+// programs write characters into it that RFC 2047, 5 keeps out of a phrase.
 func encodedWordLength(s string) int {
 	if !strings.HasPrefix(s, "=?") {
 		return 0

@@ -47,7 +47,8 @@ var lists = []struct {
 	{"Anne\u00a0Marie <a@d>", []Mailbox{{"Anne\u00a0Marie", Address{"a", "d"}}}},
 }
 
-// What is read of a list is written so that it is read as the same list, by us and by another parser.
+// What is read of a list is written so that it is read as the same list, by us and by another
+// parser.
 func TestParseMailboxes(t *testing.T) {
 	for _, test := range lists {
 		got, err := ParseMailboxes(test.in)

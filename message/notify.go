@@ -8,7 +8,8 @@ import (
 // notifyWords are the NOTIFY keywords, each at the place of its bit.
 var notifyWords = [...]string{"never", "success", "failure", "delay"}
 
-// Words are the keywords with commas between, as "success,failure"; empty when the sender said nothing.
+// Words are the keywords with commas between, as "success,failure"; empty when the sender said
+// nothing.
 func (n Notify) Words() string {
 	var words []string
 	for bit, word := range notifyWords {

@@ -18,7 +18,8 @@ const (
 	maxDefects = 100
 )
 
-// Parsed is a mail as it can be shown. All text in it is valid UTF-8, decoded; header values are one line.
+// Parsed is a mail as it can be shown. All text in it is valid UTF-8, decoded; header values are
+// one line.
 type Parsed struct {
 	Header                                    []Field // in order
 	From, To, Cc, ReplyTo, Subject, MessageID string
@@ -37,9 +38,9 @@ type PartInfo struct {
 	Size                             int64 // decoded
 }
 
-// Read reads a mail to be shown, whatever its state: what cannot be read is left out and told in Defects. It looks at 50 levels
-// and 1,000 parts, and takes time in proportion to the mail's size. Mail inside the mail is an attachment. The only errors are
-// those of r.
+// Read reads a mail to be shown, whatever its state: what cannot be read is left out and told in
+// Defects. It looks at 50 levels and 1,000 parts, and takes time in proportion to the mail's size.
+// Mail inside the mail is an attachment. The only errors are those of r.
 func Read(r io.Reader) (*Parsed, error) {
 	src := &source{r: r}
 	w := walker{p: &Parsed{}}

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// appendReceived writes the trace field of RFC 5321, 4.4. Nothing that a client said can leave its place in it.
+// appendReceived writes the trace field of RFC 5321, 4.4. Nothing that a client said can leave its
+// place in it.
 func (t *Trace) appendReceived(dst []byte) []byte {
 	dst = append(dst, "Received:"...)
 	literal := t.Client
@@ -61,7 +62,8 @@ func appendHelo(dst []byte, s string) []byte {
 // maxTrace bounds what one value takes in the Received field.
 const maxTrace = 255
 
-// appendTrace appends s with everything replaced that means something in a Received field, or is not printable ASCII.
+// appendTrace appends s with everything replaced that means something in a Received field, or is
+// not printable ASCII.
 func appendTrace(dst []byte, s string) []byte {
 	if s == "" {
 		return append(dst, "unknown"...)

@@ -2,8 +2,8 @@ package message
 
 import "encoding/json"
 
-// recipientFields is a Recipient whose address is a field like the others, since an embedded Address would lend its text form to
-// the whole and the rest would be lost.
+// recipientFields is a Recipient whose address is a field like the others, since an embedded
+// Address would lend its text form to the whole and the rest would be lost.
 type recipientFields struct {
 	Address  Address
 	Notify   Notify `json:",omitempty"`

@@ -17,10 +17,10 @@ type Trace struct {
 
 	// Author is who a mail without From is from; the null address: it stays without.
 	Author Mailbox
-	// From says what the value of a From field becomes, and false when it stays. What it was is kept in X-Original-From. Nil:
-	// every one stays.
+	// From says what the value of a From field becomes, and false when it stays. What it was is
+	// kept in X-Original-From. Nil: every one stays.
 	From func(value string) (string, bool)
-	// Sender is the envelope's sender as the client gave it, when the mail goes out under another; it is kept in
-	// X-Original-Sender. Empty otherwise.
+	// Sender is the envelope's sender as the client gave it, when the mail goes out under another;
+	// it is kept in X-Original-Sender. Empty otherwise.
 	Sender string
 }

@@ -13,7 +13,8 @@ const (
 	longest  = 900 // the longest word that is written as it is where encoding would change the meaning; lines end at 998
 )
 
-// clean makes one line of printable text out of anything: invalid UTF-8 becomes U+FFFD, control characters become spaces.
+// clean makes one line of printable text out of anything: invalid UTF-8 becomes U+FFFD, control
+// characters become spaces.
 func clean(s string) string {
 	if isPrintable(s) {
 		return strings.Trim(s, " ")
@@ -57,8 +58,9 @@ func spaced(s string) []string {
 	return words
 }
 
-// textWords is an unstructured value (RFC 5322, 2.2.1) as words to fold between: as it is when it is ASCII without anything that
-// looks encoded and without a word longer than limit, and in RFC 2047 encoded words otherwise.
+// textWords is an unstructured value (RFC 5322, 2.2.1) as words to fold between: as it is when it
+// is ASCII without anything that looks encoded and without a word longer than limit, and in RFC
+// 2047 encoded words otherwise.
 func textWords(s string, limit int) []string {
 	words := spaced(s)
 	if !isASCII(s) || limit == longWord && strings.Contains(s, "=?") {
@@ -72,8 +74,8 @@ func textWords(s string, limit int) []string {
 	return words
 }
 
-// encodedWords writes s as RFC 2047 encoded words, in whichever of the two encodings is shorter. They are good in text and in
-// a phrase, and never split a character.
+// encodedWords writes s as RFC 2047 encoded words, in whichever of the two encodings is shorter.
+// They are good in text and in a phrase, and never split a character.
 func encodedWords(s string) []string {
 	quoted := 0
 	for i := range len(s) {
@@ -127,7 +129,8 @@ var qTable = func() (t [256]string) {
 
 func qByte(c byte) string { return qTable[c] }
 
-// appendField writes a header field, folded between its words where a line would get too long. Words hold no line breaks.
+// appendField writes a header field, folded between its words where a line would get too long.
+// Words hold no line breaks.
 func appendField(dst []byte, name string, words ...string) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ':')

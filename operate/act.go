@@ -91,7 +91,8 @@ type targets struct {
 	result ActionResult
 }
 
-// find collects what is meant: the messages named, what was removed last, or what the filters select.
+// find collects what is meant: the messages named, what was removed last, or what the filters
+// select.
 func (t *targets) find(ctx context.Context, a *Action) error {
 	ids := a.IDs
 	if a.Last && a.Verb == Restore {
@@ -116,7 +117,8 @@ func (t *targets) find(ctx context.Context, a *Action) error {
 			return err
 		}
 		for i := range page.Messages {
-			// What nobody holds may be in a selection, and leave the queue before the verb gets to it.
+			// What nobody holds may be in a selection, and leave the queue before the verb gets to
+			// it.
 			if m := &page.Messages[i]; (a.Verb != Release || m.Held != "") && (a.UpTo == "" || m.ID <= a.UpTo) {
 				t.add(m)
 			}

@@ -28,7 +28,8 @@ func (l *Local) Cat(_ context.Context, id queue.ID, part string, w io.Writer) er
 	return told(write(w, body, part))
 }
 
-// write writes a part of a mail: the header up to the empty line behind it, or what stands behind that line.
+// write writes a part of a mail: the header up to the empty line behind it, or what stands behind
+// that line.
 func write(w io.Writer, mail io.Reader, part string) error {
 	in := bufio.NewReader(mail)
 	for begins := true; part != "raw"; {

@@ -63,7 +63,8 @@ func DetailOf(s States, m *queue.Message) Detail {
 	return d
 }
 
-// historyRecipients is how many recipients the attempts of one message list together, the newest attempt first.
+// historyRecipients is how many recipients the attempts of one message list together, the newest
+// attempt first.
 const historyRecipients = 100_000
 
 func attemptOf(m *queue.Message, a *queue.Attempt, room *int) AttemptDetail {

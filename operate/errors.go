@@ -20,7 +20,8 @@ import (
 // Code is the stable word of a refusal, for programs to branch on.
 type Code string
 
-// Codes is every Code with the status that HTTP answers it with and what it means. docs/api.md lists them in the same words.
+// Codes is every Code with the status that HTTP answers it with and what it means. docs/api.md
+// lists them in the same words.
 var Codes = []struct {
 	Code    Code
 	Status  int
@@ -111,7 +112,8 @@ func (c Code) Status() int {
 	return http.StatusInternalServerError
 }
 
-// Error is a refusal, as it crosses a socket. Its message is one complete sentence and safe to show to anybody.
+// Error is a refusal, as it crosses a socket. Its message is one complete sentence and safe to show
+// to anybody.
 type Error struct {
 	Code    Code // empty when what answered was no Dinkymail
 	Message string
@@ -159,7 +161,8 @@ func (e *Error) Reason() string {
 	return strings.TrimPrefix(strings.TrimPrefix(e.Message, BadFormat), NotSent)
 }
 
-// What stands before the reason of a request that cannot be used, and of a mail that cannot be stored.
+// What stands before the reason of a request that cannot be used, and of a mail that cannot be
+// stored.
 const (
 	BadFormat = "Invalid request format: "
 	NotSent   = "Failed to send email: "
@@ -181,12 +184,14 @@ func Compressed() *Error {
 	return Refuse(CodeEncoding, BadFormat+"the body is compressed; send it without Content-Encoding.")
 }
 
-// Panicked is what a client is told whose request ended in a panic. The log has the reason under id.
+// Panicked is what a client is told whose request ended in a panic. The log has the reason under
+// id.
 func Panicked(id string) *Error {
 	return Unsent(CodeInternal, "something went wrong here; the log has the reason under request "+id+".", 0, nil)
 }
 
-// Answered is the error that an answer stands for which came from place with an HTTP status that is no success.
+// Answered is the error that an answer stands for which came from place with an HTTP status that is
+// no success.
 func Answered(place, status string, body []byte) *Error {
 	var b Body
 	if json.NewDecoder(bytes.NewReader(body)).Decode(&b) != nil || b.Message == "" {

@@ -1,19 +1,24 @@
-// Package operate is what an operator sees of the queue and does to it, as Go methods, with the types that go over the wire.
+// Package operate is what an operator sees of the queue and does to it, as Go methods, with the
+// types that go over the wire.
 //
 // # What it promises
 //
-// Operator is the one way to see and to do: Local does it in this process, and a door that carries it over a socket has a client
-// that does the same there. What is wrong with a request or the queue is an *Error, with the same code and the same words on both sides;
-// what nobody foresaw is whatever error it was, or over a socket CodeInternal. An action finds everything it means before it does anything. An error of Act means that nothing was done for a
-// reason that concerns all of it; what could not be done to single messages is in the result.
+// Operator is the one way to see and to do: Local does it in this process, and a door that carries
+// it over a socket has a client that does the same there. What is wrong with a request or the queue
+// is an *Error, with the same code and the same words on both sides; what nobody foresaw is
+// whatever error it was, or over a socket CodeInternal. An action finds everything it means before
+// it does anything. An error of Act means that nothing was done for a reason that concerns all of
+// it; what could not be done to single messages is in the result.
 //
 // # Limits
 //
-// A page of a list has at most 1,000 messages. What Stats counts by status and domain is counted in 100,000 messages at most.
+// A page of a list has at most 1,000 messages. What Stats counts by status and domain is counted in
+// 100,000 messages at most.
 //
 // # Who runs where
 //
-// All methods may be called from any goroutine and work in that one; an action is done by at most 64 more, which it waits for.
+// All methods may be called from any goroutine and work in that one; an action is done by at most
+// 64 more, which it waits for.
 package operate
 
 import (
@@ -29,23 +34,25 @@ import (
 
 // Operator is what the commands see and do.
 type Operator interface {
-	// List returns a page of at most limit messages, beginning behind after; a limit of zero means 100.
+	// List returns a page of at most limit messages, beginning behind after; a limit of zero means
+	// 100.
 	List(ctx context.Context, sel queue.Selection, after queue.ID, limit int) (List, error)
 	// Show returns all that is known of a message.
 	Show(ctx context.Context, id queue.ID) (Detail, error)
-	// Cat writes a message as it is on the disk to w: "raw" all of it, "headers" or "body" that part.
+	// Cat writes a message as it is on the disk to w: "raw" all of it, "headers" or "body" that
+	// part.
 	Cat(ctx context.Context, id queue.ID, part string, w io.Writer) error
 	// Act does a verb to messages, or only says what it would do.
 	Act(ctx context.Context, a Action) (ActionResult, error)
 	// Stats returns counts of the queue.
 	Stats(ctx context.Context) (Stats, error)
-	// Pause stops taking mail in (queue.Intake), delivering on a lane, or queue.Everything, until Resume, restarts included.
-	// by is who asks, for the log and the lists.
+	// Pause stops taking mail in (queue.Intake), delivering on a lane, or queue.Everything, until
+	// Resume, restarts included. by is who asks, for the log and the lists.
 	Pause(ctx context.Context, what, reason, by string) error
 	// Resume ends what Pause began.
 	Resume(ctx context.Context, what string) error
-	// Watch returns every event from the moment it returns on, until ctx ends; the error comes last. Events that come faster than
-	// they are taken are dropped.
+	// Watch returns every event from the moment it returns on, until ctx ends; the error comes
+	// last. Events that come faster than they are taken are dropped.
 	Watch(ctx context.Context) (iter.Seq2[queue.Event, error], error)
 	// Submit hands in a mail. A nil error means that it is on the disk.
 	Submit(ctx context.Context, m Mail) (Accepted, error)
@@ -57,11 +64,13 @@ type Operator interface {
 	NewestLog(ctx context.Context, lines int, w io.Writer) error
 	// Settings tells what is in force and what a reload would change. It changes nothing.
 	Settings(ctx context.Context) (SettingsReport, error)
-	// Reload reads the settings again and uses them. Problems in the report mean that it goes on with the old ones.
+	// Reload reads the settings again and uses them. Problems in the report mean that it goes on
+	// with the old ones.
 	Reload(ctx context.Context) (SettingsReport, error)
 }
 
-// Parts are what an operator reaches besides the queue. What is nil is not there, and an Error says so.
+// Parts are what an operator reaches besides the queue. What is nil is not there, and an Error says
+// so.
 type Parts struct {
 	Log interface { // the kept log: every line that has text in it, oldest first
 		Search(ctx context.Context, text string, w io.Writer) error
@@ -91,8 +100,8 @@ func New(q *queue.Queue, parts Parts) *Local {
 	return &Local{queue: q, parts: parts, started: time.Now()}
 }
 
-// told is what an operator is told of an error: in our words where it has a code, and as it is where nobody foresaw it, or where
-// the caller ended it.
+// told is what an operator is told of an error: in our words where it has a code, and as it is
+// where nobody foresaw it, or where the caller ended it.
 func told(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err

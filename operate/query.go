@@ -30,9 +30,10 @@ func (m *Mail) Query() url.Values {
 	return query
 }
 
-// ParseQuery reads what Query writes, or somebody by hand. An empty from is the null reverse-path; without one the sender is user,
-// who asks. A recipient without a domain has an alias, or is DEFAULT_TO; a sender without one is at this machine. ret and envid are
-// those of RFC 3461; notify and orcpt are given once for each to, or notify once for all.
+// ParseQuery reads what Query writes, or somebody by hand. An empty from is the null reverse-path;
+// without one the sender is user, who asks. A recipient without a domain has an alias, or is
+// DEFAULT_TO; a sender without one is at this machine. ret and envid are those of RFC 3461; notify
+// and orcpt are given once for each to, or notify once for all.
 func ParseQuery(raw, user string) (m Mail, err error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
@@ -94,7 +95,8 @@ func envelope(query url.Values, user string) (env message.Envelope, err error) {
 	return env, nil
 }
 
-// sender is whom the mail comes from. A user of this machine may name anybody, as a program in TRUSTED_NETWORKS may over SMTP.
+// sender is whom the mail comes from. A user of this machine may name anybody, as a program in
+// TRUSTED_NETWORKS may over SMTP.
 func sender(query url.Values, user string) (message.Address, error) {
 	text := strings.TrimSpace(query.Get("from"))
 	switch {
@@ -112,7 +114,8 @@ func sender(query url.Values, user string) (message.Address, error) {
 	return a, nil
 }
 
-// ahead is how much later than now the time in an ID may be: the clock may have been set back in between.
+// ahead is how much later than now the time in an ID may be: the clock may have been set back in
+// between.
 const ahead = time.Minute
 
 // chosenID is the ID that a query gives, if any.
@@ -127,7 +130,8 @@ func chosenID(query url.Values) (queue.ID, error) {
 	return id, nil
 }
 
-// parameters are the DSN parameters of the recipient at index i: of notify there is one for all, or one for each.
+// parameters are the DSN parameters of the recipient at index i: of notify there is one for all, or
+// one for each.
 func parameters(query url.Values, i int) (r message.Recipient, err error) {
 	if all := query["notify"]; len(all) > 0 {
 		text := all[0]

@@ -74,7 +74,8 @@ func (l *Local) countWaiting(ctx context.Context, st *Stats) error {
 	return nil
 }
 
-// countRecipients counts those of m who still wait, and reports whether there was room for the domain of each.
+// countRecipients counts those of m who still wait, and reports whether there was room for the
+// domain of each.
 func countRecipients(domains map[string]*DomainStats, m *queue.Message, now time.Time) (all bool) {
 	all = true
 	age := ageColumn(now.Sub(m.Accepted))
@@ -97,7 +98,8 @@ func countRecipients(domains map[string]*DomainStats, m *queue.Message, now time
 	return all
 }
 
-// ageColumn is the place in DomainStats.Ages: each column but the last is twice as wide as the one before.
+// ageColumn is the place in DomainStats.Ages: each column but the last is twice as wide as the one
+// before.
 func ageColumn(age time.Duration) int {
 	column, width := 0, 5*time.Minute
 	for column < len(DomainStats{}.Ages)-1 && age >= width {

@@ -13,14 +13,15 @@ import (
 
 // Mail is a mail as it is, with its envelope, from a user of this machine.
 type Mail struct {
-	// Envelope says from whom and to whom. A sender without a domain is at this machine; a recipient without one has an alias, or
-	// is DEFAULT_TO.
+	// Envelope says from whom and to whom. A sender without a domain is at this machine; a
+	// recipient without one has an alias, or is DEFAULT_TO.
 	Envelope message.Envelope
-	// ID names the mail; empty: a new one. A mail that is known by it already is accepted and changes nothing, so that handing in
-	// again what was not answered is safe.
+	// ID names the mail; empty: a new one. A mail that is known by it already is accepted and
+	// changes nothing, so that handing in again what was not answered is safe.
 	ID   queue.ID
 	Body io.Reader // its lines may end in LF
-	// User and Client are who hands it in and from where, for the record. Over a socket the kernel says that.
+	// User and Client are who hands it in and from where, for the record. Over a socket the kernel
+	// says that.
 	User, Client string
 }
 

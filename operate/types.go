@@ -90,7 +90,8 @@ type List struct {
 // Verb is what an operator does to messages.
 type Verb string
 
-// The verbs. Bounce gives up now and tells the sender. Remove puts into the trash, from which Restore takes it back.
+// The verbs. Bounce gives up now and tells the sender. Remove puts into the trash, from which
+// Restore takes it back.
 const (
 	Retry    Verb = "retry"
 	Hold     Verb = "hold"
@@ -112,14 +113,16 @@ type Action struct {
 	Drop   []string `json:"drop,omitempty"` // and less
 	// Last, of Restore, means what was removed last, all of one Action together.
 	Last bool `json:"last,omitempty"`
-	// UpTo bounds what filters select: nothing behind this message, in the order of acceptance, is meant. Empty: no bound.
+	// UpTo bounds what filters select: nothing behind this message, in the order of acceptance, is
+	// meant. Empty: no bound.
 	UpTo queue.ID `json:"upTo,omitempty"`
 	// DryRun counts and samples without doing anything.
 	DryRun bool `json:"dryRun,omitempty"`
 }
 
-// ActionResult is what an Action did, or would do. Failed has all the IDs named that it could not be done to, those that do not
-// exist among them, up to half a million; where filters selected the messages it has a hundred of them.
+// ActionResult is what an Action did, or would do. Failed has all the IDs named that it could not
+// be done to, those that do not exist among them, up to half a million; where filters selected the
+// messages it has a hundred of them.
 type ActionResult struct {
 	Success bool          `json:"success"`
 	Matched int           `json:"matched"`
@@ -186,6 +189,7 @@ type LaneDetail struct {
 type DomainStats struct {
 	Domain string `json:"domain"`
 	Total  int    `json:"total"`
-	// Ages counts those accepted less than 5, 10, 20, 40, 80, 160, 320, 640, 1280 minutes ago, and the rest.
+	// Ages counts those accepted less than 5, 10, 20, 40, 80, 160, 320, 640, 1280 minutes ago, and
+	// the rest.
 	Ages [10]int `json:"ages"`
 }

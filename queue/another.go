@@ -2,14 +2,17 @@ package queue
 
 import "time"
 
-// mayLook reports whether a message that differs may be looked for in a lane that waits, before its next probe is due.
+// mayLook reports whether a message that differs may be looked for in a lane that waits, before its
+// next probe is due.
 func (d *dispatcher) mayLook(now time.Time) bool {
 	return d.doubts.open() && now.Sub(d.doubts.looked) >= lookEvery
 }
 
-// another claims the message for a probe that shows most: from another sender, else to another domain, else any other. It looks at
-// lookAt messages, and since senders take turns (see Store.Claim) those of another sender are among them. Before the lane's next
-// probe is due it must differ in something from all that were told the same; then, when there is no other, it is the oldest of those.
+// another claims the message for a probe that shows most: from another sender, else to another
+// domain, else any other. It looks at lookAt messages, and since senders take turns (see
+// Store.Claim) those of another sender are among them. Before the lane's next probe is due it must
+// differ in something from all that were told the same; then, when there is no other, it is the
+// oldest of those.
 func (d *dispatcher) another(now time.Time) ([]Claim, error) {
 	d.hold.forgetLast()
 	batch, err := d.q.store.Claim(d.name, lookAt)

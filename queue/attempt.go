@@ -121,9 +121,10 @@ func (a *attempt) fruitless() bool {
 	return len(a.results) > 0
 }
 
-// compare settles what is in doubt about some recipients where others of the same message were answered. A recipient who was taken
-// shows that the reply about another is about him alone; but a limit may have been reached after the last who was taken, and fails
-// nobody. Where it shows nothing, the recipient is tried again by himself.
+// compare settles what is in doubt about some recipients where others of the same message were
+// answered. A recipient who was taken shows that the reply about another is about him alone; but a
+// limit may have been reached after the last who was taken, and fails nobody. Where it shows
+// nothing, the recipient is tried again by himself.
 func (a *attempt) compare() {
 	if len(a.own) == 0 {
 		return
@@ -181,7 +182,8 @@ func (a *attempt) report(l lane.Report) lane.Report {
 	return l
 }
 
-// counts reports whether the attempt is one of those the retry table counts: not when all it left open is so because of the lane.
+// counts reports whether the attempt is one of those the retry table counts: not when all it left
+// open is so because of the lane.
 func (a *attempt) counts() bool {
 	paused := false
 	for i := range a.results {
@@ -227,7 +229,8 @@ const keptDialogues = 5
 // said keeps what was said.
 func (a *attempt) said(lines string) { a.dialogue = strings.Clone(lastLines(lines)) }
 
-// lastLines cuts what was said to MaxDialogue bytes. The first lines are left out, for what went wrong is at the end.
+// lastLines cuts what was said to MaxDialogue bytes. The first lines are left out, for what went
+// wrong is at the end.
 func lastLines(lines string) string {
 	over := len(lines) - MaxDialogue
 	if over <= 0 {

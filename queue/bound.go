@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxRecord bounds a record as it is written, in the journal, the index and a backup alike; bytes. Whoever writes one keeps to
-// it, and so whoever reads one may refuse more.
+// MaxRecord bounds a record as it is written, in the journal, the index and a backup alike; bytes.
+// Whoever writes one keeps to it, and so whoever reads one may refuse more.
 const MaxRecord = 64 << 20
 
-// MaxNewRecord bounds the record of new mail, in bytes: what its recipients and its submitter's words come to. The rest of
-// MaxRecord is for what becomes of it.
+// MaxNewRecord bounds the record of new mail, in bytes: what its recipients and its submitter's
+// words come to. The rest of MaxRecord is for what becomes of it.
 const MaxNewRecord = MaxRecord / 4
 
 // Bounds of what a record says of attempts, in bytes.
@@ -34,15 +34,17 @@ const (
 	indexSize   = 5
 )
 
-// textLimit bounds each Result.Text of a message with n recipients, so that all of them together are bounded too.
+// textLimit bounds each Result.Text of a message with n recipients, so that all of them together
+// are bounded too.
 func textLimit(n int) int { return min(max(allTexts/max(n, 1), leastOf), MaxText) }
 
 // historyLimit bounds the history of a message with n recipients.
 func historyLimit(n int) int { return historyBase + n*historyEach }
 
-// Bound makes m a record whose size is bounded, whatever was answered to it and however often: texts are cut, recipients that
-// were answered alike but for the words share an Answer where there is no room for all, and of the attempts stay the first, the
-// newest, and the last of each kind. A record that is bounded already stays as it is. Nothing of m may be shared.
+// Bound makes m a record whose size is bounded, whatever was answered to it and however often:
+// texts are cut, recipients that were answered alike but for the words share an Answer where there
+// is no room for all, and of the attempts stay the first, the newest, and the last of each kind. A
+// record that is bounded already stays as it is. Nothing of m may be shared.
 func (m *Message) Bound() {
 	n := len(m.Envelope.To)
 	text, most := textLimit(n), historyLimit(n)
@@ -64,7 +66,8 @@ func (m *Message) Bound() {
 	}
 }
 
-// Strip leaves of m what a record cannot be without, for one that is too large all the same: no history, and no words of replies.
+// Strip leaves of m what a record cannot be without, for one that is too large all the same: no
+// history, and no words of replies.
 func (m *Message) Strip() {
 	m.History = nil
 	for i := range m.Results {
@@ -72,8 +75,9 @@ func (m *Message) Strip() {
 	}
 }
 
-// thin leaves attempts out until the history takes at most most bytes and MaxHistory attempts: the oldest first, but neither the
-// first of all nor the newest, and the last of its kind only when nothing else is left.
+// thin leaves attempts out until the history takes at most most bytes and MaxHistory attempts: the
+// oldest first, but neither the first of all nor the newest, and the last of its kind only when
+// nothing else is left.
 func (m *Message) thin(size, most int) {
 	for _, spare := range []bool{true, false} {
 		last := m.lastOfKind()
@@ -91,7 +95,8 @@ func (m *Message) thin(size, most int) {
 	}
 }
 
-// lastOfKind tells of each attempt whether one of its answers is the latest with that outcome, code and status at that stage.
+// lastOfKind tells of each attempt whether one of its answers is the latest with that outcome, code
+// and status at that stage.
 func (m *Message) lastOfKind() []bool {
 	type kind struct {
 		outcome Outcome
@@ -160,7 +165,8 @@ func (a *Attempt) group(alike func(Result) Result) {
 	}
 }
 
-// gather leaves half of most to answers as they are, and makes one for each outcome of the rest, which says how many those were.
+// gather leaves half of most to answers as they are, and makes one for each outcome of the rest,
+// which says how many those were.
 func (a *Attempt) gather(size, most int) {
 	rest := len(a.Answers)
 	for rest > 0 && size > most/2 {

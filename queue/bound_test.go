@@ -43,7 +43,8 @@ func TestBoundLeavesSmallRecords(t *testing.T) {
 	}
 }
 
-// Where there is no room for all stays the first attempt, the newest, and the last of each kind, in order.
+// Where there is no room for all stays the first attempt, the newest, and the last of each kind, in
+// order.
 func TestBoundKeepsTheTellingAttempts(t *testing.T) {
 	var all []Attempt
 	for i := range 3 * MaxHistory {
@@ -65,8 +66,8 @@ func TestBoundKeepsTheTellingAttempts(t *testing.T) {
 	}
 }
 
-// Recipients that were answered alike but for the words share an answer where there is no room for each, and where even that has
-// none, what is left says how much it stands for.
+// Recipients that were answered alike but for the words share an answer where there is no room for
+// each, and where even that has none, what is left says how much it stands for.
 func TestBoundBringsRecipientsTogether(t *testing.T) {
 	const n = 3000
 	words := Attempt{At: time.Unix(1, 0)}
@@ -98,7 +99,8 @@ func asked(all []Answer) (n int) {
 	return n
 }
 
-// Whatever a record says, it is bounded, loses no recipient's outcome, and being bounded once more does not change it.
+// Whatever a record says, it is bounded, loses no recipient's outcome, and being bounded once more
+// does not change it.
 func TestBoundedOnceIsBounded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -19,7 +19,8 @@ var stores = map[string]func(t *testing.T) queue.Store{
 	"bolt": func(t *testing.T) queue.Store { s, _ := openStore(t, t.TempDir()); return s },
 }
 
-// exclusive is a next hop that notices when one message is handed over twice at a time, by whomever.
+// exclusive is a next hop that notices when one message is handed over twice at a time, by
+// whomever.
 type exclusive struct {
 	hop
 	*handed
@@ -47,8 +48,8 @@ func (h *handed) hand(id queue.ID, n int) {
 	}
 }
 
-// Two queues on one store share the work, and no message is handed over by both: neither at a time, nor once it is delivered. What
-// one of them does an operator of the other sees.
+// Two queues on one store share the work, and no message is handed over by both: neither at a time,
+// nor once it is delivered. What one of them does an operator of the other sees.
 func TestTwoQueuesOnOneStore(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -120,8 +121,8 @@ func (s *asleep) Renew(c queue.Claim) error {
 	return s.Store.Renew(c)
 }
 
-// A queue that sleeps for longer than its claims hold loses them: another one tries the message, what the first one heard is not
-// recorded, and once it is awake its attempt is cut off.
+// A queue that sleeps for longer than its claims hold loses them: another one tries the message,
+// what the first one heard is not recorded, and once it is awake its attempt is cut off.
 func TestHolderThatSleptLosesItsClaim(t *testing.T) {
 	for name, open := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -202,8 +203,8 @@ func lanesOf(t *testing.T, s queue.Store, hops map[string]*hop, cfg queue.Config
 	}, cfg)
 }
 
-// A message whose recipients take two lanes is tried on each by itself: one that waits does not stop the other, each has its own
-// attempts, and the message is finished once both are done.
+// A message whose recipients take two lanes is tried on each by itself: one that waits does not
+// stop the other, each has its own attempts, and the message is finished once both are done.
 func TestLegs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := openStore(t, t.TempDir())
@@ -243,7 +244,8 @@ func TestLegs(t *testing.T) {
 
 func ptr(m queue.Message) *queue.Message { return &m }
 
-// Operators meet legs as they meet messages: a change of recipients waits for the attempts of all, and routes anew.
+// Operators meet legs as they meet messages: a change of recipients waits for the attempts of all,
+// and routes anew.
 func TestEditRoutesAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := openStore(t, t.TempDir())
@@ -267,7 +269,8 @@ func TestEditRoutesAnew(t *testing.T) {
 	})
 }
 
-// Legs whose lane is gone take the one that the rules give them now; where there is none the message is held, and says so.
+// Legs whose lane is gone take the one that the rules give them now; where there is none the
+// message is held, and says so.
 func TestLaneGone(t *testing.T) {
 	dir := t.TempDir()
 	var moved, left queue.ID
@@ -311,7 +314,8 @@ func (r routes) Route(m *queue.Message) []queue.Leg {
 	return []queue.Leg{{Lane: lane}}
 }
 
-// Lanes are made when something is due on them and dropped when they were idle for long, however many there are.
+// Lanes are made when something is due on them and dropped when they were idle for long, however
+// many there are.
 func TestManyLanes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

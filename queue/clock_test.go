@@ -9,8 +9,9 @@ import (
 	"dinkymail/queue"
 )
 
-// When the clock steps back, as it does when a wrong one is set right, mail that was deferred before keeps the time that was set
-// for it, is tried then, and is not given up for it. What comes in afterwards does not wait for it.
+// When the clock steps back, as it does when a wrong one is set right, mail that was deferred
+// before keeps the time that was set for it, is tried then, and is not given up for it. What comes
+// in afterwards does not wait for it.
 func TestClockStepsBack(t *testing.T) {
 	dir, month := t.TempDir(), 30*24*time.Hour
 	h := &hop{answer: always(later)}
@@ -35,8 +36,8 @@ func TestClockStepsBack(t *testing.T) {
 	})
 }
 
-// When the clock leaps ahead, beyond the lifetime of what waits, each message is tried once more before it is given up: what the
-// next hop takes is delivered, and of the rest the sender is told.
+// When the clock leaps ahead, beyond the lifetime of what waits, each message is tried once more
+// before it is given up: what the next hop takes is delivered, and of the rest the sender is told.
 func TestClockLeapsAhead(t *testing.T) {
 	dir := t.TempDir()
 	h := &hop{answer: always(later)}

@@ -119,8 +119,9 @@ func (g *rig) width(what string, least, most int) {
 	}
 }
 
-// One sender with very many messages due does not keep a contact form's waiting for as much as a second, be the next hop quick or
-// slow: the form's goes as soon as a connection is free, but for the few messages that are at hand already.
+// One sender with very many messages due does not keep a contact form's waiting for as much as a
+// second, be the next hop quick or slow: the form's goes as soon as a connection is free, but for
+// the few messages that are at hand already.
 func TestMailingDoesNotHoldUpOthers(t *testing.T) {
 	t.Parallel()
 	for _, slow := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 450 * time.Millisecond} {
@@ -164,7 +165,8 @@ func TestConcurrencyGrowsAtOnce(t *testing.T) {
 	})
 }
 
-// Another Config.Workers takes effect while mail flows, be it more or fewer, and Run still comes to its end.
+// Another Config.Workers takes effect while mail flows, be it more or fewer, and Run still comes to
+// its end.
 func TestConcurrencyFollowsTheSettings(t *testing.T) {
 	u := steady(10 * time.Millisecond)
 	pump(t, u, 4000, 5, func(t *testing.T, g *rig) {
@@ -204,7 +206,8 @@ func TestConcurrencyWaitsForWork(t *testing.T) {
 	})
 }
 
-// A next hop that takes long for every answer is no busy one: all connections are used, and twice as many take twice as much.
+// A next hop that takes long for every answer is no busy one: all connections are used, and twice
+// as many take twice as much.
 func TestSlowUpstreamUsesAllConnections(t *testing.T) {
 	rate := func(connections int) (done int) {
 		u := steady(150 * time.Millisecond)
@@ -223,8 +226,8 @@ func TestSlowUpstreamUsesAllConnections(t *testing.T) {
 	}
 }
 
-// A next hop that allows fewer connections is soon asked for no more than it allows, is seldom asked again, and no message suffers.
-// When it allows more it gets more.
+// A next hop that allows fewer connections is soon asked for no more than it allows, is seldom
+// asked again, and no message suffers. When it allows more it gets more.
 func TestConcurrencyBacksOffWhenTold(t *testing.T) {
 	u := steady(10 * time.Millisecond)
 	u.takes = 3
@@ -271,7 +274,8 @@ func TestConcurrencyBacksOffWhenSlow(t *testing.T) {
 	})
 }
 
-// A next hop that is too busy for a single message is left alone and probed, and no message's attempts are spent.
+// A next hop that is too busy for a single message is left alone and probed, and no message's
+// attempts are spent.
 func TestBusyEvenForOne(t *testing.T) {
 	u := steady(time.Millisecond)
 	u.takes = 0
@@ -295,8 +299,8 @@ func TestBusyEvenForOne(t *testing.T) {
 	})
 }
 
-// A next hop that says 421 to every recipient is asked about one message after the other, each of which is deferred by itself, and
-// gets them all when it takes them.
+// A next hop that says 421 to every recipient is asked about one message after the other, each of
+// which is deferred by itself, and gets them all when it takes them.
 func TestNoRecipientIsTaken(t *testing.T) {
 	u := steady(time.Millisecond)
 	u.stray = func() *queue.Result { return &notNow }
@@ -341,7 +345,8 @@ func (g *rig) mean(d time.Duration) float64 {
 	return float64(sum) / often
 }
 
-// A next hop that now and then says 421, or that it is busy, without regard to how many connections there are, keeps them nearly all.
+// A next hop that now and then says 421, or that it is busy, without regard to how many connections
+// there are, keeps them nearly all.
 func TestConcurrencyForgivesStrays(t *testing.T) {
 	t.Parallel()
 	for _, connections := range []int{10, 50} {
@@ -378,8 +383,9 @@ func TestConcurrencyForgivesStrays(t *testing.T) {
 	}
 }
 
-// A next hop that takes so many connections and refuses the next gets just so many within a few seconds, but for a moment at each
-// trial, and the trials become seldom. So it does when it took more before.
+// A next hop that takes so many connections and refuses the next gets just so many within a few
+// seconds, but for a moment at each trial, and the trials become seldom. So it does when it took
+// more before.
 func TestConcurrencySettlesAtWhatIsTaken(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

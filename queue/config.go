@@ -12,8 +12,9 @@ const MaxWorkers = 1000
 
 // Config holds the queue's settings. Of what is zero, the default named here applies.
 type Config struct {
-	// Retry is how long to wait after the first, second … attempt; the last one repeats. Each wait is varied by a tenth, so
-	// that mail deferred together does not come back together. Default: 1m, 2m, 5m, 10m, 20m, 40m, 1h.
+	// Retry is how long to wait after the first, second … attempt; the last one repeats. Each wait
+	// is varied by a tenth, so that mail deferred together does not come back together. Default:
+	// 1m, 2m, 5m, 10m, 20m, 40m, 1h.
 	Retry []time.Duration
 	// Lifetime is how long a recipient is tried before it fails. Default: 5 days.
 	Lifetime time.Duration
@@ -32,7 +33,8 @@ type Config struct {
 	Hostname string // our name in Received fields and notices; default "localhost"
 	Domain   string // right-hand side of the Message-IDs and of the notices' From; default Hostname
 
-	// Self is the address the appliance itself sends from. Nobody reads bounces there, so they go to Notices instead.
+	// Self is the address the appliance itself sends from. Nobody reads bounces there, so they go
+	// to Notices instead.
 	Self message.Address
 	// Author is who a mail without From is from that has no envelope sender either; the zero value:
 	// Self.
@@ -42,19 +44,22 @@ type Config struct {
 
 	// Lanes are the ways out that are always there, the default one first. Default: Upstream alone.
 	Lanes []string
-	// Router says which recipients take which lane; nil: all take the first of Lanes. A leg keeps its lane when the Router is
-	// another later, unless the lane is gone or an operator changes the recipients.
+	// Router says which recipients take which lane; nil: all take the first of Lanes. A leg keeps
+	// its lane when the Router is another later, unless the lane is gone or an operator changes the
+	// recipients.
 	Router Router
 
 	// Rewriter changes whom mail is from and to before it is kept; nil: nobody.
 	Rewriter Rewriter
 
-	// Capture keeps all mail on the machine: what is submitted is captured to be looked at, and what already waits stays here.
+	// Capture keeps all mail on the machine: what is submitted is captured to be looked at, and
+	// what already waits stays here.
 	Capture bool
 	// MaxCaptured is how many captured messages are kept; the oldest make room. Default: 1,000.
 	MaxCaptured int
 
-	// Grace is how long attempts in flight may go on after Run's context ends. Zero means not at all.
+	// Grace is how long attempts in flight may go on after Run's context ends. Zero means not at
+	// all.
 	Grace time.Duration
 }
 

@@ -11,11 +11,12 @@ import (
 // claimPause is how long a store is left alone that could not be read from.
 const claimPause = time.Second
 
-// lookEvenIdle is how often a lane is looked at on which nothing is to be done: what another process claimed and left there may be
-// claimed again.
+// lookEvenIdle is how often a lane is looked at on which nothing is to be done: what another
+// process claimed and left there may be claimed again.
 const lookEvenIdle = 5 * time.Minute
 
-// dispatcher decides what is tried when on one lane. The goroutine of run owns what stands from next on.
+// dispatcher decides what is tried when on one lane. The goroutine of run owns what stands from
+// next on.
 type dispatcher struct {
 	q           *Queue
 	name        string
@@ -171,7 +172,8 @@ func (d *dispatcher) busy() bool {
 	return later || len(d.hold.all) > 0 || d.running > 0 || d.lane.Waits()
 }
 
-// claim takes legs from the store. That of the last probe is among them only when there is no other.
+// claim takes legs from the store. That of the last probe is among them only when there is no
+// other.
 func (d *dispatcher) claim(n int, now time.Time) ([]Claim, error) {
 	if d.lane.Waits() && len(d.doubts.list) > 0 {
 		return d.another(now)
@@ -218,7 +220,8 @@ func (d *dispatcher) learn(e event) {
 	}
 }
 
-// ended takes in what an attempt says of the lane. It reports whether what is in doubt is to be weighed.
+// ended takes in what an attempt says of the lane. It reports whether what is in doubt is to be
+// weighed.
 func (d *dispatcher) ended(e event, now time.Time) (heeded bool) {
 	d.running--
 	r := e.heard

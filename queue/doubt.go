@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// doubt takes in an attempt whose replies may be about its message alone, and weighs them unless they are for the concurrency to
-// mind. It reports whether the message waits for a verdict; if not it is simply tried again.
+// doubt takes in an attempt whose replies may be about its message alone, and weighs them unless
+// they are for the concurrency to mind. It reports whether the message waits for a verdict; if not
+// it is simply tried again.
 func (d *dispatcher) doubt(e event, weigh bool, now time.Time) bool {
 	s := &suspect{a: e.suspect, seq: d.seq, heard: now, said: e.heard}
 	s.said.Text += s.whose()
@@ -118,7 +119,8 @@ func (d *dispatcher) tryAgain(s *suspect) {
 	d.due = true
 }
 
-// regained lets a leg out of doubt that was claimed anew: an operator gave it back, or the claim was over.
+// regained lets a leg out of doubt that was claimed anew: an operator gave it back, or the claim
+// was over.
 func (d *dispatcher) regained(c Claim) {
 	if old := d.doubts.drop(c); old != nil {
 		d.hold.release(old.a.claim)

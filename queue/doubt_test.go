@@ -14,7 +14,8 @@ import (
 	"dinkymail/queue"
 )
 
-// What next hops say of our account, login or limit when they may mean one sender, recipient or text.
+// What next hops say of our account, login or limit when they may mean one sender, recipient or
+// text.
 var (
 	noLogin = queue.Result{Code: 530, Status: "5.7.0", Text: "log in (advice)", Remote: "mx.example.net:587",
 		Stage: "rcpt", Pause: queue.PauseCredentials}
@@ -37,7 +38,8 @@ func own(r queue.Result) queue.Result {
 	return r
 }
 
-// doubt answers r to a recipient, or with i < 0 to all, and says that it may be about the message alone.
+// doubt answers r to a recipient, or with i < 0 to all, and says that it may be about the message
+// alone.
 func doubt(d queue.Delivery, i int, r queue.Result) queue.Result {
 	for n := range d.Envelope.To {
 		if i < 0 || n == i {
@@ -74,8 +76,9 @@ func fromTo(t testing.TB, sender string, to ...string) queue.Submission {
 	return s
 }
 
-// A reply that names our account is the mail's own when the next hop takes another one right after: 5xx fails it, 4xx counts as an
-// attempt of it, with the reply it had and without another delivery; the lane never waits.
+// A reply that names our account is the mail's own when the next hop takes another one right after:
+// 5xx fails it, 4xx counts as an attempt of it, with the reply it had and without another delivery;
+// the lane never waits.
 func TestReplyIsTheMailsOwn(t *testing.T) {
 	for name, r := range map[string]queue.Result{"530": noLogin, "450": noRate, "550": noQuota, "421": noService} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +109,8 @@ func TestReplyIsTheMailsOwn(t *testing.T) {
 	}
 }
 
-// What was found to be a message's own is so at its next attempts too, whether others are there or not.
+// What was found to be a message's own is so at its next attempts too, whether others are there or
+// not.
 func TestReplyIsItsOwnAgain(t *testing.T) {
 	h := &hop{answer: bad(noRate)}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -164,8 +168,8 @@ func TestOperatorDuringProbe(t *testing.T) {
 	})
 }
 
-// When the next one is told the same, or there is none, the lane waits, the mail stays uncounted, and the reason says whose reply
-// it was.
+// When the next one is told the same, or there is none, the lane waits, the mail stays uncounted,
+// and the reason says whose reply it was.
 func TestReplyIsTheLanes(t *testing.T) {
 	for name, r := range map[string]queue.Result{"530": noLogin, "450": noRate, "550": noQuota, "421": noService} {
 		for others := range 3 {
@@ -183,7 +187,8 @@ func TestReplyIsTheLanes(t *testing.T) {
 							t.Errorf("record %+v", m)
 						}
 					}
-					// Mail that comes when the first is already refused is not tried, and of what is there before one or all are.
+					// Mail that comes when the first is already refused is not tried, and of what
+					// is there before one or all are.
 					if n := len(h.seen()); n < 1 || n > len(ids) {
 						t.Errorf("%d attempts", n)
 					}
@@ -206,7 +211,8 @@ func TestReplyIsTheLanes(t *testing.T) {
 	}
 }
 
-// Of two that were refused for a limit neither fails for it because the other is taken when the limit has just ended.
+// Of two that were refused for a limit neither fails for it because the other is taken when the
+// limit has just ended.
 func TestLimitThatEndsFailsNeither(t *testing.T) {
 	for _, after := range []time.Duration{time.Second, 10 * time.Minute, time.Hour, time.Hour + time.Second/2, time.Hour + 2*time.Second, time.Hour + time.Minute} {
 		t.Run(after.String(), func(t *testing.T) {
@@ -232,7 +238,8 @@ func TestLimitThatEndsFailsNeither(t *testing.T) {
 	}
 }
 
-// The next probe is from another sender if one waits, else to another domain, however many of the same sender wait.
+// The next probe is from another sender if one waits, else to another domain, however many of the
+// same sender wait.
 func TestProbeIsAnother(t *testing.T) {
 	for _, c := range []struct{ name, from, to string }{
 		{"another sender", "eve@example.com", "dave@example.net"},
@@ -261,8 +268,8 @@ func TestProbeIsAnother(t *testing.T) {
 	}
 }
 
-// Mail that comes while the lane waits for the sake of one message is tried at once, and when it gets through the other's reply
-// was its own, said anew if it is old.
+// Mail that comes while the lane waits for the sake of one message is tried at once, and when it
+// gets through the other's reply was its own, said anew if it is old.
 func TestMailThatComesLaterShowsIt(t *testing.T) {
 	for _, after := range []time.Duration{5 * time.Second, 10 * time.Minute} {
 		h := &hop{answer: bad(noLogin)}
@@ -308,7 +315,8 @@ func TestEndOfALimitFailsNobody(t *testing.T) {
 	})
 }
 
-// A next hop that takes so many a minute and says 550 to more delays mail and fails none, be it from one sender or several.
+// A next hop that takes so many a minute and says 550 to more delays mail and fails none, be it
+// from one sender or several.
 func TestLimitPerMinuteFailsNobody(t *testing.T) {
 	for _, senders := range []int{1, 3} {
 		minute, n := time.Time{}, 0
@@ -341,7 +349,8 @@ func TestLimitPerMinuteFailsNobody(t *testing.T) {
 	}
 }
 
-// A hundred messages of one sender that are refused so among good mail of others neither stop the lane nor are tried in a loop.
+// A hundred messages of one sender that are refused so among good mail of others neither stop the
+// lane nor are tried in a loop.
 func TestHundredBadOnesAmongGood(t *testing.T) {
 	for name, r := range map[string]queue.Result{"530": noLogin, "450": noRate, "550": noQuota, "421": noService, "busy": tooBusy} {
 		t.Run(name, func(t *testing.T) {
@@ -380,7 +389,8 @@ func TestHundredBadOnesAmongGood(t *testing.T) {
 	}
 }
 
-// Recipients of one message show it of each other at once, but for a limit that may have been reached after the last who was taken.
+// Recipients of one message show it of each other at once, but for a limit that may have been
+// reached after the last who was taken.
 func TestRecipientsShowItOfEachOther(t *testing.T) {
 	for _, c := range []struct {
 		results []queue.Result
@@ -420,7 +430,8 @@ func TestRecipientsShowItOfEachOther(t *testing.T) {
 	}
 }
 
-// What an operator does to a message in doubt holds: it can be held, removed, retried, and a change of settings asks anew.
+// What an operator does to a message in doubt holds: it can be held, removed, retried, and a change
+// of settings asks anew.
 func TestOperatorAndDoubt(t *testing.T) {
 	for name, do := range map[string]func(g *rig, id queue.ID) error{
 		"hold":   func(g *rig, id queue.ID) error { return g.Hold(id, "look") },
@@ -465,7 +476,8 @@ func TestOperatorAndDoubt(t *testing.T) {
 	}
 }
 
-// A message in doubt fails when its lifetime is over on the waiting lane, and a restart just tries it again.
+// A message in doubt fails when its lifetime is over on the waiting lane, and a restart just tries
+// it again.
 func TestDoubtEnds(t *testing.T) {
 	dir, h, cfg := t.TempDir(), &hop{answer: bad(noQuota)}, settings()
 	cfg.Lifetime = 2 * time.Hour

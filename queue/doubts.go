@@ -9,7 +9,8 @@ import (
 	"dinkymail/queue/lane"
 )
 
-// How replies are dealt with that speak of our account, login or limit and may be about one message alone.
+// How replies are dealt with that speak of our account, login or limit and may be about one message
+// alone.
 const (
 	maxDoubted  = 64               // messages that wait for a verdict; of more, the oldest is simply tried again
 	maxAtLarge  = 4                // of those, while the lane flows because the like of them were found to be the cause
@@ -30,8 +31,8 @@ const (
 	otherSender           // in the envelope
 )
 
-// doubts are the messages that wait for a verdict. The dispatcher owns them. They stay claimed, so that the store gives out others.
-// All of it is in memory: after a restart they are tried again.
+// doubts are the messages that wait for a verdict. The dispatcher owns them. They stay claimed, so
+// that the store gives out others. All of it is in memory: after a restart they are tried again.
 type doubts struct {
 	list   []*suspect // oldest first, at most maxDoubted
 	same   contrast   // how those differed from them that were told the same
@@ -39,8 +40,8 @@ type doubts struct {
 	shared bool       // several senders were told the same while the lane waits: it was rather the lane
 	looked time.Time  // when one that differs was last looked for
 	good   time.Time  // when a message was last delivered
-	// strikes is how often a message was told that the next hop is busy, or busyMost when others got through after it was refused
-	// and it is asked once more.
+	// strikes is how often a message was told that the next hop is busy, or busyMost when others
+	// got through after it was refused and it is asked once more.
 	strikes map[ID]int
 	known   map[string]time.Time // senders, and domains after "@", that were found to be the cause, and when
 }
@@ -67,8 +68,9 @@ func (s *suspect) domain() string {
 	return ""
 }
 
-// lenient reports whether a message that was taken at about the same time speaks against it, and not only one begun after its
-// reply: a limit may have been reached in between, and must fail nobody.
+// lenient reports whether a message that was taken at about the same time speaks against it, and
+// not only one begun after its reply: a limit may have been reached in between, and must fail
+// nobody.
 func (s *suspect) lenient() bool {
 	for i, r := range s.a.own {
 		if r.Outcome == Failed && s.a.results[i].Pause != PauseCredentials {
@@ -78,8 +80,8 @@ func (s *suspect) lenient() bool {
 	return true
 }
 
-// before reports whether all that is in doubt was found to be the message's own at an earlier attempt. A limit that fails a message
-// is weighed each time.
+// before reports whether all that is in doubt was found to be the message's own at an earlier
+// attempt. A limit that fails a message is weighed each time.
 func (s *suspect) before() bool {
 	for i, r := range s.a.own {
 		old := &s.a.m.Results[s.a.tried[i]]
@@ -95,7 +97,8 @@ func (m *Message) sendsTo(domain string) bool {
 	return slices.ContainsFunc(m.Envelope.To, func(to message.Recipient) bool { return strings.EqualFold(to.Domain, domain) })
 }
 
-// promise is how much a probe with m would show: little, with the like of those that were the cause before.
+// promise is how much a probe with m would show: little, with the like of those that were the cause
+// before.
 func (d *doubts) promise(m *Message, now time.Time) contrast {
 	c := d.differs(m)
 	if d.strikes[m.ID] > 0 || d.knows(m.Envelope.From.String(), now) {

@@ -6,7 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// fault is what stops delivery for the store's sake: results that could not be written yet, or a store that said ErrBroken.
+// fault is what stops delivery for the store's sake: results that could not be written yet, or a
+// store that said ErrBroken.
 type fault struct {
 	on atomic.Bool // delivery stops; read by every attempt
 

@@ -8,8 +8,9 @@ import (
 // refill is how old a count of what waits may be.
 const refill = int64(time.Second)
 
-// filling knows how full the queue is without counting for every message: what the store said last, and all that was accepted
-// since. So it is rather too high than too low, and close to the limits the store is asked every time.
+// filling knows how full the queue is without counting for every message: what the store said last,
+// and all that was accepted since. So it is rather too high than too low, and close to the limits
+// the store is asked every time.
 type filling struct {
 	messages atomic.Int64
 	bytes    atomic.Int64 // of bodies and of records

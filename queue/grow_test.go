@@ -15,8 +15,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Mail to very many recipients who are all deferred, each in words of its own, for as long as it lives, takes a bounded part of
-// the disk, which counts towards QUEUE_MAX_BYTES and is shown.
+// Mail to very many recipients who are all deferred, each in words of its own, for as long as it
+// lives, takes a bounded part of the disk, which counts towards QUEUE_MAX_BYTES and is shown.
 func TestDeferredMassMailStaysSmall(t *testing.T) {
 	const recipients, most = 1000, 40 << 20
 	h := &hop{each: func(d queue.Delivery, n int) []queue.Result {

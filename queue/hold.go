@@ -74,7 +74,8 @@ func (h *hold) forgetLast() {
 	}
 }
 
-// renew lets all claims hold, when that is due, and ends the attempts of those that are lost: somebody else makes them.
+// renew lets all claims hold, when that is due, and ends the attempts of those that are lost:
+// somebody else makes them.
 func (h *hold) renew(now time.Time) {
 	if now.Sub(h.renewed) < renewEvery {
 		return

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ID names an accepted message, in every log line, reply and page. It is 16 characters of 0-9 and a-v and begins with the
-// time, so that the order of IDs is the order of acceptance.
+// ID names an accepted message, in every log line, reply and page. It is 16 characters of 0-9 and
+// a-v and begins with the time, so that the order of IDs is the order of acceptance.
 type ID string
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
@@ -20,7 +20,8 @@ var lastID struct {
 	seq uint32
 }
 
-// NewID makes an ID greater than every one this process made before, also when the clock steps back.
+// NewID makes an ID greater than every one this process made before, also when the clock steps
+// back.
 func NewID() ID {
 	lastID.Lock()
 	defer lastID.Unlock()

@@ -16,9 +16,10 @@ const (
 	inflowStale = 50 * time.Millisecond  // what was found longer ago says nothing of now
 )
 
-// inflow keeps those who hand in mail from running ahead of a next hop that is quick. Where mail comes in faster than it goes out,
-// each message soon stands behind hundreds of others and gains nothing by having come early. So when new mail would take more
-// than a few milliseconds to set out, the answer to it is held back until the sending has about caught up; by then it is on the
+// inflow keeps those who hand in mail from running ahead of a next hop that is quick. Where mail
+// comes in faster than it goes out, each message soon stands behind hundreds of others and gains
+// nothing by having come early. So when new mail would take more than a few milliseconds to set
+// out, the answer to it is held back until the sending has about caught up; by then it is on the
 // disk. A next hop that is slow, away, or far behind is never waited for.
 type inflow struct {
 	ahead atomic.Int64 // messages accepted and not claimed since nothing was due
@@ -29,15 +30,17 @@ type inflow struct {
 // accepted counts a message that may be claimed from now on.
 func (b *inflow) accepted() { b.ahead.Add(1) }
 
-// claimed takes in that n messages were claimed, and whether nothing else is due. What was not counted when it came, such as
-// mail from before a restart, makes the count too low rather than too high.
+// claimed takes in that n messages were claimed, and whether nothing else is due. What was not
+// counted when it came, such as mail from before a restart, makes the count too low rather than too
+// high.
 func (b *inflow) claimed(n int, all bool) {
 	if left := b.ahead.Add(int64(-n)); left < 0 || all {
 		b.ahead.Store(0)
 	}
 }
 
-// sent takes in that an attempt succeeded, how long attempts take of late, and how many are made at a time.
+// sent takes in that an attempt succeeded, how long attempts take of late, and how many are made at
+// a time.
 func (b *inflow) sent(typical time.Duration, limit int, now time.Time) {
 	if typical > inflowQuick {
 		typical = 0

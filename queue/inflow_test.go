@@ -11,8 +11,8 @@ import (
 	"dinkymail/queue"
 )
 
-// flood has clients hand in messages to a queue that runs, each of them the next one a millisecond after the answer to the last.
-// It returns how long each Submit took and when all were accepted.
+// flood has clients hand in messages to a queue that runs, each of them the next one a millisecond
+// after the answer to the last. It returns how long each Submit took and when all were accepted.
 func flood(t *testing.T, g *rig, clients, each int) (waits []time.Duration, took time.Duration) {
 	t.Helper()
 	var (
@@ -54,8 +54,9 @@ func (g *rig) ways() []time.Duration {
 	return ways
 }
 
-// Clients that could hand in mail five times as fast as a quick next hop takes it do not run ahead of it: each message is through
-// in a moment, nobody waits long for an answer, and the next hop never stands idle.
+// Clients that could hand in mail five times as fast as a quick next hop takes it do not run ahead
+// of it: each message is through in a moment, nobody waits long for an answer, and the next hop
+// never stands idle.
 func TestQuickUpstreamIsNotRunAheadOf(t *testing.T) {
 	u := steady(2 * time.Millisecond)
 	pump(t, u, 0, 10, func(t *testing.T, g *rig) {
@@ -78,8 +79,8 @@ func TestQuickUpstreamIsNotRunAheadOf(t *testing.T) {
 	})
 }
 
-// A next hop that is slow keeps no client waiting, and neither does one that does not answer, mail of long ago, or the end of
-// the client's patience.
+// A next hop that is slow keeps no client waiting, and neither does one that does not answer, mail
+// of long ago, or the end of the client's patience.
 func TestSlowUpstreamHoldsUpNoClient(t *testing.T) {
 	for name, u := range map[string]*upstream{"slow": steady(50 * time.Millisecond), "stuck": steady(time.Hour), "busy": {}} {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,8 @@ func (q *Queue) keepOrder(ctx context.Context) {
 	}
 }
 
-// forget removes the records whose time is over, a few at a time so that nobody waits long for the store.
+// forget removes the records whose time is over, a few at a time so that nobody waits long for the
+// store.
 func (q *Queue) forget(ctx context.Context) {
 	now := time.Now()
 	old, trash := now.Add(-q.cfg().HistoryRetention), now.Add(-q.cfg().TrashRetention)
@@ -58,8 +59,9 @@ func (q *Queue) forget(ctx context.Context) {
 	}
 }
 
-// sweep fails the mail that outlived its lifetime while its lane waited: no attempt would do it. In development mode nothing
-// expires, for nobody could be told, and on a lane that an operator paused nothing does either, nor does held mail.
+// sweep fails the mail that outlived its lifetime while its lane waited: no attempt would do it. In
+// development mode nothing expires, for nobody could be told, and on a lane that an operator paused
+// nothing does either, nor does held mail.
 func (q *Queue) sweep(ctx context.Context) {
 	waiting := make(map[string]string) // why, by lane
 	for _, l := range q.laneStatuses() {

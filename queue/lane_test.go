@@ -18,8 +18,8 @@ func waits(tries []try) []time.Duration {
 	return w
 }
 
-// An upstream that does not answer is probed after 1 s, 2 s, 4 s … 1 min with one message at a time; no message's attempts are
-// spent, and all of them flow at once when it answers.
+// An upstream that does not answer is probed after 1 s, 2 s, 4 s … 1 min with one message at a
+// time; no message's attempts are spent, and all of them flow at once when it answers.
 func TestUnreachableUpstreamIsProbed(t *testing.T) {
 	h := &hop{answer: always(silent)}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -88,7 +88,8 @@ func TestWaitingLaneTakesBackWhatIsNotBegun(t *testing.T) {
 	})
 }
 
-// Refused credentials and a used up quota fail no mail: the lane waits 1 min, doubling to 15, and begins anew on Wake.
+// Refused credentials and a used up quota fail no mail: the lane waits 1 min, doubling to 15, and
+// begins anew on Wake.
 func TestCredentialsAndQuotaPause(t *testing.T) {
 	for _, p := range []queue.Pause{queue.PauseCredentials, queue.PauseQuota} {
 		t.Run(p.String(), func(t *testing.T) {
@@ -122,7 +123,8 @@ func TestCredentialsAndQuotaPause(t *testing.T) {
 	}
 }
 
-// New settings are tried at once, though a probe with the old ones is still under way and fails afterwards.
+// New settings are tried at once, though a probe with the old ones is still under way and fails
+// afterwards.
 func TestWakeDoesNotWaitForOldProbe(t *testing.T) {
 	h := &hop{answer: always(silent)}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -149,7 +151,8 @@ func TestWakeDoesNotWaitForOldProbe(t *testing.T) {
 	})
 }
 
-// A Deliverer that cannot deliver at all is not asked to; mail waits with its reason and flows on Wake.
+// A Deliverer that cannot deliver at all is not asked to; mail waits with its reason and flows on
+// Wake.
 func TestNotConfigured(t *testing.T) {
 	h := &hop{down: errors.New("no upstream configured")}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -183,7 +186,8 @@ func TestProbesTakeTurns(t *testing.T) {
 	})
 }
 
-// When an attempt settles some recipients and the lane stops the others, the first are written and the others are not charged.
+// When an attempt settles some recipients and the lane stops the others, the first are written and
+// the others are not charged.
 func TestPauseAmidRecipients(t *testing.T) {
 	quota := queue.Result{Code: 452, Status: "4.5.3", Text: "quota", Remote: "mx.example.net:587", Pause: queue.PauseQuota}
 	h := &hop{each: func(d queue.Delivery, _ int) []queue.Result {
@@ -206,7 +210,8 @@ func TestPauseAmidRecipients(t *testing.T) {
 	})
 }
 
-// Mail on a waiting lane fails when its lifetime is over, with the lane's reason in the bounce; younger mail stays.
+// Mail on a waiting lane fails when its lifetime is over, with the lane's reason in the bounce;
+// younger mail stays.
 func TestLifetimeEndsOnWaitingLane(t *testing.T) {
 	h := &hop{answer: always(queue.Result{Text: "no route", Pause: queue.PauseUnreachable})}
 	cfg := settings()
@@ -230,7 +235,8 @@ func TestLifetimeEndsOnWaitingLane(t *testing.T) {
 	})
 }
 
-// However many messages outlive their lifetime on a waiting lane, all of them fail and every sender is told.
+// However many messages outlive their lifetime on a waiting lane, all of them fail and every sender
+// is told.
 func TestManyLifetimesEndAtOnce(t *testing.T) {
 	h := &hop{down: errors.New("no upstream configured")}
 	cfg := settings()

@@ -8,15 +8,15 @@ import (
 	"dinkymail/queue/lane"
 )
 
-// lanes are the ways out that are in use, by name. Those of Config.Lanes are always there; others are
-// made when something is due on them, and dropped when they were idle for idleTime.
+// lanes are the ways out that are in use, by name. Those of Config.Lanes are always there; others
+// are made when something is due on them, and dropped when they were idle for idleTime.
 type lanes struct {
 	mu sync.RWMutex // guards of
 	of map[string]*dispatcher
 }
 
-// idleTime is how long a lane that is not of Config.Lanes is remembered, with what was learned about
-// it, while nothing is to be done on it.
+// idleTime is how long a lane that is not of Config.Lanes is remembered, with what was learned
+// about it, while nothing is to be done on it.
 const idleTime = time.Hour
 
 // get is the lane of a name, or nil.
@@ -37,7 +37,8 @@ func (l *lanes) all() []*dispatcher {
 	return all
 }
 
-// open is the lane of a name, made if need be. The error is that of the function that New was given.
+// open is the lane of a name, made if need be. The error is that of the function that New was
+// given.
 func (q *Queue) open(name string) (*dispatcher, error) {
 	if d := q.lanes.get(name); d != nil {
 		return d, nil
@@ -53,8 +54,8 @@ func (q *Queue) open(name string) (*dispatcher, error) {
 	return d, nil
 }
 
-// openDue opens the lanes on which something is due and that are not in use, and returns when to look
-// again. What is due on a lane that is gone gets another, or is held.
+// openDue opens the lanes on which something is due and that are not in use, and returns when to
+// look again. What is due on a lane that is gone gets another, or is held.
 func (q *Queue) openDue(ctx context.Context, start func(*dispatcher)) time.Duration {
 	now := time.Now()
 	wait := time.Hour

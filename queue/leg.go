@@ -19,7 +19,8 @@ type Leg struct {
 // MaxLegs bounds Message.Legs.
 const MaxLegs = 1<<16 - 1
 
-// NextAttempt is when the first of its legs will be tried; zero when none will: it is finished, captured, or waits for an operator.
+// NextAttempt is when the first of its legs will be tried; zero when none will: it is finished,
+// captured, or waits for an operator.
 func (m *Message) NextAttempt() time.Time {
 	var next time.Time
 	for i := range m.Legs {
@@ -39,10 +40,11 @@ func (m *Message) Tries() int {
 	return most
 }
 
-// Router says which ways out the recipients of a message take. Its methods may be called from any goroutine.
+// Router says which ways out the recipients of a message take. Its methods may be called from any
+// goroutine.
 type Router interface {
-	// Route returns the legs of a message: the lane of each, and whom it is for. A recipient of whom it does not speak takes the
-	// first lane of Config.Lanes.
+	// Route returns the legs of a message: the lane of each, and whom it is for. A recipient of
+	// whom it does not speak takes the first lane of Config.Lanes.
 	Route(m *Message) []Leg
 }
 
@@ -55,7 +57,8 @@ func (m *Message) openOf(leg int) []int {
 	return slices.DeleteFunc(slices.Clone(l.To), func(i int) bool { return m.Results[i].Outcome != Deferred })
 }
 
-// restLegs ends the waiting of legs whose recipients are all settled, and reports whether that is so for all of them.
+// restLegs ends the waiting of legs whose recipients are all settled, and reports whether that is
+// so for all of them.
 func (m *Message) restLegs() bool {
 	rest := true
 	for i := range m.Legs {
@@ -122,8 +125,9 @@ func (c *Config) routeAgain(m *Message, at time.Time) {
 	m.dueAt(at)
 }
 
-// reroute gives legs that are due on a lane that is gone the way that the Router wants for them now. Where that is no lane either
-// the message is held. It reports whether there is nothing more to do.
+// reroute gives legs that are due on a lane that is gone the way that the Router wants for them
+// now. Where that is no lane either the message is held. It reports whether there is nothing more
+// to do.
 func (q *Queue) reroute(ctx context.Context, name string, gone error) bool {
 	for ctx.Err() == nil {
 		claims, err := q.store.Claim(name, page)

@@ -22,8 +22,9 @@ const (
 	noteLosses  = "lost notices"  // the note with the state of losses
 )
 
-// losses are the notices, and other mail from the null sender, that could not be delivered: nobody may be sent a notice about them.
-// Config.Notices gets one mail about all that were lost, at most every lossesEvery.
+// losses are the notices, and other mail from the null sender, that could not be delivered: nobody
+// may be sent a notice about them. Config.Notices gets one mail about all that were lost, at most
+// every lossesEvery.
 type losses struct {
 	mu   sync.Mutex // guards what follows
 	list []string   // one line each, at most maxLosses
@@ -89,7 +90,8 @@ func (q *Queue) lose(a *attempt, about []int) {
 	l.kept = note
 }
 
-// noteLosses writes the note; without it a restart forgets what was lost, which the log has. It is called with mu held.
+// noteLosses writes the note; without it a restart forgets what was lost, which the log has. It is
+// called with mu held.
 func (q *Queue) noteLosses(n lossNote) {
 	text, err := json.Marshal(n)
 	if err == nil {
@@ -140,8 +142,9 @@ func (q *Queue) tellLosses(ctx context.Context) bool {
 	return true
 }
 
-// lossMail is the mail about what was lost. It is from Config.Self, since the null sender may be what the next hop refuses, and
-// makes no notice itself: its door is that of notices. It is called with mu held.
+// lossMail is the mail about what was lost. It is from Config.Self, since the null sender may be
+// what the next hop refuses, and makes no notice itself: its door is that of notices. It is called
+// with mu held.
 func (q *Queue) lossMail(id ID) (message.Envelope, io.Reader, error) {
 	l := &q.losses
 	var text strings.Builder

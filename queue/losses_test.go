@@ -41,7 +41,8 @@ func (h *hop) to(local string) []try {
 	return slices.DeleteFunc(h.seen(), func(y try) bool { return y.from == "" || !strings.HasPrefix(y.to[0], local+"@") })
 }
 
-// A notice whose null sender the next hop refuses, at whatever stage it says so, is sent again from DEFAULT_FROM, once.
+// A notice whose null sender the next hop refuses, at whatever stage it says so, is sent again from
+// DEFAULT_FROM, once.
 func TestNullSenderRefused(t *testing.T) {
 	rcpt := queue.Result{Outcome: queue.Failed, Code: 550, Text: "<>: Sender address rejected", Stage: "rcpt"}
 	body := queue.Result{Outcome: queue.Failed, Code: 554, Text: "not allowed to send as MAILER-DAEMON", Stage: "body"}
@@ -68,7 +69,8 @@ func TestNullSenderRefused(t *testing.T) {
 	}
 }
 
-// Mail from the null sender that a client handed in gets the same, and a field that keeps machines from answering it.
+// Mail from the null sender that a client handed in gets the same, and a field that keeps machines
+// from answering it.
 func TestClientsNullSenderRefused(t *testing.T) {
 	h := &hop{answer: wary(noNull)}
 	bubble(t, h, ours(t), func(t *testing.T, g *rig) {
@@ -83,7 +85,8 @@ func TestClientsNullSenderRefused(t *testing.T) {
 	})
 }
 
-// What reaches nobody is told to DEFAULT_TO, in one mail an hour however much it is, and makes no further notice.
+// What reaches nobody is told to DEFAULT_TO, in one mail an hour however much it is, and makes no
+// further notice.
 func TestLostNoticesAreTold(t *testing.T) {
 	noUser := refused
 	noUser.Stage = "rcpt"
@@ -165,7 +168,8 @@ func TestNobodyCanBeTold(t *testing.T) {
 	}
 }
 
-// What is not told yet when the appliance stops is told after the start, and how lately it was told is not forgotten.
+// What is not told yet when the appliance stops is told after the start, and how lately it was told
+// is not forgotten.
 func TestLossesOutliveARestart(t *testing.T) {
 	dir, h := t.TempDir(), &hop{answer: wary(noNull, "ada")}
 	synctest.Test(t, func(t *testing.T) {

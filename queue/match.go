@@ -94,7 +94,8 @@ func (q *Queue) checkRest(s *Selection) error {
 var allStates = []State{StateQueued, StateDeferred, StateHeld, StateActive, StateDelivered, StateFailed, StatePartial,
 	StateCaptured, StateRemoved}
 
-// concerns reports whether test holds for a recipient that is not settled, or, where all are, for any that was not dropped.
+// concerns reports whether test holds for a recipient that is not settled, or, where all are, for
+// any that was not dropped.
 func (m *Message) concerns(test func(i int) bool) bool {
 	n := min(len(m.Envelope.To), len(m.Results))
 	settled := !m.Finished.IsZero()
@@ -135,7 +136,8 @@ func domainMatcher(pattern string) func(string) bool {
 	return func(s string) bool { return strings.ToLower(s) == low }
 }
 
-// glob reports whether a pattern in which * stands for any characters and ? for any one matches all of s.
+// glob reports whether a pattern in which * stands for any characters and ? for any one matches all
+// of s.
 func glob(pattern, s []rune) bool {
 	star, from := -1, 0 // the last *, and where what it stands for ends
 	p, i := 0, 0

@@ -9,8 +9,8 @@ import (
 	"dinkymail/queue/lane"
 )
 
-// Message is the record of one accepted mail: its envelope, what became of each recipient, and what was tried. Its body is
-// in the Store under the same ID.
+// Message is the record of one accepted mail: its envelope, what became of each recipient, and what
+// was tried. Its body is in the Store under the same ID.
 type Message struct {
 	ID       ID
 	Envelope message.Envelope
@@ -25,14 +25,16 @@ type Message struct {
 	History   []Attempt // oldest first, at most MaxHistory; see Bound
 	Finished  time.Time // zero while a recipient is deferred
 
-	// Captured mail was accepted in development mode. It is kept with its body to be looked at, and never leaves the machine,
-	// whatever the settings say later.
+	// Captured mail was accepted in development mode. It is kept with its body to be looked at, and
+	// never leaves the machine, whatever the settings say later.
 	Captured bool
 
-	// Held is why an operator holds the message back; empty while nobody does. It is not tried meanwhile, nor does it expire.
+	// Held is why an operator holds the message back; empty while nobody does. It is not tried
+	// meanwhile, nor does it expire.
 	Held string
-	// Removed is when an operator removed the message: it lies in the trash until Config.TrashRetention is over. Messages removed
-	// by one action have the same time. Zero otherwise.
+	// Removed is when an operator removed the message: it lies in the trash until
+	// Config.TrashRetention is over. Messages removed by one action have the same time. Zero
+	// otherwise.
 	Removed time.Time
 
 	Tags     []string          // the submitter's own words, given back by the API
@@ -59,7 +61,8 @@ func (m Message) Clone() Message {
 	return m
 }
 
-// MaxHistory bounds Message.History, in attempts. Its bytes are bounded, too; see Message.Bound for what makes room.
+// MaxHistory bounds Message.History, in attempts. Its bytes are bounded, too; see Message.Bound for
+// what makes room.
 const MaxHistory = 100
 
 // The ways in, as Origin.Door names them.
@@ -78,10 +81,12 @@ type Origin struct {
 	User   string // the account or key it came with; empty without
 }
 
-// Outcome is the state of one recipient. The zero value is Deferred: forgetting delays mail, it never loses it.
+// Outcome is the state of one recipient. The zero value is Deferred: forgetting delays mail, it
+// never loses it.
 type Outcome uint8
 
-// A recipient is Deferred until it is Delivered, Failed or Dropped. Only Deferred is ever tried again.
+// A recipient is Deferred until it is Delivered, Failed or Dropped. Only Deferred is ever tried
+// again.
 const (
 	Deferred Outcome = iota
 	Delivered
@@ -116,11 +121,13 @@ type Result struct {
 	NoDSN   bool   // delivered to a next hop without the DSN extension, so nobody further on will report (RFC 3461, 5.2.2)
 }
 
-// Pause says why a whole lane should wait. A Result with one does not count as an attempt of its message.
+// Pause says why a whole lane should wait. A Result with one does not count as an attempt of its
+// message.
 type Pause = lane.Kind
 
-// NoPause is about the message. The others are about the lane: nobody answers there, our credentials are refused, a sending
-// quota is used up, or the next hop wants fewer connections at a time, which lowers the concurrency before it stops the lane.
+// NoPause is about the message. The others are about the lane: nobody answers there, our
+// credentials are refused, a sending quota is used up, or the next hop wants fewer connections at a
+// time, which lowers the concurrency before it stops the lane.
 const (
 	NoPause          = lane.None
 	PauseUnreachable = lane.Unreachable
@@ -129,14 +136,14 @@ const (
 	PauseBusy        = lane.Busy
 )
 
-// Attempt is one try to hand a message to the next hop: what each of the recipients tried was answered. Recipients that
-// were answered alike share an Answer.
+// Attempt is one try to hand a message to the next hop: what each of the recipients tried was
+// answered. Recipients that were answered alike share an Answer.
 type Attempt struct {
 	At      time.Time
 	Took    time.Duration
 	Answers []Answer
-	// Dialogue is what was said, where something was not delivered: lines beginning "C: " or "S: ", at most MaxDialogue bytes.
-	// The newest attempts alone keep theirs.
+	// Dialogue is what was said, where something was not delivered: lines beginning "C: " or "S: ",
+	// at most MaxDialogue bytes. The newest attempts alone keep theirs.
 	Dialogue string
 }
 
@@ -152,9 +159,10 @@ type Answer struct {
 // State is a message's state in one word, derived from its record.
 type State string
 
-// A message is queued before its first attempt and deferred after it, until every recipient is settled; then it is delivered,
-// failed (all of them) or partial; Dropped recipients do not count. Captured mail was taken in development mode. Held mail waits
-// for an operator to release it. Mail that waits for its lane is queued or deferred; Queue.State gives the reason.
+// A message is queued before its first attempt and deferred after it, until every recipient is
+// settled; then it is delivered, failed (all of them) or partial; Dropped recipients do not count.
+// Captured mail was taken in development mode. Held mail waits for an operator to release it. Mail
+// that waits for its lane is queued or deferred; Queue.State gives the reason.
 const (
 	StateQueued    State = "queued"
 	StateDeferred  State = "deferred"

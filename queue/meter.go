@@ -29,7 +29,8 @@ type ResultCount struct {
 	N       uint64
 }
 
-// Classes of results: replies by their first digit, then what no reply is behind, then those of Pause.
+// Classes of results: replies by their first digit, then what no reply is behind, then those of
+// Pause.
 const (
 	classNetwork = 6
 	classLocal   = 7

@@ -9,7 +9,8 @@ import (
 	"dinkymail/queue"
 )
 
-// What attempts do is counted by outcome and by what was behind it, and how long things took is measured.
+// What attempts do is counted by outcome and by what was behind it, and how long things took is
+// measured.
 func TestMeters(t *testing.T) {
 	h := &hop{answer: func(_ context.Context, _ queue.Delivery, n int) queue.Result {
 		<-time.After(3 * time.Second)

@@ -10,9 +10,10 @@ import (
 	"dinkymail/message"
 )
 
-// notify tells the sender what an attempt settled, as far as it wants to know: one notice for all recipients that failed, one for
-// all that went where nobody reports a delivery (RFC 3461, 5.2.2). If the first cannot be stored its recipients stay deferred;
-// the second is not worth sending mail twice for.
+// notify tells the sender what an attempt settled, as far as it wants to know: one notice for all
+// recipients that failed, one for all that went where nobody reports a delivery (RFC 3461, 5.2.2).
+// If the first cannot be stored its recipients stay deferred; the second is not worth sending mail
+// twice for.
 func (q *Queue) notify(ctx context.Context, a *attempt) {
 	var failed, relayed []int // indexes into a.results
 	silenced := 0
@@ -87,7 +88,8 @@ func (q *Queue) compose(r message.BounceReport, id ID) (message.Envelope, io.Rea
 // mailerName is whom notices are from, in their header.
 const mailerName = "Mail Delivery System"
 
-// reader is who is told what becomes of m: its sender, or Config.Notices where that is ourselves; false when nobody can be.
+// reader is who is told what becomes of m: its sender, or Config.Notices where that is ourselves;
+// false when nobody can be.
 func (q *Queue) reader(m *Message, rcpts int) (message.Address, bool) {
 	from := m.Envelope.From
 	switch {
@@ -103,8 +105,8 @@ func (q *Queue) reader(m *Message, rcpts int) (message.Address, bool) {
 	return message.Address{}, false
 }
 
-// ours reports whether nobody would find a notice at a: the appliance's own address, or one of an account on this machine,
-// such as root@web1, that no next hop can deliver to.
+// ours reports whether nobody would find a notice at a: the appliance's own address, or one of an
+// account on this machine, such as root@web1, that no next hop can deliver to.
 func (q *Queue) ours(a message.Address) bool {
 	if a == q.cfg().Self {
 		return true

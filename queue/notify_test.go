@@ -19,7 +19,8 @@ func refuseMail(_ context.Context, d queue.Delivery, _ int) queue.Result {
 	return refused
 }
 
-// A notice is on disk before the message it is about is finished, and all recipients that failed in one attempt share it.
+// A notice is on disk before the message it is about is finished, and all recipients that failed in
+// one attempt share it.
 func TestBounceBeforeFinish(t *testing.T) {
 	sickBubble(t, &hop{answer: refuseMail}, settings(), func(t *testing.T, g *rig, s *sick) {
 		id := g.send(letter(t, "a@example.net", "b@example.net"))
@@ -37,7 +38,8 @@ func TestBounceBeforeFinish(t *testing.T) {
 	})
 }
 
-// The notice is an RFC 3464 report from the null sender that names the recipient, the reply and the original's header.
+// The notice is an RFC 3464 report from the null sender that names the recipient, the reply and the
+// original's header.
 func TestBounceIsAReport(t *testing.T) {
 	h := &hop{answer: refuseMail}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -60,7 +62,8 @@ func TestBounceIsAReport(t *testing.T) {
 	})
 }
 
-// A notice that finds no room keeps its message in the queue, also beyond its lifetime, and goes out once there is room.
+// A notice that finds no room keeps its message in the queue, also beyond its lifetime, and goes
+// out once there is room.
 func TestBounceFindsNoRoom(t *testing.T) {
 	h := &hop{answer: refuseMail}
 	cfg := settings()

@@ -17,12 +17,14 @@ const (
 	stageRcpt = "rcpt"
 )
 
-// ownerless reports whether nobody may be sent a notice about m: it is from the null sender, or a notice itself.
+// ownerless reports whether nobody may be sent a notice about m: it is from the null sender, or a
+// notice itself.
 func (m *Message) ownerless() bool { return m.Envelope.From.IsNull() || m.Origin.Door == DoorBounce }
 
-// orphaned sees to it that mail does not vanish of which nobody may be sent a notice. Where the next hop refuses the null sender
-// the mail is sent again from Config.Self, once; all else that fails the operator hears of (see losses). What cannot be stored
-// leaves the recipients in the queue.
+// orphaned sees to it that mail does not vanish of which nobody may be sent a notice. Where the
+// next hop refuses the null sender the mail is sent again from Config.Self, once; all else that
+// fails the operator hears of (see losses). What cannot be stored leaves the recipients in the
+// queue.
 func (q *Queue) orphaned(ctx context.Context, a *attempt, failed []int) {
 	var again, lost []int
 	for _, i := range failed {
@@ -48,8 +50,8 @@ func (q *Queue) orphaned(ctx context.Context, a *attempt, failed []int) {
 	}
 }
 
-// refusesNull reports whether a failure may be for the sake of the null sender. Some next hops say so only to RCPT or at the end of
-// the message, and some mean the From field.
+// refusesNull reports whether a failure may be for the sake of the null sender. Some next hops say
+// so only to RCPT or at the end of the message, and some mean the From field.
 func (r *Result) refusesNull() bool {
 	if r.Stage == stageMail && (r.Code != 0 || r.Status == statusExpired) {
 		return true
@@ -59,8 +61,9 @@ func (r *Result) refusesNull() bool {
 		func(s string) bool { return strings.Contains(text, s) })
 }
 
-// sendAgain queues a copy of a mail from the null sender, to some of its recipients, from Config.Self. It says Auto-Submitted, so
-// that no machine answers it (RFC 3834), and counts as a notice, so that none is made about it.
+// sendAgain queues a copy of a mail from the null sender, to some of its recipients, from
+// Config.Self. It says Auto-Submitted, so that no machine answers it (RFC 3834), and counts as a
+// notice, so that none is made about it.
 func (q *Queue) sendAgain(ctx context.Context, a *attempt, about []int) error {
 	m := &a.m
 	body, err := q.store.Body(m.ID)

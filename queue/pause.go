@@ -52,9 +52,10 @@ func (p *pauses) set(what string, s *PauseStatus) {
 	p.list.Store(&list)
 }
 
-// Pause stops taking mail in (Intake), delivering on a lane, by its name, or both (Everything), until Resume; a restart does not
-// end it. While intake is paused Submit returns ErrPaused; notices of the queue itself are taken in all the same. On a paused
-// lane nothing is tried, not even a probe, and nothing expires; attempts that go on come to their end. Pausing again changes the
+// Pause stops taking mail in (Intake), delivering on a lane, by its name, or both (Everything),
+// until Resume; a restart does not end it. While intake is paused Submit returns ErrPaused; notices
+// of the queue itself are taken in all the same. On a paused lane nothing is tried, not even a
+// probe, and nothing expires; attempts that go on come to their end. Pausing again changes the
 // reason, and by, which is who does it. The error of an unknown name wraps ErrSelection.
 func (q *Queue) Pause(what, reason, by string) error {
 	names, err := q.pausable(what)

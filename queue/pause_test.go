@@ -11,7 +11,8 @@ import (
 	"dinkymail/queue"
 )
 
-// A paused lane tries nothing, probes nothing and lets nothing expire, across a restart, until it is resumed.
+// A paused lane tries nothing, probes nothing and lets nothing expire, across a restart, until it
+// is resumed.
 func TestPausedLane(t *testing.T) {
 	dir := t.TempDir()
 	h := &hop{}
@@ -56,8 +57,8 @@ func TestPausedLane(t *testing.T) {
 	})
 }
 
-// An attempt that goes on when the lane is paused comes to its end; what stands ready goes back; a lane that waited before is
-// probed at once when it is resumed.
+// An attempt that goes on when the lane is paused comes to its end; what stands ready goes back; a
+// lane that waited before is probed at once when it is resumed.
 func TestPauseDuringAttempts(t *testing.T) {
 	h := slowly(10*time.Second, silent)
 	cfg := settings()
@@ -116,7 +117,8 @@ func TestPausedIntake(t *testing.T) {
 	})
 }
 
-// Everything is intake and every lane; what is resumed alone flows alone; names that are none are refused.
+// Everything is intake and every lane; what is resumed alone flows alone; names that are none are
+// refused.
 func TestPauseEverything(t *testing.T) {
 	h := &hop{}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {

@@ -15,11 +15,13 @@ var (
 	errNoAddress = errors.New("no address given")
 )
 
-// Redirect sends a message to another address instead of to those of its recipients that are not settled. Those stay in the
-// record as Dropped, and with them what was tried, so that indexes into Envelope.To keep their meaning; the new address is
-// added behind them and tried at once, unless the message is held. If it replaces one recipient, it inherits what that asked to
-// be notified of and its original address (RFC 3461, 4.2 and 5.2.1); if it replaces several, neither has a meaning. The lifetime
-// counts from the message's acceptance, as before. Errors are those of Bounce.
+// Redirect sends a message to another address instead of to those of its recipients that are not
+// settled. Those stay in the record as Dropped, and with them what was tried, so that indexes into
+// Envelope.To keep their meaning; the new address is added behind them and tried at once, unless
+// the message is held. If it replaces one recipient, it inherits what that asked to be notified of
+// and its original address (RFC 3461, 4.2 and 5.2.1); if it replaces several, neither has a
+// meaning. The lifetime counts from the message's acceptance, as before. Errors are those of
+// Bounce.
 func (q *Queue) Redirect(id ID, to message.Address) error {
 	if to.IsNull() {
 		return errNoAddress
@@ -42,9 +44,10 @@ func (q *Queue) Redirect(id ID, to message.Address) error {
 	})
 }
 
-// EditRecipients adds recipients to a message and drops some that are not settled. An address that is among the recipients
-// already, delivered or not settled, is not added again; one that failed is. Dropped recipients stay in the record as Dropped. To
-// drop one that is not there, or is settled, is an error, and so it is to leave nobody. Errors are those of Bounce besides.
+// EditRecipients adds recipients to a message and drops some that are not settled. An address that
+// is among the recipients already, delivered or not settled, is not added again; one that failed
+// is. Dropped recipients stay in the record as Dropped. To drop one that is not there, or is
+// settled, is an error, and so it is to leave nobody. Errors are those of Bounce besides.
 func (q *Queue) EditRecipients(id ID, add, drop []message.Address) error {
 	if len(add)+len(drop) == 0 || slices.ContainsFunc(slices.Concat(add, drop), message.Address.IsNull) {
 		return errNoAddress
@@ -73,7 +76,8 @@ func (q *Queue) EditRecipients(id ID, add, drop []message.Address) error {
 	})
 }
 
-// readdress changes the recipients of a message that nobody is trying, or leaves it as it was and returns why.
+// readdress changes the recipients of a message that nobody is trying, or leaves it as it was and
+// returns why.
 func (q *Queue) readdress(id ID, what, reason string, edit func(*Message) error) error {
 	return q.alone(id, func(c Claim, m Message) error {
 		if err := edit(m.copyRecipients()); err != nil {
@@ -142,7 +146,8 @@ func (q *Queue) add(m *Message, fresh []message.Recipient) error {
 	return nil
 }
 
-// inherit is the recipient that takes the place of one. Where that had no original address it is what the mail was sent to.
+// inherit is the recipient that takes the place of one. Where that had no original address it is
+// what the mail was sent to.
 func inherit(from message.Recipient, to message.Address) message.Recipient {
 	as := message.Recipient{Address: to, Notify: from.Notify, Original: from.Original}
 	if as.Original == "" && !from.NeedsUTF8() {

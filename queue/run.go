@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Run delivers mail until ctx ends. Then it begins no further attempt, gives those in flight Config.Grace to finish, writes
-// their results, and returns nil with nothing left running. What an attempt cut off by then had not settled stays deferred as
-// if it had not been tried. Run is called once.
+// Run delivers mail until ctx ends. Then it begins no further attempt, gives those in flight
+// Config.Grace to finish, writes their results, and returns nil with nothing left running. What an
+// attempt cut off by then had not settled stays deferred as if it had not been tried. Run is called
+// once.
 func (q *Queue) Run(ctx context.Context) error {
 	q.warnOfPauses()
 	var running sync.WaitGroup

@@ -17,7 +17,8 @@ import (
 	"dinkymail/queue"
 )
 
-// A result that cannot be written stops delivery, is kept, and is written once the disk is well; nothing is sent twice meanwhile.
+// A result that cannot be written stops delivery, is kept, and is written once the disk is well;
+// nothing is sent twice meanwhile.
 func TestSickDiskStopsDelivery(t *testing.T) {
 	h := &hop{}
 	sickBubble(t, h, settings(), func(t *testing.T, g *rig, s *sick) {
@@ -50,8 +51,8 @@ func TestSickDiskStopsDelivery(t *testing.T) {
 	})
 }
 
-// What stands ready for the workers when a result turns out not to be writable goes back: it is not sent first. One worker may
-// have begun another attempt before the disk's answer came.
+// What stands ready for the workers when a result turns out not to be writable goes back: it is not
+// sent first. One worker may have begun another attempt before the disk's answer came.
 func TestSickDiskStopsWhatStandsReady(t *testing.T) {
 	var begun atomic.Int64
 	h := &hop{answer: func(context.Context, queue.Delivery, int) queue.Result {
@@ -70,7 +71,8 @@ func TestSickDiskStopsWhatStandsReady(t *testing.T) {
 	})
 }
 
-// After a crash between the next hop's answer and our write of it the message is delivered again: the documented window.
+// After a crash between the next hop's answer and our write of it the message is delivered again:
+// the documented window.
 func TestCrashBeforeTheResultIsWritten(t *testing.T) {
 	dir := t.TempDir()
 	h := &hop{}
@@ -95,8 +97,8 @@ func TestCrashBeforeTheResultIsWritten(t *testing.T) {
 	}
 }
 
-// When Run is told to end, attempts in flight finish within the grace and are recorded; those that do not are cut off and count
-// as not made; none begins.
+// When Run is told to end, attempts in flight finish within the grace and are recorded; those that
+// do not are cut off and count as not made; none begins.
 func TestShutdown(t *testing.T) {
 	h := &hop{answer: func(ctx context.Context, d queue.Delivery, _ int) queue.Result {
 		wait := 5 * time.Second
@@ -161,7 +163,8 @@ func TestRemovedInFlight(t *testing.T) {
 	})
 }
 
-// The slow write of one result does not keep the worker from the next message, and no more than MaxUnwritten are behind.
+// The slow write of one result does not keep the worker from the next message, and no more than
+// MaxUnwritten are behind.
 func TestWritingDoesNotHoldWorkers(t *testing.T) {
 	h := &hop{}
 	dir := t.TempDir()
@@ -237,7 +240,8 @@ func (s *deaf) Claim(lane string, n int) ([]queue.Claim, error) {
 	return s.Store.Claim(lane, n)
 }
 
-// With many submitters and workers at once every message is handed over exactly once, and Run leaves nothing behind.
+// With many submitters and workers at once every message is handed over exactly once, and Run
+// leaves nothing behind.
 func TestManyAtOnce(t *testing.T) {
 	const clients, each = 20, 50
 	s, _ := openStore(t, t.TempDir())
@@ -341,8 +345,8 @@ func (s *slow) Settle(c queue.Claim, change func(*queue.Message)) (queue.Message
 	return s.Store.Settle(c, change)
 }
 
-// Whatever the next hop does, every recipient ends delivered or failed, exactly as the next hop said last, is never handed over
-// again after that, and each failure is told once.
+// Whatever the next hop does, every recipient ends delivered or failed, exactly as the next hop
+// said last, is never handed over again after that, and each failure is told once.
 func TestEveryRecipientIsSettledOnce(t *testing.T) {
 	t.Parallel()
 	outcomes := []queue.Result{delivered, refused, later, silent,
@@ -428,7 +432,8 @@ func TestEveryRecipientIsSettledOnce(t *testing.T) {
 	})
 }
 
-// BenchmarkDrain is a message from Submit to settled, with the real store, as fast as submitters and workers go.
+// BenchmarkDrain is a message from Submit to settled, with the real store, as fast as submitters
+// and workers go.
 func BenchmarkDrain(b *testing.B) {
 	s, _ := openStore(b, b.TempDir())
 	var left sync.WaitGroup

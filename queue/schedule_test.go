@@ -9,8 +9,9 @@ import (
 	"dinkymail/queue"
 )
 
-// A message is tried by the table, the last wait repeating, until its lifetime is over; then it fails with 4.4.7 and the sender
-// is told the last reply. The history keeps the first attempt and the latest.
+// A message is tried by the table, the last wait repeating, until its lifetime is over; then it
+// fails with 4.4.7 and the sender is told the last reply. The history keeps the first attempt and
+// the latest.
 func TestRetryTableAndLifetime(t *testing.T) {
 	h := &hop{answer: func(_ context.Context, d queue.Delivery, _ int) queue.Result {
 		if d.Envelope.From.IsNull() {
@@ -51,7 +52,8 @@ func TestRetryTableAndLifetime(t *testing.T) {
 	})
 }
 
-// Each recipient is settled by itself: a refused address fails alone, and only the deferred one is tried again.
+// Each recipient is settled by itself: a refused address fails alone, and only the deferred one is
+// tried again.
 func TestOneRefusedAddress(t *testing.T) {
 	h := &hop{each: func(d queue.Delivery, n int) []queue.Result {
 		if n == 1 && len(d.Envelope.To) == 3 {

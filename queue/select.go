@@ -13,11 +13,12 @@ const (
 	scanRecipients = 20_000 // recipients of what it returns, but for those of the last message
 )
 
-// Select returns a page of at most limit messages that sel selects, beginning behind after, in the order of acceptance or, with
-// sel.Newest, in the other. It looks at some thousand records at most, so a page may be short, or empty, and not be the last: see
-// Page.Next. Named IDs that are not there are left out. A message is in the state that State gives, and also in that of its own
-// record: what is being handed over is both active and queued or deferred. An error for a filter that makes no sense, or for an unknown
-// lane, wraps ErrSelection.
+// Select returns a page of at most limit messages that sel selects, beginning behind after, in the
+// order of acceptance or, with sel.Newest, in the other. It looks at some thousand records at most,
+// so a page may be short, or empty, and not be the last: see Page.Next. Named IDs that are not
+// there are left out. A message is in the state that State gives, and also in that of its own
+// record: what is being handed over is both active and queued or deferred. An error for a filter
+// that makes no sense, or for an unknown lane, wraps ErrSelection.
 func (q *Queue) Select(ctx context.Context, sel Selection, after ID, limit int) (Page, error) {
 	match, err := q.matcher(sel, time.Now())
 	if err != nil {

@@ -140,7 +140,8 @@ func selected(t testing.TB, g *rig, sel queue.Selection, limit int) (ids []queue
 	}
 }
 
-// What waits for its lane is queued and not held, with the reason; what is being handed over is active.
+// What waits for its lane is queued and not held, with the reason; what is being handed over is
+// active.
 func TestSelectByStateShown(t *testing.T) {
 	h := slowly(time.Minute, silent)
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -232,7 +233,8 @@ func fillStore(t testing.TB, s queue.Store, n int) {
 	}
 }
 
-// BenchmarkSelect measures the first page of all, and a whole search that finds little, in a queue of 100,000.
+// BenchmarkSelect measures the first page of all, and a whole search that finds little, in a queue
+// of 100,000.
 func BenchmarkSelect(b *testing.B) {
 	s, _ := openStore(b, b.TempDir())
 	q := queue.New(s, queue.One(&hop{}), settings(), quiet())

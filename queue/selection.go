@@ -4,11 +4,13 @@ import (
 	"time"
 )
 
-// Selection says which messages an operator means: those named in IDs, or those that pass every filter that is set. The zero
-// value selects everything that waits, captured mail included; IDs that are there and empty select nothing.
+// Selection says which messages an operator means: those named in IDs, or those that pass every
+// filter that is set. The zero value selects everything that waits, captured mail included; IDs
+// that are there and empty select nothing.
 //
-// A text filter without a wildcard matches anywhere, in any case; with * or ? it matches the whole as a shell's pattern does;
-// between slashes it is a regular expression (RE2), in any case. "<>" as From selects bounces.
+// A text filter without a wildcard matches anywhere, in any case; with * or ? it matches the whole
+// as a shell's pattern does; between slashes it is a regular expression (RE2), in any case. "<>" as
+// From selects bounces.
 type Selection struct {
 	IDs     []ID    `json:"ids,omitzero"`
 	From    string  `json:"from,omitempty"`     // the envelope's sender
@@ -31,8 +33,9 @@ type Selection struct {
 // Page is a part of what a Selection selects.
 type Page struct {
 	Messages []Message
-	// Next is where the next page begins, to be given as after; empty when this was the last. A page may be short, or empty,
-	// and not be the last: a Selection that matches little is searched a stretch at a time.
+	// Next is where the next page begins, to be given as after; empty when this was the last. A
+	// page may be short, or empty, and not be the last: a Selection that matches little is searched
+	// a stretch at a time.
 	Next ID
 }
 
@@ -52,8 +55,8 @@ type Event struct {
 // EventKind is what happened.
 type EventKind string
 
-// Kinds of events. Queued is a message's acceptance; Delivered, Deferred and Failed are what an attempt did for recipients; the
-// operator's verbs and what happens to a lane have theirs.
+// Kinds of events. Queued is a message's acceptance; Delivered, Deferred and Failed are what an
+// attempt did for recipients; the operator's verbs and what happens to a lane have theirs.
 const (
 	EventQueued    EventKind = "queued"
 	EventDelivered EventKind = "delivered"

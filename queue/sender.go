@@ -2,9 +2,10 @@ package queue
 
 import "strings"
 
-// Sender is a number for whom m comes from, as far as taking turns in the lane goes: the account or key it came with; without
-// one, the door and the address in its envelope; and all notices of the queue itself are one sender. Of an address, what stands behind the
-// first "+", "-", "=" or digit of the local part does not count, so that a mailing with a bounce address per recipient is one
+// Sender is a number for whom m comes from, as far as taking turns in the lane goes: the account or
+// key it came with; without one, the door and the address in its envelope; and all notices of the
+// queue itself are one sender. Of an address, what stands behind the first "+", "-", "=" or digit
+// of the local part does not count, so that a mailing with a bounce address per recipient is one
 // sender and not thousands. Two senders may share a number, and then share a turn. It is never 0.
 func (m *Message) Sender() uint32 {
 	h := fnvBasis

@@ -7,8 +7,9 @@ import (
 	"dinkymail/queue"
 )
 
-// Who takes turns with whom: accounts are senders of their own whatever address they use, a mailing with an address per recipient
-// is one sender, and the queue's own notices are one, apart from other mail from the null sender.
+// Who takes turns with whom: accounts are senders of their own whatever address they use, a mailing
+// with an address per recipient is one sender, and the queue's own notices are one, apart from
+// other mail from the null sender.
 func TestSender(t *testing.T) {
 	of := func(door, user, from string) uint32 {
 		m := queue.Message{Origin: queue.Origin{Door: door, User: user}}

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// How long to wait before a result that could not be written is written again: doubling, from the one to the other.
+// How long to wait before a result that could not be written is written again: doubling, from the
+// one to the other.
 const (
 	rewriteFirst = time.Second
 	rewriteMost  = 30 * time.Second
@@ -17,7 +18,8 @@ const (
 // statusExpired is delivery time expired (RFC 3463, 3.5).
 const statusExpired = "4.4.7"
 
-// settle writes an attempt's result: notices first, then the record. It goes on until that has succeeded or ctx ends.
+// settle writes an attempt's result: notices first, then the record. It goes on until that has
+// succeeded or ctx ends.
 func (q *Queue) settle(ctx context.Context, a *attempt) {
 	a.ended = time.Now()
 	a.next = q.cfg().retryAt(&a.m, a.tries()+1, a.ended)
@@ -66,7 +68,8 @@ func (a *attempt) fails() bool {
 	return slices.ContainsFunc(a.results, func(r Result) bool { return r.Outcome == Failed })
 }
 
-// spare leaves open what failed: nobody is to hear of a message that was removed, and one that is restored is tried again.
+// spare leaves open what failed: nobody is to hear of a message that was removed, and one that is
+// restored is tried again.
 func (a *attempt) spare() {
 	for i := range a.results {
 		if a.results[i].Outcome == Failed {
@@ -98,8 +101,8 @@ func (q *Queue) expired(last Result) Result {
 	return last
 }
 
-// write brings an attempt's result to the disk. While it cannot, delivery stands still. False means that there is no record
-// any more, or that ctx ended first.
+// write brings an attempt's result to the disk. While it cannot, delivery stands still. False means
+// that there is no record any more, or that ctx ended first.
 func (q *Queue) write(ctx context.Context, a *attempt) (Message, bool) {
 	stuck := false
 	defer func() {

@@ -14,7 +14,8 @@ type Submission struct {
 	// Recipients are then those of the Rewriter, or refused; without a Rewriter, and as senders,
 	// they are at Config.Domain.
 	Envelope message.Envelope
-	// Trace says how the mail came in, for its Received field. Submit fills in ID, By, Domain and Time.
+	// Trace says how the mail came in, for its Received field. Submit fills in ID, By, Domain and
+	// Time.
 	Trace  message.Trace
 	Origin Origin
 	Body   io.Reader // RFC 5322, lines ending in CRLF
@@ -28,8 +29,8 @@ type Submission struct {
 type Status struct {
 	Store Stats
 	Lanes []LaneStatus
-	// Broken is why nothing is delivered any more: the disk refuses results, or the store broke and takes no mail either. Nil
-	// when all is well.
+	// Broken is why nothing is delivered any more: the disk refuses results, or the store broke and
+	// takes no mail either. Nil when all is well.
 	Broken error
 	// Counters since start.
 	Submitted, Delivered, Failed, Deferred uint64 // messages accepted from doors; recipients by outcome of an attempt
@@ -43,8 +44,8 @@ type Status struct {
 // LaneState is the state of a lane in one word.
 type LaneState string
 
-// A lane is flowing, or waiting while its next hop as a whole takes no mail, and then probed; or an operator paused it, and nothing
-// goes out at all.
+// A lane is flowing, or waiting while its next hop as a whole takes no mail, and then probed; or an
+// operator paused it, and nothing goes out at all.
 const (
 	LaneFlowing LaneState = "flowing"
 	LaneWaiting LaneState = "waiting"
@@ -60,7 +61,7 @@ type LaneStatus struct {
 	Since     time.Time // when it began to wait, or was paused
 	NextProbe time.Time // zero when probes would not help
 	InFlight  int       // messages being handed over now
-	// Concurrency is how many messages may be handed over at a time now: as many as the next hop was found to take, at most
-	// Config.Workers.
+	// Concurrency is how many messages may be handed over at a time now: as many as the next hop
+	// was found to take, at most Config.Workers.
 	Concurrency int
 }

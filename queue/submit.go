@@ -11,10 +11,11 @@ import (
 	"dinkymail/message"
 )
 
-// Submit accepts a mail: it reads s.Body to its end through message.Accept and returns once the message is on disk. On an
-// error nothing was kept. The errors are those of this package, of message.Accept, and the body's own, wrapped so that
-// errors.Is and errors.As find them. An ended ctx refuses the mail before anything is read; after that Submit goes on to its
-// end, for the body has its own deadlines and a half-asked store cannot say whether it took the mail.
+// Submit accepts a mail: it reads s.Body to its end through message.Accept and returns once the
+// message is on disk. On an error nothing was kept. The errors are those of this package, of
+// message.Accept, and the body's own, wrapped so that errors.Is and errors.As find them. An ended
+// ctx refuses the mail before anything is read; after that Submit goes on to its end, for the body
+// has its own deadlines and a half-asked store cannot say whether it took the mail.
 func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
@@ -50,7 +51,8 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (ID, error) {
 	return m.ID, nil
 }
 
-// put stores a submission, which has an ID, if it is not larger than room, and has it tried when it is due.
+// put stores a submission, which has an ID, if it is not larger than room, and has it tried when it
+// is due.
 func (q *Queue) put(ctx context.Context, s Submission, room int64) (Message, error) {
 	now := time.Now()
 	s.Trace.ID, s.Trace.By, s.Trace.Domain, s.Trace.Time = string(s.ID), q.cfg().Hostname, q.cfg().Domain, now
@@ -122,8 +124,8 @@ func (q *Queue) logQueued(ctx context.Context, m *Message) {
 	q.log.LogAttrs(ctx, slog.LevelInfo, what, attrs...)
 }
 
-// trimCaptured removes the oldest captured messages beyond MaxCaptured. What cannot be removed is no reason to refuse the mail
-// that is already kept, so it is only logged.
+// trimCaptured removes the oldest captured messages beyond MaxCaptured. What cannot be removed is
+// no reason to refuse the mail that is already kept, so it is only logged.
 func (q *Queue) trimCaptured() {
 	q.trimming.Lock()
 	defer q.trimming.Unlock()

@@ -14,7 +14,8 @@ import (
 	"dinkymail/queue"
 )
 
-// What is accepted is on disk under its ID, with the trace field and the facts, before Submit returns; Run is not needed.
+// What is accepted is on disk under its ID, with the trace field and the facts, before Submit
+// returns; Run is not needed.
 func TestSubmitStores(t *testing.T) {
 	s, _ := openStore(t, t.TempDir())
 	q := queue.New(s, queue.One(&hop{}), settings(), quiet())
@@ -123,8 +124,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// In development mode mail is captured: it never leaves, not even when the same queue later runs in production, and what waited
-// before stays.
+// In development mode mail is captured: it never leaves, not even when the same queue later runs in
+// production, and what waited before stays.
 func TestCapturedNeverLeaves(t *testing.T) {
 	dir := t.TempDir()
 	begin := func(capture bool, h *hop, test func(t *testing.T, g *rig)) {

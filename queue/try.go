@@ -53,7 +53,8 @@ func (q *Queue) gone(id ID, err error) bool {
 	return errors.Is(err, ErrNotFound)
 }
 
-// carryOut writes what was said of a message in doubt as its own, if it is as it was when it was tried; if not it is tried again.
+// carryOut writes what was said of a message in doubt as its own, if it is as it was when it was
+// tried; if not it is tried again.
 func (d *dispatcher) carryOut(s *suspect) {
 	e := event{claim: s.a.claim, settled: true}
 	m, err := d.q.store.Begin(e.claim)

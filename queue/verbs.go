@@ -22,12 +22,14 @@ var (
 // ReasonHeld is why a message is held when the operator does not say.
 const ReasonHeld = "held by the operator"
 
-// statusGivenUp is the status of recipients an operator gave up: other security or policy status (RFC 3463, 3.8).
+// statusGivenUp is the status of recipients an operator gave up: other security or policy status
+// (RFC 3463, 3.8).
 const statusGivenUp = "5.7.0"
 
-// Hold keeps a message back, with a reason, until Release: it is not tried and does not expire. An attempt that goes on ends
-// first, and what it leaves open is held. Of a message that is held already it changes the reason. It returns ErrNotFound,
-// ErrSettled, or an error that says why the message cannot be held: it is captured, or in the trash.
+// Hold keeps a message back, with a reason, until Release: it is not tried and does not expire. An
+// attempt that goes on ends first, and what it leaves open is held. Of a message that is held
+// already it changes the reason. It returns ErrNotFound, ErrSettled, or an error that says why the
+// message cannot be held: it is captured, or in the trash.
 func (q *Queue) Hold(id ID, reason string) error {
 	reason = cmp.Or(reason, ReasonHeld)
 	m, err := q.change(id, (*Message).waits, func(m *Message) { m.Held = reason })
@@ -38,7 +40,8 @@ func (q *Queue) Hold(id ID, reason string) error {
 	return nil
 }
 
-// Release ends a Hold. The message is tried when its next attempt is due, which is at once if that was to be meanwhile.
+// Release ends a Hold. The message is tried when its next attempt is due, which is at once if that
+// was to be meanwhile.
 func (q *Queue) Release(id ID) error {
 	may := func(m *Message) error {
 		if err := m.waits(); err != nil {
@@ -73,8 +76,8 @@ func (q *Queue) notHeld(id ID) error {
 	return errNotHeld
 }
 
-// Retry makes the next attempt due now, whatever the retry table or NotBefore say, and has a lane that waits probed. A held
-// message must be released first.
+// Retry makes the next attempt due now, whatever the retry table or NotBefore say, and has a lane
+// that waits probed. A held message must be released first.
 func (q *Queue) Retry(id ID) error {
 	may := func(m *Message) error {
 		if err := m.waits(); err != nil {
@@ -99,10 +102,11 @@ func (q *Queue) Retry(id ID) error {
 	return nil
 }
 
-// Remove puts a message into the trash, whatever its state; at is the time it is said to have been removed, the same for all
-// that one action removes. It stays there for Config.TrashRetention. A message that is there already is left as it is. When the
-// next hop takes the message for all its recipients in an attempt that goes on, it was too late, and the message is finished;
-// whom it refuses then stays open, and nobody is told.
+// Remove puts a message into the trash, whatever its state; at is the time it is said to have been
+// removed, the same for all that one action removes. It stays there for Config.TrashRetention. A
+// message that is there already is left as it is. When the next hop takes the message for all its
+// recipients in an attempt that goes on, it was too late, and the message is finished; whom it
+// refuses then stays open, and nobody is told.
 func (q *Queue) Remove(id ID, at time.Time) error {
 	was := false
 	m, err := q.change(id, nil, func(m *Message) {
@@ -116,7 +120,8 @@ func (q *Queue) Remove(id ID, at time.Time) error {
 	return err
 }
 
-// Restore takes a message out of the trash. It goes on as if it had never been there: what waits is tried when it is due.
+// Restore takes a message out of the trash. It goes on as if it had never been there: what waits is
+// tried when it is due.
 func (q *Queue) Restore(id ID) error {
 	may := func(m *Message) error {
 		if m.Removed.IsZero() {
@@ -133,9 +138,10 @@ func (q *Queue) Restore(id ID) error {
 	return nil
 }
 
-// Bounce gives a message up: every recipient that is not settled fails with status 5.7.0 and the reason, and the sender is told
-// as of any failure, before the message is finished. An attempt that goes on is waited for, for some seconds; then it is
-// ErrActive. When the notice cannot be stored nothing changes.
+// Bounce gives a message up: every recipient that is not settled fails with status 5.7.0 and the
+// reason, and the sender is told as of any failure, before the message is finished. An attempt that
+// goes on is waited for, for some seconds; then it is ErrActive. When the notice cannot be stored
+// nothing changes.
 func (q *Queue) Bounce(id ID, reason string) error {
 	return q.alone(id, func(c Claim, m Message) error {
 		a := q.giveUp(m, c, reason)
@@ -188,8 +194,8 @@ func (m *Message) waits() error {
 	}
 }
 
-// change applies an operator's change to a message if it may be made, and otherwise returns why not. An attempt that is under
-// way may write its result before or after.
+// change applies an operator's change to a message if it may be made, and otherwise returns why
+// not. An attempt that is under way may write its result before or after.
 func (q *Queue) change(id ID, may func(*Message) error, change func(*Message)) (Message, error) {
 	if may == nil {
 		may = func(*Message) error { return nil }
@@ -216,8 +222,8 @@ const (
 	lookAgain = 5 * time.Millisecond
 )
 
-// alone does something to a message that waits, under a claim on all of it: no attempt of it goes on meanwhile and none begins.
-// What is refused as the message is now need not wait for that.
+// alone does something to a message that waits, under a claim on all of it: no attempt of it goes
+// on meanwhile and none begins. What is refused as the message is now need not wait for that.
 func (q *Queue) alone(id ID, do func(c Claim, m Message) error) error {
 	m, err := q.store.Get(id)
 	if err == nil {

@@ -56,7 +56,8 @@ func inState(g *rig, h *hop, state queue.State) queue.ID {
 	return id
 }
 
-// Every verb in every state does what it says or refuses with a sentence, and what it refuses is left as it was.
+// Every verb in every state does what it says or refuses with a sentence, and what it refuses is
+// left as it was.
 func TestVerbsByState(t *testing.T) {
 	const (
 		settled, trash, captured = "settled already", "in the trash; restore it first", "never leaves the machine"
@@ -114,7 +115,8 @@ func slowly(wait time.Duration, results ...queue.Result) *hop {
 	}}
 }
 
-// A verb that comes while the message is being handed over neither loses the answer nor is lost itself.
+// A verb that comes while the message is being handed over neither loses the answer nor is lost
+// itself.
 func TestVerbsDuringAnAttempt(t *testing.T) {
 	for name, c := range map[string]struct {
 		verb    string
@@ -179,7 +181,8 @@ func TestVerbsDuringAnAttempt(t *testing.T) {
 
 var errNoRecipient = errors.New("bob@example.net is no recipient that is not settled")
 
-// An attempt that takes long keeps out what needs it to be over, and nothing else happens to the message.
+// An attempt that takes long keeps out what needs it to be over, and nothing else happens to the
+// message.
 func TestVerbsDuringALongAttempt(t *testing.T) {
 	h := slowly(time.Hour, delivered)
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -197,8 +200,8 @@ func TestVerbsDuringALongAttempt(t *testing.T) {
 	})
 }
 
-// Mail that is removed while it is handed over is in the trash for every verb until it turns out that it was too late. What was
-// tried is then in its record.
+// Mail that is removed while it is handed over is in the trash for every verb until it turns out
+// that it was too late. What was tried is then in its record.
 func TestRemovedTooLate(t *testing.T) {
 	bubble(t, slowly(time.Hour, delivered), settings(), func(t *testing.T, g *rig) {
 		id := g.send(letter(t, "bob@example.net"))
@@ -224,7 +227,8 @@ func TestRemovedTooLate(t *testing.T) {
 	})
 }
 
-// What was refused after it was removed is refused again once it is restored, and only then is the sender told.
+// What was refused after it was removed is refused again once it is restored, and only then is the
+// sender told.
 func TestRestoreAfterRefusal(t *testing.T) {
 	h := &hop{answer: func(_ context.Context, d queue.Delivery, _ int) queue.Result {
 		if d.Envelope.From.IsNull() {
@@ -279,7 +283,8 @@ func TestVerbsWhileAMessageStandsReady(t *testing.T) {
 	}
 }
 
-// Held mail neither expires nor is tried; released it is tried first, and expires only if that leaves it open.
+// Held mail neither expires nor is tried; released it is tried first, and expires only if that
+// leaves it open.
 func TestHeldMailDoesNotExpire(t *testing.T) {
 	h := &hop{answer: always(later)}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -304,7 +309,8 @@ func TestHeldMailDoesNotExpire(t *testing.T) {
 	})
 }
 
-// The trash is emptied after its time, restored mail stays, and what was removed last together is known.
+// The trash is emptied after its time, restored mail stays, and what was removed last together is
+// known.
 func TestTrash(t *testing.T) {
 	h := &hop{answer: always(later)}
 	bubble(t, h, settings(), func(t *testing.T, g *rig) {
@@ -388,7 +394,8 @@ func TestBounceTellsTheSender(t *testing.T) {
 	})
 }
 
-// Changed recipients are tried as they are now, while what was settled, and what was tried, keeps its place.
+// Changed recipients are tried as they are now, while what was settled, and what was tried, keeps
+// its place.
 func TestEditRecipients(t *testing.T) {
 	h := &hop{each: func(d queue.Delivery, n int) []queue.Result {
 		if n == 1 {
@@ -524,8 +531,8 @@ func TestDialogueIsKept(t *testing.T) {
 	})
 }
 
-// Mail that waits for its lane is not held: release says what it waits for. Held meanwhile, it is held alone, and waits again once it
-// is released.
+// Mail that waits for its lane is not held: release says what it waits for. Held meanwhile, it is
+// held alone, and waits again once it is released.
 func TestReleaseOnWaitingLane(t *testing.T) {
 	for name, stop := range map[string]func(t *testing.T, g *rig, h *hop){
 		"connection refused": func(_ *testing.T, _ *rig, h *hop) { h.set(func(h *hop) { h.answer = always(silent) }) },

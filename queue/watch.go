@@ -9,8 +9,8 @@ import (
 // watchRoom is how many events may wait for somebody who watches.
 const watchRoom = 1024
 
-// Watch gives what happens from now on, until ctx ends; then the channel is closed. What comes faster than it is taken is
-// dropped.
+// Watch gives what happens from now on, until ctx ends; then the channel is closed. What comes
+// faster than it is taken is dropped.
 func (q *Queue) Watch(ctx context.Context) <-chan Event { return q.hub.Watch(ctx, watchRoom) }
 
 // tell says that something happened to a message.

@@ -10,7 +10,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Who watches is told of each message's life, of the operator's verbs and of the lane, and one who does not read holds up nobody.
+// Who watches is told of each message's life, of the operator's verbs and of the lane, and one who
+// does not read holds up nobody.
 func TestWatch(t *testing.T) {
 	h := &hop{each: func(d queue.Delivery, n int) []queue.Result {
 		switch n {

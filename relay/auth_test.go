@@ -33,7 +33,8 @@ func TestMechanisms(t *testing.T) {
 	}
 }
 
-// Without a user name there is no AUTH; and the 530 that follows stops the lane, as it says nothing of the message.
+// Without a user name there is no AUTH; and the 530 that follows stops the lane, as it says nothing
+// of the message.
 func TestNoUserName(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{Users: map[string]string{"ada": "secret"}})
 	res := one(t, start(t, to(hop, Config{})))

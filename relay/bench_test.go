@@ -9,7 +9,8 @@ import (
 	"dinkymail/queue"
 )
 
-// BenchmarkDeliver is one 4 KB message to one recipient after another, over kept connections on loopback, the next hop included.
+// BenchmarkDeliver is one 4 KB message to one recipient after another, over kept connections on
+// loopback, the next hop included.
 func BenchmarkDeliver(b *testing.B) {
 	text := letter + strings.Repeat(strings.Repeat("x", 62)+"\r\n", 63)
 	ca := smtptest.NewCA(b)

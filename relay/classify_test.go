@@ -8,7 +8,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Every reply means the right thing for the recipient and for the lane, by code, enhanced status code, stage and words.
+// Every reply means the right thing for the recipient and for the lane, by code, enhanced status
+// code, stage and words.
 func TestClassify(t *testing.T) {
 	const (
 		delivered = "delivered "

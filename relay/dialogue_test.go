@@ -12,7 +12,8 @@ import (
 	"dinkymail/queue"
 )
 
-// overheard delivers d and returns its dialogue, with PORT for ports; it fails the test unless there was exactly one.
+// overheard delivers d and returns its dialogue, with PORT for ports; it fails the test unless
+// there was exactly one.
 func overheard(t *testing.T, r *Relay, d queue.Delivery) string {
 	t.Helper()
 	var all []string

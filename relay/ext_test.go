@@ -61,7 +61,8 @@ func TestParameters(t *testing.T) {
 	}
 }
 
-// What a next hop cannot take fails with a reason before MAIL; recipients that need nothing special are delivered.
+// What a next hop cannot take fails with a reason before MAIL; recipients that need nothing special
+// are delivered.
 func TestNextHopLacksExtension(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{Extensions: []string{"SIZE 50000", "PIPELINING"}})
 	r := start(t, to(hop, Config{}))

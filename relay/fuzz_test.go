@@ -44,11 +44,12 @@ func (t *tape) SetWriteDeadline(time.Time) error { return nil }
 
 const goodDay = "220 hi\r\n250-hop\r\n250 PIPELINING\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n221 bye\r\n"
 
-// takenAtLast matches what must have been said for a message to count as delivered: 354, and later a yes.
+// takenAtLast matches what must have been said for a message to count as delivered: 354, and later
+// a yes.
 var takenAtLast = regexp.MustCompile(`(?s)(^|\n)354.*\n2\d\d`)
 
-// Whatever bytes come from the next hop, Deliver ends without a panic, results are bounded and clean, and nothing counts as
-// delivered that was not sent to its end and then answered with 2xx.
+// Whatever bytes come from the next hop, Deliver ends without a panic, results are bounded and
+// clean, and nothing counts as delivered that was not sent to its end and then answered with 2xx.
 func FuzzReplies(f *testing.F) {
 	for _, s := range []string{
 		goodDay,
@@ -120,8 +121,8 @@ func checkDialogue(t *testing.T, said string, results []queue.Result) {
 	}
 }
 
-// What the dotWriter writes, two readers that are not ours read back as the message, and find nothing behind it. What it refuses
-// has a bare CR or LF, and has no end on the wire.
+// What the dotWriter writes, two readers that are not ours read back as the message, and find
+// nothing behind it. What it refuses has a bare CR or LF, and has no end on the wire.
 func FuzzDotWriter(f *testing.F) {
 	for _, s := range []string{letter, "", ".", "..\r\n.\r\n", "a\r\n.\r\nQUIT\r\n", "a\n.\r\n", "a\r\n.\n", "\r", "\r\r\n.\r\n", "x\r\n\r\n"} {
 		f.Add(s, 1)

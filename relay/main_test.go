@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 
 const letter = "From: ada@example.org\r\nTo: bob@example.net\r\nSubject: hello\r\n\r\nHello, Bob.\r\n"
 
-// hasty timeouts end a silence soon; only tests with a silence use them, as a busy machine may be slower than they are.
+// hasty timeouts end a silence soon; only tests with a silence use them, as a busy machine may be
+// slower than they are.
 var hasty = Config{
 	ConnectTimeout: 500 * time.Millisecond, GreetingTimeout: 500 * time.Millisecond, CommandTimeout: 500 * time.Millisecond,
 	DataTimeout: 500 * time.Millisecond, WriteTimeout: 500 * time.Millisecond, BodyTimeout: 500 * time.Millisecond,

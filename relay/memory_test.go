@@ -47,7 +47,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// An upstream that stops reading in the middle of a message of 25 MB holds two buffers of ours for each connection, and not the message.
+// An upstream that stops reading in the middle of a message of 25 MB holds two buffers of ours for
+// each connection, and not the message.
 func TestSlowUpstreamHoldsLittle(t *testing.T) {
 	const connections = 20
 	hop := smtptest.New(t, smtptest.Config{Lenient: true})

@@ -118,8 +118,8 @@ func TestUnreachableAddress(t *testing.T) {
 }
 
 // An address that greets and then does not carry mail is asked last from then on: at once while
-// nothing of the mail was answered, and else with the next attempt. It is asked again when the other
-// one fails.
+// nothing of the mail was answered, and else with the next attempt. It is asked again when the
+// other one fails.
 func TestAddressThatFailsLater(t *testing.T) {
 	for name, tt := range map[string]struct {
 		stage  smtptest.Stage

@@ -23,7 +23,8 @@ func count(commands []string, word string) int {
 	return n
 }
 
-// One connection carries many messages, without RSET after those that were taken, until it has had its number.
+// One connection carries many messages, without RSET after those that were taken, until it has had
+// its number.
 func TestConnectionIsReused(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	r := start(t, to(hop, Config{PerConnection: 4}))
@@ -122,7 +123,8 @@ func TestStaleConnection(t *testing.T) {
 	}
 }
 
-// Once something of the message was answered, a broken connection is an answer: it is not tried twice.
+// Once something of the message was answered, a broken connection is an answer: it is not tried
+// twice.
 func TestBrokenConnectionIsNotTriedTwice(t *testing.T) {
 	for _, stage := range []smtptest.Stage{smtptest.Rcpt, smtptest.Data, smtptest.Body} {
 		hop := smtptest.New(t, smtptest.Config{Extensions: []string{}})

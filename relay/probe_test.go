@@ -59,7 +59,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// Each thing that can be wrong is found at its stage, in the words of a delivery, with what was learned before it.
+// Each thing that can be wrong is found at its stage, in the words of a delivery, with what was
+// learned before it.
 func TestProbeFailures(t *testing.T) {
 	ca := smtptest.NewCA(t)
 	account := smtptest.Config{TLS: ca.Server("127.0.0.1"), Users: map[string]string{"ada": "secret"}}
@@ -100,7 +101,8 @@ func TestProbeFailures(t *testing.T) {
 	}
 }
 
-// A certificate is described whether it verifies or not, and its fault is told also where TLS_VERIFY=no overlooks it.
+// A certificate is described whether it verifies or not, and its fault is told also where
+// TLS_VERIFY=no overlooks it.
 func TestProbeCertificates(t *testing.T) {
 	ca, stranger := smtptest.NewCA(t), smtptest.NewCA(t)
 	for _, tt := range []struct {
@@ -124,7 +126,8 @@ func TestProbeCertificates(t *testing.T) {
 	}
 }
 
-// Each address of a host is connected to; one that answers is enough, and one that does not is known.
+// Each address of a host is connected to; one that answers is enough, and one that does not is
+// known.
 func TestProbeAddresses(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	dns := dnstest.New(t, "hop.example.org. A 127.0.0.1", "hop.example.org. A 127.0.0.77")

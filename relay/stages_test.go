@@ -8,7 +8,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Whatever a next hop does at whatever stage, the recipient gets the right outcome and nothing is delivered that was not.
+// Whatever a next hop does at whatever stage, the recipient gets the right outcome and nothing is
+// delivered that was not.
 func TestEveryStageEveryMishap(t *testing.T) {
 	t.Parallel()
 	const (
@@ -168,7 +169,8 @@ func TestReplyWithoutLineEnd(t *testing.T) {
 	}
 }
 
-// A next hop that answers in the midst of the message is heard when it says no, and not when it says yes.
+// A next hop that answers in the midst of the message is heard when it says no, and not when it
+// says yes.
 func TestAnswerBeforeTheEndOfTheMessage(t *testing.T) {
 	t.Parallel()
 	big := letter + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 400_000)
@@ -208,7 +210,8 @@ func TestYesBeforeTheMessage(t *testing.T) {
 	}
 }
 
-// The documented window: a next hop that took the message and is gone before it says so gets it again, and the text tells.
+// The documented window: a next hop that took the message and is gone before it says so gets it
+// again, and the text tells.
 func TestTakenWithoutAWord(t *testing.T) {
 	hop := smtptest.New(t, smtptest.Config{})
 	hop.Script(smtptest.Rule{Stage: smtptest.Body, Times: 1, Answer: smtptest.Taken()})

@@ -11,8 +11,8 @@ import (
 	"dinkymail/queue"
 )
 
-// A certificate that does not verify stops the lane, tells which of its parts is wrong and what to do, and no password or mail
-// went out.
+// A certificate that does not verify stops the lane, tells which of its parts is wrong and what to
+// do, and no password or mail went out.
 func TestWrongCertificate(t *testing.T) {
 	ca, stranger := smtptest.NewCA(t), smtptest.NewCA(t)
 	for _, implicit := range []bool{false, true} {
@@ -48,7 +48,8 @@ func TestWrongCertificate(t *testing.T) {
 	}
 }
 
-// With USE_TLS=yes everything goes over TLS, by STARTTLS or from the first byte, and EHLO names us before and after.
+// With USE_TLS=yes everything goes over TLS, by STARTTLS or from the first byte, and EHLO names us
+// before and after.
 func TestTLS(t *testing.T) {
 	ca := smtptest.NewCA(t)
 	for _, implicit := range []bool{false, true} {
@@ -93,7 +94,8 @@ func TestStartTLSNotOffered(t *testing.T) {
 	}
 }
 
-// What stands behind the reply to STARTTLS was put there by somebody who hopes that it counts as said under TLS.
+// What stands behind the reply to STARTTLS was put there by somebody who hopes that it counts as
+// said under TLS.
 func TestInjectionBeforeTLS(t *testing.T) {
 	ca := smtptest.NewCA(t)
 	hop := smtptest.New(t, smtptest.Config{TLS: ca.Server("127.0.0.1")})

@@ -50,7 +50,8 @@ func TestRecipientsAreSettledEachByItself(t *testing.T) {
 	}
 }
 
-// A next hop that says 354 though it refused every recipient gets the lone dot that it waits for, and the connection lives.
+// A next hop that says 354 though it refused every recipient gets the lone dot that it waits for,
+// and the connection lives.
 func TestGoAheadWithoutRecipients(t *testing.T) {
 	for _, stage := range []smtptest.Stage{smtptest.Mail, smtptest.Rcpt} {
 		hop := smtptest.New(t, smtptest.Config{})
@@ -118,7 +119,8 @@ func TestManyRecipients(t *testing.T) {
 	}
 }
 
-// With PIPELINING a message to any number of recipients goes out in two writes, without it each command waits for its reply.
+// With PIPELINING a message to any number of recipients goes out in two writes, without it each
+// command waits for its reply.
 func TestRoundTrips(t *testing.T) {
 	for _, tt := range []struct {
 		ext  string
@@ -155,7 +157,8 @@ func (c *counted) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A message with a bare CR or LF is failed with the reason, never completed, and its connection is not used again.
+// A message with a bare CR or LF is failed with the reason, never completed, and its connection is
+// not used again.
 func TestBareLineEndsAreNeverSent(t *testing.T) {
 	for _, bad := range []string{
 		"a\nb\r\n", "a\rb\r\n", "a\r\n.\n", "a\n.\r\n", "a\r", "\n", "a\r\r\n.\r\n", strings.Repeat("long\r\n", 9000) + "a\n",
@@ -240,7 +243,8 @@ func TestAgainstGoSMTP(t *testing.T) {
 	<-served
 }
 
-// A CR or LF that stands alone is found wherever the message is cut into writes, and its end is then not written.
+// A CR or LF that stands alone is found wherever the message is cut into writes, and its end is
+// then not written.
 func TestBareLineEndsAcrossWrites(t *testing.T) {
 	for _, message := range []string{"a\rb\r\n", "a\nb\r\n", "\n", "a\r\r\n", "\r\n\n.\r\n", "a\r"} {
 		for cut := range len(message) + 1 {

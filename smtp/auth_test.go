@@ -14,7 +14,8 @@ func plain(name, password string) string {
 	return "AUTH PLAIN " + base64.StdEncoding.EncodeToString([]byte("\x00"+name+"\x00"+password))
 }
 
-// Five failed logins pause the client, for longer with each further failure; the pause ends by itself.
+// Five failed logins pause the client, for longer with each further failure; the pause ends by
+// itself.
 func TestFailedLoginsPauseTheClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		connect, stop := piped(t, Config{Accounts: accounts(map[string]string{"ada": cheap, "bob": cheap})}, &recorder{})
@@ -40,8 +41,8 @@ func TestFailedLoginsPauseTheClient(t *testing.T) {
 	})
 }
 
-// Five failed logins of one account pause it wherever they came from; a right password is not even looked at meanwhile. A login
-// that succeeds clears the account.
+// Five failed logins of one account pause it wherever they came from; a right password is not even
+// looked at meanwhile. A login that succeeds clears the account.
 func TestFailedLoginsPauseTheAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		connect, stop := piped(t, Config{Accounts: accounts(map[string]string{"ada": cheap, "bob": cheap})}, &recorder{})
@@ -72,8 +73,8 @@ func TestFailedLoginsPauseTheAccount(t *testing.T) {
 	})
 }
 
-// Passwords are not taken in the clear from another machine, not even offered there, and not from anybody when there are no
-// accounts.
+// Passwords are not taken in the clear from another machine, not even offered there, and not from
+// anybody when there are no accounts.
 func TestPasswordsNeedTLS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		connect, stop := piped(t, Config{Accounts: accounts(map[string]string{"ada": cheap})}, &recorder{})

@@ -23,8 +23,8 @@ func (sink) Submit(_ context.Context, s queue.Submission) (queue.ID, error) {
 	return "0000000000000000", err
 }
 
-// BenchmarkSubmit is one mail of 4 KB over one of 50 connections: pipelined, one command at a time, and with a connection for
-// each mail.
+// BenchmarkSubmit is one mail of 4 KB over one of 50 connections: pipelined, one command at a time,
+// and with a connection for each mail.
 func BenchmarkSubmit(b *testing.B) {
 	body := "Subject: hello\r\n\r\n" + strings.Repeat(strings.Repeat("x", 76)+"\r\n", 52) + ".\r\n"
 	pipelined := []string{"MAIL FROM:<ada@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n", body}

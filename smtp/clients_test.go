@@ -55,7 +55,8 @@ func TestNetSMTP(t *testing.T) {
 	}
 }
 
-// go-smtp's client sends over implicit TLS with LOGIN, UTF-8 and all that DSN can say; the envelope carries it along.
+// go-smtp's client sends over implicit TLS with LOGIN, UTF-8 and all that DSN can say; the envelope
+// carries it along.
 func TestGoSMTPClientAndDSN(t *testing.T) {
 	server, client := certificate(t)
 	h := open(t, Config{Trusted: nobody, TLS: server, Accounts: accounts(map[string]string{"ada": cheap})})
@@ -147,8 +148,8 @@ func TestHostNamesAreHarmless(t *testing.T) {
 	}
 }
 
-// Who is trusted is decided by the address of the connection, also where IPv4 comes dressed as IPv6; a zero Config trusts
-// nobody, not even this machine.
+// Who is trusted is decided by the address of the connection, also where IPv4 comes dressed as
+// IPv6; a zero Config trusts nobody, not even this machine.
 func TestTrust(t *testing.T) {
 	networks := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fe80::/10")}
 	for _, test := range []struct {
@@ -212,7 +213,8 @@ func TestServeEndsWithItsListener(t *testing.T) {
 	}
 }
 
-// Many clients at once, over TLS and without: each mail arrives once and as it was, each reply goes to its client.
+// Many clients at once, over TLS and without: each mail arrives once and as it was, each reply goes
+// to its client.
 func TestManyClients(t *testing.T) {
 	server, client := certificate(t)
 	h := open(t, Config{TLS: server})

@@ -43,7 +43,8 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// piped runs a Server on pipes and gives a way to connect from an address. The caller ends it by calling stop.
+// piped runs a Server on pipes and gives a way to connect from an address. The caller ends it by
+// calling stop.
 func piped(t testing.TB, cfg Config, next Submitter) (connect func(from string) net.Conn, stop func()) {
 	cfg.Hostname, cfg.Domain = "mail.example.org", "example.org"
 	ln := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
@@ -134,7 +135,8 @@ func TestDrippingClient(t *testing.T) {
 	})
 }
 
-// A client that nobody trusts has UnauthenticatedTimeout to log in, however busy it keeps itself; one that is trusted has not.
+// A client that nobody trusts has UnauthenticatedTimeout to log in, however busy it keeps itself;
+// one that is trusted has not.
 func TestStrangerHasLittleTime(t *testing.T) {
 	clocked(t, here(Config{}), "192.0.2.1:1", func(t *testing.T, p *peer, _ *recorder) {
 		start := time.Now()
@@ -184,7 +186,8 @@ func make64k() []byte {
 	return b
 }
 
-// A body that stops, one that drips and one that never ends are cut, each at its own limit, and none is a mail.
+// A body that stops, one that drips and one that never ends are cut, each at its own limit, and
+// none is a mail.
 func TestSlowBodies(t *testing.T) {
 	for name, test := range map[string]struct {
 		pause time.Duration

@@ -158,8 +158,8 @@ func (c *connection) failBody(err error) error {
 	return io.ErrUnexpectedEOF
 }
 
-// Close sends what is left to say and closes the connection. A second call does nothing: lastWord is
-// set, and the transport is closed.
+// Close sends what is left to say and closes the connection. A second call does nothing: lastWord
+// is set, and the transport is closed.
 func (c *connection) Close() error {
 	c.flush()
 	if t, ok := c.Conn.(*tls.Conn); ok {

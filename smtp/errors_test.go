@@ -10,8 +10,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Each way in which the queue can refuse a mail has its own answer, whether it refuses before or after it read the body, by
-// DATA and by BDAT; the next mail on the same connection passes.
+// Each way in which the queue can refuse a mail has its own answer, whether it refuses before or
+// after it read the body, by DATA and by BDAT; the next mail on the same connection passes.
 func TestRefusalsOfTheQueue(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -105,7 +105,8 @@ func TestPanicIsContained(t *testing.T) {
 	}
 }
 
-// Every reply is one line of printable ASCII, not too long, whatever the error says, and its status fits its code.
+// Every reply is one line of printable ASCII, not too long, whatever the error says, and its status
+// fits its code.
 func TestReplyLines(t *testing.T) {
 	for _, row := range replies {
 		err := fmt.Errorf("%w: \r\n250 ok\r\n\x00é%s", row.err, strings.Repeat("x", 1000))

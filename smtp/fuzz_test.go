@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// FuzzSession: whatever bytes a client sends, the server neither panics nor loses step with go-smtp, takes no more mails than
-// transactions can have been completed, none without a recipient, and none at all from a stranger.
+// FuzzSession: whatever bytes a client sends, the server neither panics nor loses step with
+// go-smtp, takes no more mails than transactions can have been completed, none without a recipient,
+// and none at all from a stranger.
 func FuzzSession(f *testing.F) {
 	for _, talk := range clientSides(f) {
 		f.Add(talk)

@@ -56,8 +56,9 @@ func heap() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// What a client that stops in the middle can hold is bounded, whatever it has sent by then: a few buffers for a conversation, the
-// header up to message.MaxHeader as it came and as it will be, and of the body what the store takes before it goes to a file.
+// What a client that stops in the middle can hold is bounded, whatever it has sent by then: a few
+// buffers for a conversation, the header up to message.MaxHeader as it came and as it will be, and
+// of the body what the store takes before it goes to a file.
 func TestSlowClientsHoldLittle(t *testing.T) {
 	const clients = 40
 	long := strings.Repeat(strings.Repeat("x", 70)+"\r\n", 14_000) // just under a million bytes
@@ -97,7 +98,8 @@ func TestSlowClientsHoldLittle(t *testing.T) {
 	}
 }
 
-// A client that asks and asks and never reads an answer is not read any more once maxOut of answers wait for it.
+// A client that asks and asks and never reads an answer is not read any more once maxOut of answers
+// wait for it.
 func TestSlowReadersHoldLittle(t *testing.T) {
 	const clients = 20
 	addr, _ := shelf(t)

@@ -18,8 +18,8 @@ type nowhere struct{}
 func (nowhere) Ready() error                                           { return errTest }
 func (nowhere) Deliver(context.Context, queue.Delivery) []queue.Result { return nil }
 
-// "queued as ID" means that the mail is on the disk under that ID, with its envelope and its trace; a full queue is 452 and
-// keeps nothing.
+// "queued as ID" means that the mail is on the disk under that ID, with its envelope and its trace;
+// a full queue is 452 and keeps nothing.
 func TestQueuedMeansOnDisk(t *testing.T) {
 	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
 	store, err := boltstore.Open(dir, boltstore.Config{}, log)

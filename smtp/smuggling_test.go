@@ -110,9 +110,10 @@ func TestLooseLineEnds(t *testing.T) {
 	try("", 6)
 }
 
-// Only CR LF "." CR LF ends a body. Whatever else some server somewhere takes for an end splits nothing: the text behind it
-// stays part of a body that is refused, no second mail appears, and the conversation goes on in step. Where CR CR LF makes it
-// doubtful whether that was the end, the connection is closed instead.
+// Only CR LF "." CR LF ends a body. Whatever else some server somewhere takes for an end splits
+// nothing: the text behind it stays part of a body that is refused, no second mail appears, and the
+// conversation goes on in step. Where CR CR LF makes it doubtful whether that was the end, the
+// connection is closed instead.
 func TestNothingIsSmuggledIn(t *testing.T) {
 	for end := range smuggled {
 		t.Run(inWords(end), func(t *testing.T) {
@@ -159,7 +160,8 @@ func TestNothingIsSmuggledInByChunks(t *testing.T) {
 	}
 }
 
-// A dot alone, doubled by the client, is part of the body; the end may be cut anywhere into packets.
+// A dot alone, doubled by the client, is part of the body; the end may be cut anywhere into
+// packets.
 func TestBodyEnds(t *testing.T) {
 	h := open(t, Config{})
 	p := dial(t, h.addr)
@@ -175,7 +177,8 @@ func TestBodyEnds(t *testing.T) {
 	}
 }
 
-// Every body over a small alphabet ends at its first CR LF "." CR LF and nowhere else, however it is cut into packets.
+// Every body over a small alphabet ends at its first CR LF "." CR LF and nowhere else, however it
+// is cut into packets.
 func TestEndOfDataIsTheOneAndOnly(t *testing.T) {
 	const more = "y\r\n.\r\nNOOP\r\n"
 	var try func(prefix string, left int)
@@ -200,7 +203,8 @@ func TestEndOfDataIsTheOneAndOnly(t *testing.T) {
 	try("", 7)
 }
 
-// Every body over a small alphabet is read without the first dot of each line and without its end, however it is cut into packets.
+// Every body over a small alphabet is read without the first dot of each line and without its end,
+// however it is cut into packets.
 func TestDotsAreTakenOut(t *testing.T) {
 	bodies := []string{""}
 	for from := 0; len(bodies[from]) < 6; from++ {
@@ -248,7 +252,8 @@ func dotted(parts ...string) *dotReader {
 	return newDotReader(c)
 }
 
-// Malformed mail is refused with the reason and the connection goes on; what is refused is logged once.
+// Malformed mail is refused with the reason and the connection goes on; what is refused is logged
+// once.
 func TestMalformedIsRefused(t *testing.T) {
 	h := open(t, Config{})
 	p := dial(t, h.addr)
@@ -265,7 +270,8 @@ func TestMalformedIsRefused(t *testing.T) {
 	}
 }
 
-// go-smtp, which gets an empty body for each that is read here, stays in step: were it not so, the connection would be closed.
+// go-smtp, which gets an empty body for each that is read here, stays in step: were it not so, the
+// connection would be closed.
 func TestTheLibraryStaysInStep(t *testing.T) {
 	h := open(t, Config{MaxConnectionsPerClient: 5000, MaxConnections: 5000}) // one a body, and places are given back a little later
 	bodies := []string{""}

@@ -15,7 +15,8 @@ import (
 	"dinkymail/queue"
 )
 
-// A body that stops coming is no mail, and what comes after the pause is not read as commands (go-smtp would do that).
+// A body that stops coming is no mail, and what comes after the pause is not read as commands
+// (go-smtp would do that).
 func TestStalledBodyIsNeverReadAsCommands(t *testing.T) {
 	h := open(t, Config{StallTimeout: 50 * time.Millisecond})
 	p := dial(t, h.addr)
@@ -23,7 +24,8 @@ func TestStalledBodyIsNeverReadAsCommands(t *testing.T) {
 	p.say("DATA", "354")
 	p.send("Subject: hello\r\n\r\nhalf a bo")
 	p.expect("421 4.4.2 the mail came in too slowly")
-	// Whether this still gets through does not matter; what must not happen is that it does anything.
+	// Whether this still gets through does not matter; what must not happen is that it does
+	// anything.
 	fmt.Fprint(p.conn, "dy\r\n.\r\nMAIL FROM:<eve@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\nSubject: eve\r\n\r\n.\r\n")
 	if rest := readAll(p); strings.Contains(rest, "250") || strings.Contains(rest, "354") {
 		t.Errorf("commands behind the stall were answered: %q", rest)
@@ -44,8 +46,8 @@ func readAll(p *peer) string {
 	}
 }
 
-// A connection that breaks in the middle of a body leaves no mail, whichever way the body came. go-smtp takes the end of the
-// connection for the end of a BDAT chunk.
+// A connection that breaks in the middle of a body leaves no mail, whichever way the body came.
+// go-smtp takes the end of the connection for the end of a BDAT chunk.
 func TestBrokenBodyIsNoMail(t *testing.T) {
 	for name, start := range map[string]string{
 		"DATA":      "DATA\r\nSubject: hello\r\n\r\nhalf a bo",
@@ -81,7 +83,8 @@ func TestShutdownWakesIdleConnections(t *testing.T) {
 	idle.gone()
 }
 
-// A transaction that is under way at a shutdown is finished, and the client gets its answer before the good-bye.
+// A transaction that is under way at a shutdown is finished, and the client gets its answer before
+// the good-bye.
 func TestShutdownLetsTransactionsFinish(t *testing.T) {
 	h := open(t, Config{Grace: time.Hour})
 	p := dial(t, h.addr)
@@ -133,8 +136,8 @@ func TestShutdownBeforeTheFirstConnection(t *testing.T) {
 	open(t, Config{}) // and its cleanup
 }
 
-// There is a limit for each client and one for all, and whoever is beyond it is told in one sentence. A place that was left is
-// free again.
+// There is a limit for each client and one for all, and whoever is beyond it is told in one
+// sentence. A place that was left is free again.
 func TestConnectionLimits(t *testing.T) {
 	for name, test := range map[string]struct {
 		cfg  Config
@@ -214,7 +217,8 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// What goes into the envelope is the address that the client meant, with quotes taken off once, and nothing else.
+// What goes into the envelope is the address that the client meant, with quotes taken off once, and
+// nothing else.
 func TestAddressesAreOurs(t *testing.T) {
 	h := open(t, Config{})
 	p := dial(t, h.addr)
@@ -243,7 +247,8 @@ func TestAddressesAreOurs(t *testing.T) {
 	}
 }
 
-// The limit is the largest mail that passes, and one byte more is refused. The connection goes on after both.
+// The limit is the largest mail that passes, and one byte more is refused. The connection goes on
+// after both.
 func TestMessageOfExactlyTheLimit(t *testing.T) {
 	const limit = 10_000
 	h := open(t, Config{MaxMessageBytes: limit})
@@ -278,8 +283,8 @@ func TestEndlessBodyIsCut(t *testing.T) {
 	t.Error("10 MB were read of a mail that may have 1 kB")
 }
 
-// RSET in the middle of a chunked body drops it, and neither blocks nor harms the next mail: go-smtp reads BDAT in a second
-// goroutine and locks itself around Reset.
+// RSET in the middle of a chunked body drops it, and neither blocks nor harms the next mail:
+// go-smtp reads BDAT in a second goroutine and locks itself around Reset.
 func TestResetWithinBDAT(t *testing.T) {
 	h := open(t, Config{})
 	p := dial(t, h.addr)
@@ -300,7 +305,8 @@ func TestResetWithinBDAT(t *testing.T) {
 	}
 }
 
-// AUTH is offered under both kinds of TLS, STARTTLS only before it, and what was said in the clear is forgotten.
+// AUTH is offered under both kinds of TLS, STARTTLS only before it, and what was said in the clear
+// is forgotten.
 func TestAuthUnderTLS(t *testing.T) {
 	server, client := certificate(t)
 	h := open(t, Config{Trusted: nobody, TLS: server, Accounts: accounts(map[string]string{"ada": cheap})})

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// New settings are those of connections that come in from then on; who is connected goes on as before.
+// New settings are those of connections that come in from then on; who is connected goes on as
+// before.
 func TestUse(t *testing.T) {
 	h := open(t, Config{MaxRecipients: 1})
 	before := dial(t, h.addr)

@@ -32,7 +32,8 @@ var (
 	finish = deed{verb: operate.Remove, done: "has been modified", missing: noSpoolFile}
 )
 
-// act makes a verb of a deed: it is done to all messages at once, and then said of each what came of it.
+// act makes a verb of a deed: it is done to all messages at once, and then said of each what came
+// of it.
 func act(d *deed) verb {
 	return named(func(c *command, ctx context.Context, q world.Operator, _ *line, wanted []queue.ID) error {
 		found, err := world.Find(ctx, q, wanted)
@@ -61,7 +62,8 @@ func act(d *deed) verb {
 	})
 }
 
-// plan says what is to be told of each message that is there, and to which of them the deed is to be done.
+// plan says what is to be told of each message that is there, and to which of them the deed is to
+// be done.
 func (d *deed) plan(wanted []queue.ID, found map[queue.ID]operate.Entry) (words map[queue.ID]string, todo []queue.ID) {
 	words = make(map[queue.ID]string, len(wanted)) // behind "Message ID"
 	for _, id := range wanted {
@@ -89,8 +91,8 @@ func (c *command) tell(d *deed, id queue.ID, words map[queue.ID]string) {
 	}
 }
 
-// do does a verb to messages and returns those that it could not be done to, and why. One that is gone meanwhile is done
-// with.
+// do does a verb to messages and returns those that it could not be done to, and why. One that is
+// gone meanwhile is done with.
 func do(ctx context.Context, q world.Operator, v operate.Verb, all []queue.ID) (map[queue.ID]string, error) {
 	result, err := world.Do(ctx, q, v, all)
 	failed := map[queue.ID]string{}
@@ -102,8 +104,8 @@ func do(ctx context.Context, q world.Operator, v operate.Verb, all []queue.ID) (
 	return failed, err
 }
 
-// deliver is -M, which thaws what it tries, and -Mc, which does not. A message that is not there is no mistake: it may
-// have been delivered just now.
+// deliver is -M, which thaws what it tries, and -Mc, which does not. A message that is not there is
+// no mistake: it may have been delivered just now.
 func (c *command) deliver(ctx context.Context, q world.Operator, l *line, wanted []queue.ID) error {
 	found, err := world.Find(ctx, q, wanted)
 	if err != nil {
@@ -141,7 +143,8 @@ func (c *command) deliver(ctx context.Context, q world.Operator, l *line, wanted
 	return nil
 }
 
-// runQueue is -q: what is due is being tried anyway; with f everything is tried now, and with ff what is frozen too.
+// runQueue is -q: what is due is being tried anyway; with f everything is tried now, and with ff
+// what is frozen too.
 func (c *command) runQueue(ctx context.Context, l *line) error {
 	part := runOption.FindStringSubmatch(l.option)
 	if part[3] != "" {
@@ -153,7 +156,8 @@ func (c *command) runQueue(ctx context.Context, l *line) error {
 	return c.flush(ctx, queue.Selection{}, part[1] == "ff")
 }
 
-// runSome is -R and -S: everything that goes to, or comes from, an address with a text in it is tried now.
+// runSome is -R and -S: everything that goes to, or comes from, an address with a text in it is
+// tried now.
 func (c *command) runSome(ctx context.Context, l *line) error {
 	if len(l.operands) == 0 {
 		return fail("exim: string expected after %s", l.option[:2])

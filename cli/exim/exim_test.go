@@ -40,8 +40,8 @@ func to(s *stock.Stock) func(context.Context) (operate.Operator, func(), error) 
 	return func(context.Context) (operate.Operator, func(), error) { return s.Client, func() {}, nil }
 }
 
-// transcript runs command lines one after the other and compares what they print, standard error marked with "! ", and
-// their exit statuses with a file.
+// transcript runs command lines one after the other and compares what they print, standard error
+// marked with "! ", and their exit statuses with a file.
 func transcript(t *testing.T, s *stock.Stock, file string, lines ...string) {
 	t.Helper()
 	var b strings.Builder
@@ -88,7 +88,8 @@ func mixed(t *testing.T, test func(t *testing.T, s *stock.Stock)) {
 	synctest.Test(t, func(t *testing.T) { test(t, stock.Mixed(t)) })
 }
 
-// The queue is listed as Exim lists it, with D for what is settled and *** frozen *** for what an operator holds.
+// The queue is listed as Exim lists it, with D for what is settled and *** frozen *** for what an
+// operator holds.
 func TestList(t *testing.T) {
 	mixed(t, func(t *testing.T, s *stock.Stock) {
 		transcript(t, s, "list.txt", "exim -bp", "exim4 -C /etc/exim4/exim4.conf -bpru",
@@ -182,7 +183,8 @@ func TestRemovedCanBeRestored(t *testing.T) {
 	})
 }
 
-// The queue runs as it is told to: -q leaves what is not due, -qf tries it, -qff what is frozen as well; -R and -S choose.
+// The queue runs as it is told to: -q leaves what is not due, -qf tries it, -qff what is frozen as
+// well; -R and -S choose.
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		line            string
@@ -285,7 +287,8 @@ func TestCaptured(t *testing.T) {
 	})
 }
 
-// No command line makes exim or exiqgrep panic, and none without a verb asks the appliance for anything.
+// No command line makes exim or exiqgrep panic, and none without a verb asks the appliance for
+// anything.
 func FuzzCommandLine(f *testing.F) {
 	for _, seed := range []string{"-bp", "-qff", "-Mrm\x000000000000000000", "-Rrff\x00x",
 		"-C\x00x\x00-bP\x00-n", "-f\x00(\x00-i", "-bt\x00a@b"} {

@@ -50,8 +50,8 @@ type grep struct {
 	newest, all    bool
 }
 
-// exiqgrep lists the messages that it is told to look for: by itself all those there are, which is what its use with -i
-// alone means.
+// exiqgrep lists the messages that it is told to look for: by itself all those there are, which is
+// what its use with -i alone means.
 func (c *command) exiqgrep(ctx context.Context, args []string) error {
 	if len(args) == 1 && args[0] == "--help" {
 		args = []string{"-h"}

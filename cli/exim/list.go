@@ -13,8 +13,8 @@ import (
 	"dinkymail/queue"
 )
 
-// list is -bp and its kin: the whole queue in the order of acceptance, or the messages named. With u, recipients that are
-// settled are left out; with i, all but the IDs.
+// list is -bp and its kin: the whole queue in the order of acceptance, or the messages named. With
+// u, recipients that are settled are left out; with i, all but the IDs.
 func (c *command) list(ctx context.Context, l *line) error {
 	letters := listOption.FindStringSubmatch(l.option)[1]
 	return c.Ask(ctx, func(q world.Operator) error {
@@ -78,8 +78,8 @@ func head(out *bufio.Writer, e *operate.Entry, age, size string) {
 	fmt.Fprintln(out)
 }
 
-// age is how long a message has been there, in minutes up to an hour and a half, then in hours up to three days, then in
-// days, each rounded as Exim does it.
+// age is how long a message has been there, in minutes up to an hour and a half, then in hours up
+// to three days, then in days, each rounded as Exim does it.
 func age(d time.Duration) string {
 	minutes := max(0, int64(d/time.Minute))
 	if minutes <= 90 {

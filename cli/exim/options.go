@@ -47,7 +47,8 @@ type line struct {
 // verb does what an option says.
 type verb func(c *command, ctx context.Context, l *line) error
 
-// verbs are the options that say what to do, but for those with letters of their own behind them: -bp, -q, -R and -S.
+// verbs are the options that say what to do, but for those with letters of their own behind them:
+// -bp, -q, -R and -S.
 var verbs = map[string]verb{
 	"-bpc":      (*command).count,
 	"-bP":       (*command).options,

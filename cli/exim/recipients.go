@@ -67,7 +67,8 @@ func addRecipients(_ *command, _ *operate.Entry, addresses []string, a *operate.
 
 const droppingRecipient = "marking as delivered"
 
-// dropRecipients is -Mmd: nobody sends to them any more. Without a recipient left, the message is removed.
+// dropRecipients is -Mmd: nobody sends to them any more. Without a recipient left, the message is
+// removed.
 func dropRecipients(c *command, e *operate.Entry, addresses []string, action *operate.Action) error {
 	has := func(address string) bool {
 		return slices.ContainsFunc(addresses, func(a string) bool { return strings.EqualFold(a, address) })

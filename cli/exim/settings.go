@@ -44,8 +44,8 @@ func limit(n int64) string {
 	}
 }
 
-// listens are the addresses (0) or ports (1) on which SMTP is listened for, with colons between them as Exim's lists have
-// them.
+// listens are the addresses (0) or ports (1) on which SMTP is listened for, with colons between
+// them as Exim's lists have them.
 func listens(s *config.Settings, part int) string {
 	var all []string
 	for _, at := range slices.Concat(s.SMTPListen, s.SMTPSListen) {
@@ -115,7 +115,8 @@ const (
 	cannotEver = 2
 )
 
-// route is -bt, which says where mail to an address goes, and -bv, which says whether it goes anywhere.
+// route is -bt, which says where mail to an address goes, and -bv, which says whether it goes
+// anywhere.
 func (c *command) route(_ context.Context, l *line) error {
 	s, err := c.settings()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"dinkymail/queue"
 )
 
-// view makes a verb of what is shown of the one message that an option names. say has %s for the ID, for the case that
-// there is no such message.
+// view makes a verb of what is shown of the one message that an option names. say has %s for the
+// ID, for the case that there is no such message.
 func view(say string, show func(*command, context.Context, world.Operator, *operate.Detail) error) verb {
 	return func(c *command, ctx context.Context, l *line) error {
 		if wanted, err := ids(l); err == nil && len(wanted) > 1 {
@@ -61,8 +61,8 @@ func (c *command) viewHeader(ctx context.Context, q world.Operator, d *operate.D
 	return nil
 }
 
-// envelope prints what stands before the header: who handed the mail in, the sender, when, what is known of it, which
-// recipients are settled, and all of them.
+// envelope prints what stands before the header: who handed the mail in, the sender, when, what is
+// known of it, which recipients are settled, and all of them.
 func (c *command) envelope(d *operate.Detail) {
 	user := cmp.Or(d.Origin.User, "nobody")
 	fmt.Fprintf(c.out, "%s-H\n%s 0 0\n<%s>\n%d 0\n", d.ID, plain.Line(user), d.From, d.Accepted.Unix())
@@ -87,8 +87,8 @@ func (c *command) envelope(d *operate.Detail) {
 	fmt.Fprintln(c.out)
 }
 
-// settledTree prints the recipients that are settled as the tree Exim keeps: each line says whether a left and a right
-// branch follow. Ours has right ones only.
+// settledTree prints the recipients that are settled as the tree Exim keeps: each line says whether
+// a left and a right branch follow. Ours has right ones only.
 func (c *command) settledTree(all []operate.Recipient) {
 	var done []string
 	for _, r := range all {

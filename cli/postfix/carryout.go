@@ -13,8 +13,8 @@ import (
 	"dinkymail/queue"
 )
 
-// carryOut does an order and reports it. A message named that is not there is worth a warning, and no mistake: it may be delivered
-// by now.
+// carryOut does an order and reports it. A message named that is not there is worth a warning, and
+// no mistake: it may be delivered by now.
 func (c *command) carryOut(ctx context.Context, q world.Operator, o *order) error {
 	found, held, err := c.find(ctx, q, o)
 	if err != nil {
@@ -48,7 +48,8 @@ func (c *command) sum(done string, n int) {
 	}
 }
 
-// do does an order to a batch of messages, names those that were named, and counts what was done and what was on hold.
+// do does an order to a batch of messages, names those that were named, and counts what was done
+// and what was on hold.
 func (c *command) do(ctx context.Context, q world.Operator, o *order, batch []queue.ID, held map[queue.ID]bool) (n, released int, err error) {
 	result, err := world.Do(ctx, q, o.verb, batch)
 	if err != nil {
@@ -110,8 +111,8 @@ func (c *command) find(ctx context.Context, q world.Operator, o *order) (found [
 	return found, held, nil
 }
 
-// missing names the messages that an order has and no queue does. Postfix says nothing of them, and leaves who made a typing
-// mistake in the belief that all is done.
+// missing names the messages that an order has and no queue does. Postfix says nothing of them, and
+// leaves who made a typing mistake in the belief that all is done.
 func (c *command) missing(o *order, ids, there []queue.ID) {
 	for _, id := range ids {
 		if !slices.Contains(there, id) {
@@ -133,7 +134,8 @@ func (c *command) release(ctx context.Context, q world.Operator, o *order, all [
 	return nil
 }
 
-// complain warns of what could not be done, and returns to which messages. One that is gone meanwhile is not worth a word.
+// complain warns of what could not be done, and returns to which messages. One that is gone
+// meanwhile is not worth a word.
 func (c *command) complain(ctx context.Context, q world.Operator, failed []operate.ActionError) (map[queue.ID]string, error) {
 	why := make(map[queue.ID]string, len(failed))
 	for _, f := range failed {

@@ -68,8 +68,8 @@ func (c *command) status(ctx context.Context) error {
 	return nil
 }
 
-// check looks for mistakes in the settings, and at the queue's health while the appliance runs. It says nothing when all
-// is well.
+// check looks for mistakes in the settings, and at the queue's health while the appliance runs. It
+// says nothing when all is well.
 func (c *command) check(ctx context.Context) error {
 	s, err := c.Settings()
 	if s != nil {

@@ -1,6 +1,7 @@
 package postfix
 
-// helps are what the commands say to --help, which Postfix's own do not know: how each is called, what it is for, and an example.
+// helps are what the commands say to --help, which Postfix's own do not know: how each is called,
+// what it is for, and an example.
 var helps = map[string]string{
 	"mailq": "Usage: mailq\n\nLists what waits, as Postfix does.\n" +
 		"\nExample:\n\n    mailq\n",

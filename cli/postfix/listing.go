@@ -41,8 +41,8 @@ const noSender = "MAILER-DAEMON"
 
 func sender(e *operate.Entry) string { return cmp.Or(e.From, noSender) }
 
-// waiting are the recipients that are not settled, and why each of them waits. Those that nothing is known of come first, so
-// that nobody takes the reason of others for theirs.
+// waiting are the recipients that are not settled, and why each of them waits. Those that nothing
+// is known of come first, so that nobody takes the reason of others for theirs.
 func waiting(e *operate.Entry) (recipients []operate.Recipient, reasons []string) {
 	var known []operate.Recipient
 	var why []string
@@ -59,7 +59,8 @@ func waiting(e *operate.Entry) (recipients []operate.Recipient, reasons []string
 	return append(recipients, known...), append(reasons, why...)
 }
 
-// reasonOf is why a recipient waits: for the upstream as a whole, or because of what the next hop said.
+// reasonOf is why a recipient waits: for the upstream as a whole, or because of what the next hop
+// said.
 func reasonOf(e *operate.Entry, r *operate.Recipient) string {
 	switch {
 	case e.State == queue.StateActive:
@@ -87,7 +88,8 @@ type columns struct {
 	bytes int64
 }
 
-// Widths of the report with long queue IDs. A reason ends at the same column wherever it is short enough.
+// Widths of the report with long queue IDs. A reason ends at the same column wherever it is short
+// enough.
 const (
 	heading       = "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------"
 	arrival       = "Mon Jan _2 15:04:05"

@@ -55,8 +55,8 @@ func health(s *stock.Stock) func(context.Context) (httpapi.Health, error) {
 	}
 }
 
-// transcript runs the steps one after the other and compares what they print, standard error marked with "! ", and their
-// exit statuses with a file.
+// transcript runs the steps one after the other and compares what they print, standard error marked
+// with "! ", and their exit statuses with a file.
 func transcript(t *testing.T, s *stock.Stock, file string, steps ...step) {
 	t.Helper()
 	var b strings.Builder

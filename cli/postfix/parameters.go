@@ -12,7 +12,8 @@ import (
 	"dinkymail/config"
 )
 
-// translated is a parameter of Postfix, what it comes to with our settings, and which of them it comes from.
+// translated is a parameter of Postfix, what it comes to with our settings, and which of them it
+// comes from.
 type translated struct {
 	name  string
 	from  []string

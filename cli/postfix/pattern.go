@@ -16,8 +16,8 @@ type pattern struct {
 // reference is how Postfix writes what a pair of brackets matched.
 var reference = regexp.MustCompile(`\$(?:(\d+)|\{(\d+)\}|\((\d+)\))`)
 
-// compile makes a dictionary of a table of patterns. Their flags are Postfix's: without i, the case of letters does not
-// matter.
+// compile makes a dictionary of a table of patterns. Their flags are Postfix's: without i, the case
+// of letters does not matter.
 func (c *command) compile(file string, entries []entry) (dictionary, error) {
 	all := make([]pattern, 0, len(entries))
 	for _, e := range entries {

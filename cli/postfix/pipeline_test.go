@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 	os.Exit(Run(context.Background(), filepath.Base(os.Args[0]), os.Args[1:], w))
 }
 
-// tried has six messages, of which those to grey.example were tried once and the others are not tried at all.
+// tried has six messages, of which those to grey.example were tried once and the others are not
+// tried at all.
 func tried(t *testing.T) *stock.Stock {
 	t.Helper()
 	s := stock.Open(t, queue.Config{Retry: []time.Duration{time.Hour}})

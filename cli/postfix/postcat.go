@@ -45,7 +45,8 @@ func (c *command) postcat(ctx context.Context, args []string) error {
 	return nil
 }
 
-// cat shows one message. A path, as to one of Postfix's queue files, means the message that its last part names.
+// cat shows one message. A path, as to one of Postfix's queue files, means the message that its
+// last part names.
 func (c *command) cat(ctx context.Context, q world.Operator, file string, show parts) error {
 	id := world.Bare(path.Base(file))
 	d, known, err := world.Show(ctx, q, id)

@@ -91,7 +91,8 @@ type parameter struct {
 	given       bool // somebody set it, or what it comes from
 }
 
-// parameters are all of Postfix's names that have an answer here, and then our own settings. Secrets are masked.
+// parameters are all of Postfix's names that have an answer here, and then our own settings.
+// Secrets are masked.
 func (c *command) parameters(show display) ([]parameter, error) {
 	s, err := c.settings()
 	if err != nil {

@@ -1,23 +1,25 @@
-// Package postfix answers to the names of Postfix's commands: mailq, postqueue, postcat, postsuper, postconf, postfix,
-// postmap and newaliases.
+// Package postfix answers to the names of Postfix's commands: mailq, postqueue, postcat, postsuper,
+// postconf, postfix, postmap and newaliases.
 //
 // # What it promises
 //
-// What is printed has Postfix's layout, with its long queue IDs, down to the column, so that scripts and monitoring which
-// read it go on working. Exit statuses and the words of reports and errors are Postfix's as well; where there is more to
-// say it is said on standard error. What postsuper deletes goes into the trash, like everything an operator removes, and
-// can be restored from there with dinkymail undo.
+// What is printed has Postfix's layout, with its long queue IDs, down to the column, so that
+// scripts and monitoring which read it go on working. Exit statuses and the words of reports and
+// errors are Postfix's as well; where there is more to say it is said on standard error. What
+// postsuper deletes goes into the trash, like everything an operator removes, and can be restored
+// from there with dinkymail undo.
 //
-// A message is in the hold queue ("!") when an operator holds it, or when it was captured in development mode. A message
-// that waits for its lane is deferred, with the lane's trouble as the reason for the delay. "*" marks those being handed
-// over.
+// A message is in the hold queue ("!") when an operator holds it, or when it was captured in
+// development mode. A message that waits for its lane is deferred, with the lane's trouble as the
+// reason for the delay. "*" marks those being handed over.
 //
 // # Limits
 //
-// There is no main.cf and no master.cf: postconf shows what this appliance's settings come to under Postfix's names, and
-// edits nothing; a -c DIRECTORY is not looked at. Starting and stopping is systemd's. A message that is forced to expire
-// is given up at once instead of being marked with "#", by -e only where it is not on hold. postmap reads text and regexp
-// tables and builds none; without a table it asks the appliance's own aliases.
+// There is no main.cf and no master.cf: postconf shows what this appliance's settings come to under
+// Postfix's names, and edits nothing; a -c DIRECTORY is not looked at. Starting and stopping is
+// systemd's. A message that is forced to expire is given up at once instead of being marked with
+// "#", by -e only where it is not on hold. postmap reads text and regexp tables and builds none;
+// without a table it asks the appliance's own aliases.
 //
 // # Who runs where
 //
@@ -55,7 +57,8 @@ var commands = map[string]func(*command, context.Context, []string) error{
 	"newaliases": (*command).newaliases,
 }
 
-// Run does what the command name does with args, which do not have the name, and returns its exit status.
+// Run does what the command name does with args, which do not have the name, and returns its exit
+// status.
 func Run(ctx context.Context, name string, args []string, w world.World) int {
 	c := &command{World: w, name: name}
 	return w.Run("", func(text string) { c.say("fatal: %s", text) }, func(out *bufio.Writer) error {

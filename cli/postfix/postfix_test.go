@@ -30,7 +30,8 @@ func TestReport(t *testing.T) {
 	})
 }
 
-// An empty queue, a queue with one message, and one whose lane is down are shown as Postfix shows them.
+// An empty queue, a queue with one message, and one whose lane is down are shown as Postfix shows
+// them.
 func TestReportOfOneLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := stock.Open(t, queue.Config{})
@@ -212,7 +213,8 @@ func TestPostconf(t *testing.T) {
 	}
 }
 
-// postmap reads tables as Postfix's do, and answers with nothing but an exit status where there is nothing.
+// postmap reads tables as Postfix's do, and answers with nothing but an exit status where there is
+// nothing.
 func TestPostmap(t *testing.T) {
 	var steps []step
 	for _, args := range []string{
@@ -251,7 +253,8 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
-// No command line and no list of IDs makes a command about the queue panic, and what is wrong is said on standard error alone.
+// No command line and no list of IDs makes a command about the queue panic, and what is wrong is
+// said on standard error alone.
 func FuzzCommandLine(f *testing.F) {
 	f.Add("-d\x00-\x00-h\x00ALL\x00deferred", "0000000000000001!\nxx yy\n")
 	f.Add("-qbeh\x00x", "")
@@ -268,7 +271,8 @@ func FuzzCommandLine(f *testing.F) {
 	})
 }
 
-// Every command tells its use and an example when it is asked with --help alone, and needs no appliance for it.
+// Every command tells its use and an example when it is asked with --help alone, and needs no
+// appliance for it.
 func TestHelp(t *testing.T) {
 	for name := range commands {
 		w, out, errs := lives(nil, "")

@@ -51,8 +51,9 @@ func (c *command) postmap(_ context.Context, args []string) error {
 	return nil
 }
 
-// query prints what a key stands for in the first table that has it, or in the aliases where no table is named. A lone
-// hyphen means the keys on standard input. Where nothing is found the status is 1, without a word.
+// query prints what a key stands for in the first table that has it, or in the aliases where no
+// table is named. A lone hyphen means the keys on standard input. Where nothing is found the status
+// is 1, without a word.
 func (c *command) query(key string, names []string) error {
 	var tables []dictionary
 	for _, name := range names {
@@ -169,7 +170,8 @@ func (c *command) aliases() (dictionary, error) {
 	}, nil
 }
 
-// newaliases checks the files of aliases. There is nothing to build: the appliance reads them again when they change.
+// newaliases checks the files of aliases. There is nothing to build: the appliance reads them again
+// when they change.
 func (c *command) newaliases(context.Context, []string) error {
 	s, err := c.settings()
 	if err != nil {
@@ -179,7 +181,8 @@ func (c *command) newaliases(context.Context, []string) error {
 	return c.problems(err)
 }
 
-// problems warns of mistakes in the files of aliases, each of which costs one entry. A file that cannot be read is an error.
+// problems warns of mistakes in the files of aliases, each of which costs one entry. A file that
+// cannot be read is an error.
 func (c *command) problems(err error) error {
 	var joined interface{ Unwrap() []error }
 	if !errors.As(err, &joined) {

@@ -67,7 +67,8 @@ func (c *command) report(ctx context.Context, l listing) error {
 	return nil
 }
 
-// flushMessage has one message tried now. One that is not there is no mistake: it may have been delivered just now.
+// flushMessage has one message tried now. One that is not there is no mistake: it may have been
+// delivered just now.
 func (c *command) flushMessage(ctx context.Context, text string) error {
 	id := world.Bare(text)
 	if !plausible(string(id)) {

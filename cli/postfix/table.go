@@ -14,7 +14,8 @@ import (
 	"dinkymail/cli/world"
 )
 
-// Types of tables. All but the patterns are text files here, whatever their type has Postfix make of them.
+// Types of tables. All but the patterns are text files here, whatever their type has Postfix make
+// of them.
 const (
 	patterns     = "regexp"
 	perlPatterns = "pcre"
@@ -78,9 +79,9 @@ func readTable(kind, file string) ([]entry, error) {
 	return parseTable(text, pattern), nil
 }
 
-// parseTable reads "key value" or, as in aliases(5), "key: value"; with patterns, "/pattern/flags value". A line that
-// begins with white space continues the one before; empty lines and those that begin with # are comments. A line without
-// a value is left out.
+// parseTable reads "key value" or, as in aliases(5), "key: value"; with patterns, "/pattern/flags
+// value". A line that begins with white space continues the one before; empty lines and those that
+// begin with # are comments. A line without a value is left out.
 func parseTable(text string, pattern bool) []entry {
 	var all []entry
 	number := 0

@@ -9,9 +9,10 @@ import (
 	"dinkymail/message"
 )
 
-// addresses finds the addresses in a list as it stands in a header field or on a command line: names, comments, groups and routes
-// are left out, and an address may be without a domain. It is more forgiving than message.ParseMailboxes, which wants a list that
-// another program can read; here it is enough to know whom is meant.
+// addresses finds the addresses in a list as it stands in a header field or on a command line:
+// names, comments, groups and routes are left out, and an address may be without a domain. It is
+// more forgiving than message.ParseMailboxes, which wants a list that another program can read;
+// here it is enough to know whom is meant.
 func addresses(list string) ([]message.Address, error) {
 	p := parser{rest: list}
 	if err := p.run(); err != nil {
@@ -92,8 +93,8 @@ func (p *parser) start() {
 	p.gap, p.angle = false, false
 }
 
-// add puts a character to the word. White space around an @ or a dot is an old form of the address; elsewhere it stays, and makes
-// the word none.
+// add puts a character to the word. White space around an @ or a dot is an old form of the address;
+// elsewhere it stays, and makes the word none.
 func (p *parser) add(c byte) {
 	if p.angle {
 		return
@@ -168,8 +169,8 @@ func (p *parser) literal() {
 	}
 }
 
-// encodedWord is the rest of an encoded word (RFC 2047, 2) behind its first character. Commas and the like in it, which many programs
-// leave as they are, part no addresses.
+// encodedWord is the rest of an encoded word (RFC 2047, 2) behind its first character. Commas and
+// the like in it, which many programs leave as they are, part no addresses.
 var encodedWord = regexp.MustCompile(`^\?[^?=\s<>"]+\?[BbQq]\?[^?<>"\r\n]*\?=`)
 
 // encoded reads an encoded word to its end, if it is one.
@@ -208,7 +209,8 @@ func (p *parser) bracketed() error {
 	return errors.New("an angle bracket is not closed")
 }
 
-// withoutRoute is an address without the hosts that mail once had to pass: "@a,@b:ada@example.org" (RFC 5322, 4.4).
+// withoutRoute is an address without the hosts that mail once had to pass: "@a,@b:ada@example.org"
+// (RFC 5322, 4.4).
 func withoutRoute(s string) string {
 	if strings.HasPrefix(s, "@") {
 		if _, address, ok := strings.Cut(s, ":"); ok {

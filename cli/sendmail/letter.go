@@ -32,7 +32,8 @@ type field struct {
 	raw   []byte
 }
 
-// read takes a mail in, of at most limit bytes where that is above zero. With dot, a line with nothing but a dot ends it.
+// read takes a mail in, of at most limit bytes where that is above zero. With dot, a line with
+// nothing but a dot ends it.
 func read(in io.Reader, dot bool, limit int64) (*letter, error) {
 	l := &letter{text: &spool{limit: limit}}
 	var err error

@@ -72,7 +72,8 @@ func letterOf(t testing.TB, in io.Reader, dot bool) string {
 	return last
 }
 
-// A mail that is larger than the memory we give it comes out as it went in, and one beyond the limit is refused.
+// A mail that is larger than the memory we give it comes out as it went in, and one beyond the
+// limit is refused.
 func TestLargeLetter(t *testing.T) {
 	line := make([]byte, 75)
 	var b bytes.Buffer
@@ -161,7 +162,8 @@ func TestRecipients(t *testing.T) {
 	}
 }
 
-// FuzzLetter: whatever comes in, what comes out is taken by message.Accept, and taken in again it is the same.
+// FuzzLetter: whatever comes in, what comes out is taken by message.Accept, and taken in again it
+// is the same.
 func FuzzLetter(f *testing.F) {
 	for _, seed := range []string{"Subject: x\n\nHello\n", "From ada\nTo: a@b\n\x00\r", "a: b\n c\n.\n", "\r\n\r\r\n", ".\r", "From x\n\n"} {
 		f.Add([]byte(seed), true)

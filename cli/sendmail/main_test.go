@@ -101,7 +101,8 @@ func run(t *testing.T, w world.World, stdin string, args ...string) result {
 	return result{status, out.String(), errs.String()}
 }
 
-// one is the only message in the queue, and its body without the Received field, Date and Message-ID.
+// one is the only message in the queue, and its body without the Received field, Date and
+// Message-ID.
 func (a *appliance) one() (queue.Message, string) {
 	a.t.Helper()
 	list, err := a.queue.List(context.Background(), queue.Filter{}, "", 10)

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// mbox writes a mail as it stands in a mailbox file: lines end in LF, and one that would look like the next mail's beginning has a >
-// before it.
+// mbox writes a mail as it stands in a mailbox file: lines end in LF, and one that would look like
+// the next mail's beginning has a > before it.
 type mbox struct {
 	to        io.Writer
 	lineStart bool

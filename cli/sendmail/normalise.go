@@ -28,8 +28,9 @@ func (c changes) String() string {
 	return strings.Join(what, " and ") + " replaced by spaces"
 }
 
-// normalise copies a mail as programs write it and makes it one that may travel: every line ends in CRLF, and NUL and CR are
-// nowhere else. With dot, a line with nothing but a dot ends it; what comes after is not read.
+// normalise copies a mail as programs write it and makes it one that may travel: every line ends in
+// CRLF, and NUL and CR are nowhere else. With dot, a line with nothing but a dot ends it; what
+// comes after is not read.
 func normalise(in io.Reader, to io.Writer, dot bool) (changes, error) {
 	n := normaliser{in: bufio.NewReaderSize(in, 64<<10), out: bufio.NewWriterSize(to, 64<<10)}
 	if err := n.run(dot); err != nil {

@@ -68,7 +68,8 @@ type options struct {
 // letters are the options there are, as getopt has them.
 const letters = "A:B:C:D:F:L:M:N:O:R:V:X:b:e:f:h:o:p:r:GIUTacimnstvxq::d::"
 
-// parse understands a command line as GNU's getopt does: options may stand together, and behind recipients; -- ends them.
+// parse understands a command line as GNU's getopt does: options may stand together, and behind
+// recipients; -- ends them.
 func parse(args []string) (*options, error) {
 	given, operands, err := getopt.Parse(args, letters)
 	o := &options{args: operands}

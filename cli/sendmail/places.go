@@ -22,7 +22,8 @@ import (
 	"dinkymail/queue"
 )
 
-// answerTime is how long the appliance may take to bring a mail to its disk before the mail goes into the maildrop instead.
+// answerTime is how long the appliance may take to bring a mail to its disk before the mail goes
+// into the maildrop instead.
 const answerTime = 2 * time.Minute
 
 // place is where an appliance may be.
@@ -38,7 +39,8 @@ func (w program) places() []place {
 	}
 	var all []place
 	if w.Settings != nil {
-		// A relative directory counts from wherever this program happens to be called, where anybody may have made one.
+		// A relative directory counts from wherever this program happens to be called, where
+		// anybody may have made one.
 		if s, err := w.Settings(); err == nil && !s.Unconfigured && filepath.IsAbs(s.Maildrop.Dir) && filepath.IsAbs(s.DataDir) {
 			all = append(all, place{s.Maildrop.Dir, filepath.Join(s.DataDir, control.Socket)})
 		}
@@ -62,8 +64,8 @@ func about(places []place) maildrop.About {
 	return maildrop.About{}
 }
 
-// handIn gives a mail to the appliance, or leaves it in the maildrop. The ID is the same in every try, so that the mail is accepted
-// once. kept says where it is.
+// handIn gives a mail to the appliance, or leaves it in the maildrop. The ID is the same in every
+// try, so that the mail is accepted once. kept says where it is.
 func handIn(ctx context.Context, places []place, e message.Envelope, l *letter) (id queue.ID, kept string, err error) {
 	id = queue.NewID()
 	denied := ""
@@ -121,8 +123,8 @@ func whoMay(dir string) string {
 	return dir + " is open to the group " + group + " alone; root can let you in with: usermod -aG " + group + " " + you
 }
 
-// ask hands a mail in over a socket. It is not answered when nobody is there, or somebody who takes no mail for the time being, so
-// that the maildrop is next.
+// ask hands a mail in over a socket. It is not answered when nobody is there, or somebody who takes
+// no mail for the time being, so that the maildrop is next.
 func ask(ctx context.Context, path string, id queue.ID, e message.Envelope, l *letter) (answered bool, err error) {
 	if path == "" {
 		return false, nil

@@ -1,11 +1,12 @@
-// Package sendmail is the program that everything on a Unix machine sends its mail with: cron, PHP's mail(), git send-email, mutt,
-// mailx, logwatch.
+// Package sendmail is the program that everything on a Unix machine sends its mail with: cron,
+// PHP's mail(), git send-email, mutt, mailx, logwatch.
 //
 // # What it promises
 //
-// Exit status 0 means that the mail is on the disk: accepted by the appliance, or, while that is down or pauses, left in the
-// maildrop of SUBMIT_DIR, where the appliance picks it up. It is accepted once, also when the appliance dies at the moment of its
-// answer. Otherwise one sentence on standard error says what is wrong, and the exit status is one of sysexits.h:
+// Exit status 0 means that the mail is on the disk: accepted by the appliance, or, while that is
+// down or pauses, left in the maildrop of SUBMIT_DIR, where the appliance picks it up. It is
+// accepted once, also when the appliance dies at the moment of its answer. Otherwise one sentence
+// on standard error says what is wrong, and the exit status is one of sysexits.h:
 //
 //	64  wrong usage, or no recipient at all
 //	65  something is wrong with the mail: its header is too long, or it goes in circles
@@ -21,22 +22,26 @@
 // up, or that there was none: whoever only looks at the status must not take one for sent that was
 // refused, cut off, or never ended by CR LF "." CR LF.
 //
-// With -oem, as cron has it, a mail that cannot be handed in is appended to dead.letter in the user's home directory.
+// With -oem, as cron has it, a mail that cannot be handed in is appended to dead.letter in the
+// user's home directory.
 //
 // # What is done to a mail
 //
-// Line ends become CRLF. NUL bytes, and CR bytes that end no line, become spaces, which an X-Dinkymail-Note field then tells. A line
-// in the header that is no field begins the body. An mbox line (From ada Sun Nov 22 …) before the header is dropped. Without From
-// there comes one, of the sender and the user's full name. All else is done by the appliance: Date and Message-ID, taking Bcc
-// out, aliases, addresses without a domain.
+// Line ends become CRLF. NUL bytes, and CR bytes that end no line, become spaces, which an
+// X-Dinkymail-Note field then tells. A line in the header that is no field begins the body. An mbox
+// line (From ada Sun Nov 22 …) before the header is dropped. Without From there comes one, of the
+// sender and the user's full name. All else is done by the appliance: Date and Message-ID, taking
+// Bcc out, aliases, addresses without a domain.
 //
-// With -t the recipients are those of To, Cc and Bcc, and those on the command line as well, as with Postfix. In a mail that was
-// resent, Resent-To, Resent-Cc and Resent-Bcc of the latest resending take the place of the others (RFC 5322, 3.6.6).
+// With -t the recipients are those of To, Cc and Bcc, and those on the command line as well, as
+// with Postfix. In a mail that was resent, Resent-To, Resent-Cc and Resent-Bcc of the latest
+// resending take the place of the others (RFC 5322, 3.6.6).
 //
 // # Where the appliance is
 //
-// In $DINKYMAIL_SUBMIT_DIR if that is set. Otherwise in SUBMIT_DIR, where this user may read the settings; in data/submit beside the
-// binary; in /var/lib/dinkymail/submit. For root and the appliance's own user, the control socket does as well.
+// In $DINKYMAIL_SUBMIT_DIR if that is set. Otherwise in SUBMIT_DIR, where this user may read the
+// settings; in data/submit beside the binary; in /var/lib/dinkymail/submit. For root and the
+// appliance's own user, the control socket does as well.
 package sendmail
 
 import (
@@ -52,7 +57,8 @@ import (
 // program is the program as it runs.
 type program struct{ world.World }
 
-// Run does what args say, which do not have the program's name, and returns the exit status. name is what it was called by.
+// Run does what args say, which do not have the program's name, and returns the exit status. name
+// is what it was called by.
 func Run(ctx context.Context, name string, args []string, w world.World) int {
 	o, err := parse(args)
 	if err == nil {

@@ -18,7 +18,8 @@ import (
 	"dinkymail/queue"
 )
 
-// While nobody answers the mail is left in the maildrop, with all that its envelope says, and the appliance picks it up.
+// While nobody answers the mail is left in the maildrop, with all that its envelope says, and the
+// appliance picks it up.
 func TestMaildrop(t *testing.T) {
 	a := newAppliance(t, queue.Config{})
 	r := a.sendmail("To: bob@example.net\n\nHello\n", "-t", "-i", "-v", "-f", "ada@example.org", "-N", "success,failure", "-R", "full", "-V", "x 1")
@@ -56,7 +57,8 @@ type submits func(ctx context.Context, s queue.Submission) (queue.ID, error)
 
 func (f submits) Submit(ctx context.Context, s queue.Submission) (queue.ID, error) { return f(ctx, s) }
 
-// A paused intake, too, is what the maildrop is for; a full queue is not, for there it would be as full.
+// A paused intake, too, is what the maildrop is for; a full queue is not, for there it would be as
+// full.
 func TestNotNow(t *testing.T) {
 	a := newAppliance(t, queue.Config{MaxMessages: 1}).start()
 	if err := a.queue.Pause(queue.Intake, "maintenance", "ada"); err != nil {
@@ -120,7 +122,8 @@ func TestBareNames(t *testing.T) {
 	}
 }
 
-// An appliance that dies when the mail is on its disk and the answer is not given has the mail once, though it comes a second time.
+// An appliance that dies when the mail is on its disk and the answer is not given has the mail
+// once, though it comes a second time.
 func TestLostAnswer(t *testing.T) {
 	a := newAppliance(t, queue.Config{})
 	ln, err := net.Listen("unix", maildrop.Socket(a.dir))
@@ -228,7 +231,8 @@ func TestOtherModes(t *testing.T) {
 	}
 }
 
-// Where there is neither appliance nor maildrop a program is told to try again; with -oem, as cron has it, the mail is kept.
+// Where there is neither appliance nor maildrop a program is told to try again; with -oem, as cron
+// has it, the mail is kept.
 func TestDeadLetter(t *testing.T) {
 	home := t.TempDir()
 	w := world.World{Environ: []string{"DINKYMAIL_SUBMIT_DIR=" + filepath.Join(home, "none"), "HOME=" + home}}

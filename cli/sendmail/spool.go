@@ -9,7 +9,8 @@ import (
 	"dinkymail/cli/world"
 )
 
-// inMemory is how many bytes of a mail are kept in memory; of larger ones the rest is in a temporary file without a name.
+// inMemory is how many bytes of a mail are kept in memory; of larger ones the rest is in a
+// temporary file without a name.
 const inMemory = 1 << 20
 
 // spool keeps what is written to it, to be read as often as need be.

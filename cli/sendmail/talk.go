@@ -18,8 +18,8 @@ import (
 	"dinkymail/smtp"
 )
 
-// talk speaks SMTP on standard input and output, as the appliance does on its ports. Each mail goes the way of all mail handed in
-// by this program.
+// talk speaks SMTP on standard input and output, as the appliance does on its ports. Each mail goes
+// the way of all mail handed in by this program.
 func (w program) talk(ctx context.Context, o *options) error {
 	places := w.places()
 	limits := about(places)
@@ -117,8 +117,8 @@ func inQueueWords(err error) error {
 	}
 }
 
-// stdio is standard input and output as a connection from this machine. It has no deadlines: whoever started this program may
-// take as long as they like.
+// stdio is standard input and output as a connection from this machine. It has no deadlines:
+// whoever started this program may take as long as they like.
 type stdio struct {
 	io.Reader
 	io.Writer

@@ -14,8 +14,8 @@ import (
 
 var discard = slog.New(slog.DiscardHandler)
 
-// sendmail -bs speaks SMTP: commands one after the other or all at once, parameters of notification, a mail that is refused, an
-// end without QUIT.
+// sendmail -bs speaks SMTP: commands one after the other or all at once, parameters of
+// notification, a mail that is refused, an end without QUIT.
 func TestTalk(t *testing.T) {
 	a := newAppliance(t, queue.Config{}).start()
 	r := a.sendmail("EHLO localhost\r\nMAIL FROM:<ada@example.org> BODY=8BITMIME RET=HDRS ENVID=x1\r\n"+

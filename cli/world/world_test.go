@@ -32,7 +32,8 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// What was printed comes before what went wrong, an error without a status means 1, and output that is lost is told.
+// What was printed comes before what went wrong, an error without a status means 1, and output that
+// is lost is told.
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -17,7 +17,8 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// bareVerb makes this program serve the handler that /send is compared with, in a process of its own.
+// bareVerb makes this program serve the handler that /send is compared with, in a process of its
+// own.
 const bareVerb = "bare-http"
 
 // jsonSize is the size of a request over HTTP in bytes.
@@ -28,7 +29,8 @@ type httpFigures struct {
 	send, bare []float64
 }
 
-// serveBare answers every POST with 200 as soon as its body is read, until it is killed. It prints its address first.
+// serveBare answers every POST with 200 as soon as its body is read, until it is killed. It prints
+// its address first.
 func serveBare(addr string) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -49,7 +51,8 @@ func serveBare(addr string) error {
 	return server.Serve(ln)
 }
 
-// compareHTTP measures POST /send, stored and held (no upstream is configured), against the bare handler, in turns.
+// compareHTTP measures POST /send, stored and held (no upstream is configured), against the bare
+// handler, in turns.
 func compareHTTP(dir string, p plan) (*httpFigures, error) {
 	binary, err := rig.Build(dir)
 	if err != nil {

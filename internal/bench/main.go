@@ -1,21 +1,24 @@
-// Command bench measures Dinkymail against a tuned Postfix, side by side in one run, and then variants of Dinkymail's own
-// work against its plain one, and prints the tables of docs/performance.md.
+// Command bench measures Dinkymail against a tuned Postfix, side by side in one run, and then
+// variants of Dinkymail's own work against its plain one, and prints the tables of
+// docs/performance.md.
 //
 //	make bench                      the tables
 //	go run ./internal/bench -short  small numbers, one round, and Dinkymail alone where there is no Postfix
 //
 // # What it promises
 //
-// Rounds are interleaved (one side, the other, and again), figures are medians over the rounds, and only their ratios mean
-// anything on another machine. Every message has an id of its own that is looked for at the black hole behind the side: a lost
-// or a repeated one fails the run. Both sides sync before they accept and log to a file; Dinkymail has its defaults, Postfix
-// is tuned as postfixSide says. CPU is that of all processes of a side.
+// Rounds are interleaved (one side, the other, and again), figures are medians over the rounds, and
+// only their ratios mean anything on another machine. Every message has an id of its own that is
+// looked for at the black hole behind the side: a lost or a repeated one fails the run. Both sides
+// sync before they accept and log to a file; Dinkymail has its defaults, Postfix is tuned as
+// postfixSide says. CPU is that of all processes of a side.
 //
 // # Limits
 //
-// Load generator and black hole run in this process and share the machine with what they measure. It needs root and Debian's
-// postfix; both sides keep their files under the system's temporary directory, which must be on a real disk. The third side, the
-// proxy smtprelay, is fetched for the run; where its module cannot be had, or SMTPRELAY_BINARY names no program, its table is left out.
+// Load generator and black hole run in this process and share the machine with what they measure.
+// It needs root and Debian's postfix; both sides keep their files under the system's temporary
+// directory, which must be on a real disk. The third side, the proxy smtprelay, is fetched for the
+// run; where its module cannot be had, or SMTPRELAY_BINARY names no program, its table is left out.
 package main
 
 import (

@@ -17,7 +17,8 @@ import (
 // drainLimit is how long a side may take to hand on everything it accepted in one measurement.
 const drainLimit = 5 * time.Minute
 
-// settleTime passes between the last arrival and the reading of the CPU, so that outcomes are written too.
+// settleTime passes between the last arrival and the reading of the CPU, so that outcomes are
+// written too.
 const settleTime = 500 * time.Millisecond
 
 // The names of the sides.
@@ -82,7 +83,8 @@ func openSides(dir string, alone bool) ([]*side, func() error, error) {
 	return append(sides, proxy), func() error { return errors.Join(stop(), closeProxy()) }, nil
 }
 
-// dinkymailSide starts the appliance with its defaults and an upstream that wants neither TLS nor a password.
+// dinkymailSide starts the appliance with its defaults and an upstream that wants neither TLS nor a
+// password.
 func dinkymailSide(binary, dir string) (*side, func() error, error) {
 	s, stop, err := appliance(binary, dir, rig.SinkConfig{}, nil)
 	if err != nil {
@@ -94,7 +96,8 @@ func dinkymailSide(binary, dir string) (*side, func() error, error) {
 	return s, stop, nil
 }
 
-// appliance starts one with the given settings besides those that lead to an upstream as cfg describes it.
+// appliance starts one with the given settings besides those that lead to an upstream as cfg
+// describes it.
 func appliance(binary, dir string, cfg rig.SinkConfig, settings map[string]string) (*side, func() error, error) {
 	sink, err := rig.NewSink("127.0.0.1:0", cfg)
 	if err != nil {
@@ -114,8 +117,9 @@ func appliance(binary, dir string, cfg rig.SinkConfig, settings map[string]strin
 	return s, func() error { return errors.Join(a.Stop(), sink.Close()) }, nil
 }
 
-// postfixSide starts a Postfix tuned for throughput: 20 connections to the upstream that are kept, no delay on accepting, up
-// to 200 processes per service, no limits on clients, no mailboxes and no lookups.
+// postfixSide starts a Postfix tuned for throughput: 20 connections to the upstream that are kept,
+// no delay on accepting, up to 200 processes per service, no limits on clients, no mailboxes and no
+// lookups.
 func postfixSide() (*side, func() error, error) {
 	sink, err := rig.NewSink("127.0.0.1:0", rig.SinkConfig{})
 	if err != nil {
@@ -237,7 +241,8 @@ func (s *side) measure(load rig.Load) (figures, error) {
 	return f, nil
 }
 
-// arrival is the rate at the black hole, from the first command to the last arrival, and the median way through.
+// arrival is the rate at the black hole, from the first command to the last arrival, and the median
+// way through.
 func arrival(done *rig.Loaded, arrivals map[string]rig.Arrival) (rate float64, through time.Duration) {
 	var last time.Time
 	ways := make([]time.Duration, 0, len(arrivals))

@@ -36,7 +36,8 @@ type slow struct {
 	rates       []float64
 }
 
-// variants are appliances that all run at the same time; the first variant is what the others are compared with.
+// variants are appliances that all run at the same time; the first variant is what the others are
+// compared with.
 type variants struct {
 	all    []*variant
 	slow   []*slow
@@ -135,8 +136,8 @@ func (v *variants) round(n int) error {
 	return nil
 }
 
-// measure sends some mail first, so that the connections to the upstream are there, and makes those of the clients before the
-// clock starts.
+// measure sends some mail first, so that the connections to the upstream are there, and makes those
+// of the clients before the clock starts.
 func (v *variant) measure(round int) error {
 	load := v.load
 	load.Addr, load.Connections, load.Reuse, load.Ready = v.side.addr, 50, true, func() {}
@@ -155,8 +156,8 @@ func (v *variant) measure(round int) error {
 	return err
 }
 
-// measure is the rate at which mail arrives once the appliance has found out how much the upstream takes at a time, and while
-// there is enough for all connections.
+// measure is the rate at which mail arrives once the appliance has found out how much the upstream
+// takes at a time, and while there is enough for all connections.
 func (s *slow) measure(round int) error {
 	load := rig.Load{Addr: s.side.addr, Connections: 50, Messages: s.messages, Size: 4096, Reuse: true,
 		Prefix: "slow-" + strconv.Itoa(round)}
@@ -184,7 +185,8 @@ func (s *slow) measure(round int) error {
 	return nil
 }
 
-// linear is the rate that connections which never wait for anything but the upstream's replies would reach.
+// linear is the rate that connections which never wait for anything but the upstream's replies
+// would reach.
 func (s *slow) linear() float64 { return float64(s.connections) / (replies * pause).Seconds() }
 
 // memory sends big messages; the side notes its peak.

@@ -1,4 +1,5 @@
-// Package certs keeps certificates: our own, which can be replaced while doors use it, and whom we trust.
+// Package certs keeps certificates: our own, which can be replaced while doors use it, and whom we
+// trust.
 package certs
 
 import (
@@ -52,7 +53,8 @@ func Roots(pem []byte) *x509.CertPool {
 	return roots
 }
 
-// Verify reports why a client that trusts roots, nil for those of this machine, would refuse a chain that was shown under a name.
+// Verify reports why a client that trusts roots, nil for those of this machine, would refuse a
+// chain that was shown under a name.
 func Verify(chain []*x509.Certificate, name string, roots *x509.CertPool) error {
 	between := x509.NewCertPool()
 	for _, cert := range chain[1:] {

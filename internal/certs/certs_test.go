@@ -23,7 +23,8 @@ func issue(t *testing.T, ca *smtptest.CA, name string) (*Own, *x509.Certificate)
 	return own, own.Leaf()
 }
 
-// A certificate that was read again is used from the next handshake on; one without its key is none.
+// A certificate that was read again is used from the next handshake on; one without its key is
+// none.
 func TestCertificateIsReplaced(t *testing.T) {
 	ca := smtptest.NewCA(t)
 	inUse, _ := issue(t, ca, "old.example.com")
@@ -39,7 +40,8 @@ func TestCertificateIsReplaced(t *testing.T) {
 	}
 }
 
-// Authorities in a file are trusted beside those of the machine, and a certificate is verified with its name.
+// Authorities in a file are trusted beside those of the machine, and a certificate is verified with
+// its name.
 func TestRoots(t *testing.T) {
 	ca, stranger := smtptest.NewCA(t), smtptest.NewCA(t)
 	_, leaf := issue(t, ca, "mail.example.com")

@@ -28,8 +28,8 @@ const (
 	// connections is SMTP_RELAY_CONNECTIONS of the appliance under test.
 	connections = 10
 
-	// repeatLimit is how many messages one kill may cause to come again: those being handed over, and those whose outcome waits to
-	// be written.
+	// repeatLimit is how many messages one kill may cause to come again: those being handed over,
+	// and those whose outcome waits to be written.
 	repeatLimit = connections + queue.MaxUnwritten
 
 	// drainLimit is how long the last start may go without handing on anything of what waits.
@@ -45,9 +45,10 @@ type round struct {
 	repeats      int // messages of any round that came once more in this one
 }
 
-// ROUNDS times (20 if it is not set) the appliance is killed at a random moment under load from both doors and started again on
-// the same data; then it drains. After every third kill the index is gone or damaged besides. Everything that was acknowledged has
-// arrived, and no round repeated more than it had in flight.
+// ROUNDS times (20 if it is not set) the appliance is killed at a random moment under load from
+// both doors and started again on the same data; then it drains. After every third kill the index
+// is gone or damaged besides. Everything that was acknowledged has arrived, and no round repeated
+// more than it had in flight.
 func TestKill(t *testing.T) {
 	binary := build(t)
 	sink := nextHop(t)
@@ -122,9 +123,10 @@ func build(t *testing.T) string {
 	return binary
 }
 
-// nextHop takes everything sooner or later. Its answers are a little late, so that a kill falls between its reading and its answer
-// as often as it can, and some are very late; it defers one recipient in twenty, and now and then hangs up in the middle of an
-// envelope. It never hangs up on a message that it has read: that would be a repeat which no kill has caused.
+// nextHop takes everything sooner or later. Its answers are a little late, so that a kill falls
+// between its reading and its answer as often as it can, and some are very late; it defers one
+// recipient in twenty, and now and then hangs up in the middle of an envelope. It never hangs up on
+// a message that it has read: that would be a repeat which no kill has caused.
 func nextHop(t *testing.T) *rig.Sink {
 	t.Helper()
 	sink, err := rig.NewSink("127.0.0.1:0", rig.SinkConfig{
@@ -149,7 +151,8 @@ func nextHop(t *testing.T) *rig.Sink {
 	return sink
 }
 
-// liveAndDie starts the appliance, loads it for a while, and kills it. accepted are the ids that were acknowledged.
+// liveAndDie starts the appliance, loads it for a while, and kills it. accepted are the ids that
+// were acknowledged.
 func liveAndDie(t *testing.T, a *rig.Appliance, sink *rig.Sink, n int) (life round, accepted map[string]bool) {
 	t.Helper()
 	before := sink.Arrivals()
@@ -177,7 +180,8 @@ func (life *round) count(before, after map[string]rig.Arrival) {
 	}
 }
 
-// quiet waits until the next hop has finished what the killed appliance had sent it: its total stands still.
+// quiet waits until the next hop has finished what the killed appliance had sent it: its total
+// stands still.
 func quiet(t *testing.T, sink *rig.Sink) {
 	t.Helper()
 	for total := -1; total != sink.Total(); {
@@ -186,7 +190,8 @@ func quiet(t *testing.T, sink *rig.Sink) {
 	}
 }
 
-// drain starts the appliance a last time, without load, and waits until everything that was acknowledged has arrived.
+// drain starts the appliance a last time, without load, and waits until everything that was
+// acknowledged has arrived.
 func drain(t *testing.T, a *rig.Appliance, sink *rig.Sink, told map[string]bool) round {
 	t.Helper()
 	before := sink.Arrivals()
@@ -205,7 +210,8 @@ func drain(t *testing.T, a *rig.Appliance, sink *rig.Sink, told map[string]bool)
 	return life
 }
 
-// allArrive waits until all that was acknowledged has arrived, or until nothing new has for drainLimit.
+// allArrive waits until all that was acknowledged has arrived, or until nothing new has for
+// drainLimit.
 func allArrive(sink *rig.Sink, told map[string]bool) {
 	left := len(told) + 1
 	for news := time.Now(); time.Since(news) < drainLimit; <-time.After(500 * time.Millisecond) { // each look copies all arrivals

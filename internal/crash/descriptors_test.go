@@ -16,8 +16,9 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// With no file descriptor left the process goes on: who is connected may send, what needs a file is refused for the moment, and
-// nothing is given up because nobody could be dialled. When there are descriptors again, mail is taken and all of it arrives.
+// With no file descriptor left the process goes on: who is connected may send, what needs a file is
+// refused for the moment, and nothing is given up because nobody could be dialled. When there are
+// descriptors again, mail is taken and all of it arrives.
 func TestNoFileDescriptors(t *testing.T) {
 	a, hop := unreachable(t, map[string]string{"QUEUE_RETRY": "1s"})
 	if _, err := a.Start(); err != nil {
@@ -65,7 +66,8 @@ func TestNoFileDescriptors(t *testing.T) {
 	}
 }
 
-// exhaust leaves the appliance no file descriptor: a few, and then connections that take them all and stay.
+// exhaust leaves the appliance no file descriptor: a few, and then connections that take them all
+// and stay.
 func exhaust(t *testing.T, a *rig.Appliance) {
 	t.Helper()
 	open, err := rig.Descriptors(a.PID())

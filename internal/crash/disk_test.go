@@ -20,8 +20,9 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// A full disk refuses mail, with 452 by SMTP and 503 by HTTP, and ends neither the process nor what it has accepted: all of that
-// arrives once the next hop is there, and then there is room for mail again.
+// A full disk refuses mail, with 452 by SMTP and 503 by HTTP, and ends neither the process nor what
+// it has accepted: all of that arrives once the next hop is there, and then there is room for mail
+// again.
 func TestFullDisk(t *testing.T) {
 	// Less than a segment of the journal, and a few of them.
 	for _, size := range []int{48, 256} {
@@ -81,8 +82,8 @@ func missing(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// What a crash left half written at the end of the journal, random bytes or the first half of a record, is cut off, and
-// everything before it is delivered.
+// What a crash left half written at the end of the journal, random bytes or the first half of a
+// record, is cut off, and everything before it is delivered.
 func TestTornTail(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -16,9 +16,9 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// A file system that the kernel makes read-only under us, as it does when the disk is sick, ends neither the process nor what was
-// accepted: mail is refused, /health and the log say what to do, and a start says so, too. Once the disk is mended all of it
-// arrives.
+// A file system that the kernel makes read-only under us, as it does when the disk is sick, ends
+// neither the process nor what was accepted: mail is refused, /health and the log say what to do,
+// and a start says so, too. Once the disk is mended all of it arrives.
 func TestReadOnlyRemount(t *testing.T) {
 	disk := newDisk(t)
 	a, hop := unreachable(t, map[string]string{"DATA_DIR": filepath.Join(disk.dir, "mail")})
@@ -99,8 +99,8 @@ func newDisk(t *testing.T) *disk {
 	return d
 }
 
-// sicken makes the kernel treat the file system as it does after an error of the disk: from now on it is read-only, also for who
-// has files open.
+// sicken makes the kernel treat the file system as it does after an error of the disk: from now on
+// it is read-only, also for who has files open.
 func (d *disk) sicken() { d.run("mount", "-o", "remount,abort", d.dir) }
 
 // mend unmounts the file system, checks it, and mounts it again.

@@ -1,4 +1,5 @@
-// Package disk asks a file system how much room it has and whether what is written there stays, and keeps small files whole.
+// Package disk asks a file system how much room it has and whether what is written there stays, and
+// keeps small files whole.
 package disk
 
 // Space is what a file system has left.

@@ -12,7 +12,8 @@ import (
 // mostState bounds what is read of a file that WriteState wrote, in bytes.
 const mostState = 32 << 20
 
-// ReadState reads the JSON in a file into the value at into. A file that is not there, or has no name, changes nothing.
+// ReadState reads the JSON in a file into the value at into. A file that is not there, or has no
+// name, changes nothing.
 func ReadState(file string, into any) error {
 	if file == "" {
 		return nil
@@ -28,8 +29,8 @@ func ReadState(file string, into any) error {
 	return json.NewDecoder(io.LimitReader(f, mostState)).Decode(into)
 }
 
-// WriteState replaces a file, which is for its owner alone, by v in JSON. Whenever the machine stops, the old or the new one is there
-// whole. One without a name is not written.
+// WriteState replaces a file, which is for its owner alone, by v in JSON. Whenever the machine
+// stops, the old or the new one is there whole. One without a name is not written.
 func WriteState(file string, v any) error {
 	if file == "" {
 		return nil

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// What is written is read again, for the owner alone; nothing is read of a file that is not there, and half a file is an error.
+// What is written is read again, for the owner alone; nothing is read of a file that is not there,
+// and half a file is an error.
 func TestState(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.json")
 	got := map[string]int{"before": 1}

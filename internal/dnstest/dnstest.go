@@ -1,5 +1,5 @@
-// Package dnstest is the DNS that tests ask: a real name server on loopback that knows the records it was given, and a resolver
-// that asks it and nobody else.
+// Package dnstest is the DNS that tests ask: a real name server on loopback that knows the records
+// it was given, and a resolver that asks it and nobody else.
 //
 //	dns := dnstest.New(t, "example.org. MX 10 mx.example.org.", `example.org. TXT "v=spf1 -all"`)
 //	dns.Script("broken.example.org.", dnstest.ServerFailure)
@@ -7,8 +7,8 @@
 //
 // # What it promises
 //
-// A name without records does not exist; a name with others than those asked for exists and has none. CNAMEs are followed. The
-// test's cleanup stops the server.
+// A name without records does not exist; a name with others than those asked for exists and has
+// none. CNAMEs are followed. The test's cleanup stops the server.
 //
 // # Limits
 //

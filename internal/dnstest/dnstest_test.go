@@ -16,7 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The resolver gets what the server knows, over TCP where it is long, along aliases, and no such host where nothing is known.
+// The resolver gets what the server knows, over TCP where it is long, along aliases, and no such
+// host where nothing is known.
 func TestResolver(t *testing.T) {
 	long := strings.Repeat(`"`+strings.Repeat("x", 200)+`" `, 10)
 	dns := dnstest.New(t, "example.org. MX 10 mx.example.org.", "example.org. TXT "+long, "mx.example.org. A 127.0.0.1",

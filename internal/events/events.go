@@ -2,12 +2,13 @@
 //
 // # What it promises
 //
-// Publish never blocks and costs one atomic read while nobody watches. Every watcher gets the events in the order in which they
-// were published, each at most once.
+// Publish never blocks and costs one atomic read while nobody watches. Every watcher gets the
+// events in the order in which they were published, each at most once.
 //
 // # Limits
 //
-// A watcher who is too slow misses events: what does not fit into its buffer is dropped, and nobody says so.
+// A watcher who is too slow misses events: what does not fit into its buffer is dropped, and nobody
+// says so.
 //
 // # Who runs where
 //
@@ -46,8 +47,8 @@ func (h *Hub[T]) Publish(e T) {
 	}
 }
 
-// Watch gives the events from now on, until ctx ends; then the channel is closed. It holds at most room events that were not
-// taken yet.
+// Watch gives the events from now on, until ctx ends; then the channel is closed. It holds at most
+// room events that were not taken yet.
 func (h *Hub[T]) Watch(ctx context.Context, room int) <-chan T {
 	w := make(chan T, room)
 	h.mu.Lock()

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Every watcher gets what is published while it watches, in order; one with no room misses the rest and holds up nobody.
+// Every watcher gets what is published while it watches, in order; one with no room misses the rest
+// and holds up nobody.
 func TestHub(t *testing.T) {
 	var h Hub[int]
 	h.Publish(0)

@@ -1,10 +1,10 @@
-// Package gate counts who is connected, and says whether one more may be: connections in all, of one client, and of one user of a
-// Unix socket.
+// Package gate counts who is connected, and says whether one more may be: connections in all, of
+// one client, and of one user of a Unix socket.
 //
 // # What it promises
 //
-// The last tenth of the places is for peers that are trusted: no crowd from outside keeps the programs of the house waiting.
-// An IPv6 client counts with its /64.
+// The last tenth of the places is for peers that are trusted: no crowd from outside keeps the
+// programs of the house waiting. An IPv6 client counts with its /64.
 //
 // # Who runs where
 //
@@ -50,7 +50,8 @@ func (g *Gate) Allow(most, each int) {
 	g.most, g.each = most, each
 }
 
-// Enter takes a place, or says why there is none: ErrFull or ErrClient. The zero client is one that is not counted.
+// Enter takes a place, or says why there is none: ErrFull or ErrClient. The zero client is one that
+// is not counted.
 func (g *Gate) Enter(client netip.Prefix, trusted bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -139,8 +140,8 @@ func (t tally[K]) leave(who K) {
 	}
 }
 
-// Client is what counts as one client: an IPv4 address, or the /64 that a single IPv6 site has at least. It is zero for an address
-// that is not valid.
+// Client is what counts as one client: an IPv4 address, or the /64 that a single IPv6 site has at
+// least. It is zero for an address that is not valid.
 func Client(peer netip.Addr) netip.Prefix {
 	bits := 64
 	if peer.Is4() {
@@ -155,7 +156,8 @@ func Contains(networks []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// Peer is the address of a connection's other end, as a client is known by it; not valid when it is none of TCP.
+// Peer is the address of a connection's other end, as a client is known by it; not valid when it is
+// none of TCP.
 func Peer(c net.Conn) netip.Addr {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		return plain(a.AddrPort().Addr())

@@ -28,7 +28,8 @@ func TestStrangersLeaveRoom(t *testing.T) {
 	}
 }
 
-// Who is trusted may still turn out to be a stranger, as far as there is a place for one, and gives back the place that it has then.
+// Who is trusted may still turn out to be a stranger, as far as there is a place for one, and gives
+// back the place that it has then.
 func TestTrustedTurnsOutToBeAStranger(t *testing.T) {
 	g, turned := New(3, 2), 0
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -7,9 +7,10 @@ import (
 	"sync"
 )
 
-// Listener bounds the connections of a listener. It waits with accepting while all places are taken, and closes a connection at
-// once whose client has too many. The last places are for exempt clients: strangers who fill the others are closed at once, and
-// keep nobody waiting. Who called a proxy on this machine is known with the request only, see Conn.Stranger.
+// Listener bounds the connections of a listener. It waits with accepting while all places are
+// taken, and closes a connection at once whose client has too many. The last places are for exempt
+// clients: strangers who fill the others are closed at once, and keep nobody waiting. Who called a
+// proxy on this machine is known with the request only, see Conn.Stranger.
 type Listener struct {
 	net.Listener
 	gate   *Gate
@@ -18,8 +19,9 @@ type Listener struct {
 	closed bool // guarded by gate.mu
 }
 
-// Listen bounds the connections of ln to those of g, which no other listener may use. No limit per client holds for those who
-// are exempt. Turned is told of each stranger who is turned away for want of a place.
+// Listen bounds the connections of ln to those of g, which no other listener may use. No limit per
+// client holds for those who are exempt. Turned is told of each stranger who is turned away for
+// want of a place.
 func (g *Gate) Listen(ln net.Listener, exempt func(peer netip.Addr) bool, turned func()) *Listener {
 	return &Listener{Listener: ln, gate: g, exempt: exempt, turned: turned}
 }
@@ -81,8 +83,8 @@ type Conn struct {
 	once    sync.Once
 }
 
-// Stranger counts the connection of an exempt peer among those of strangers from now on, because a request of one came over it.
-// It reports whether there is a place left for that.
+// Stranger counts the connection of an exempt peer among those of strangers from now on, because a
+// request of one came over it. It reports whether there is a place left for that.
 func (c *Conn) Stranger() bool {
 	stranger := c.stranger()
 	if !stranger {
@@ -121,7 +123,8 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// CloseWrite ends our side alone, so that a client which is still sending can read the answer that refuses it.
+// CloseWrite ends our side alone, so that a client which is still sending can read the answer that
+// refuses it.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

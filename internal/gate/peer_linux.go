@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peerOf is the user who connected, as the kernel remembers it; nobodyKnown when that is no Unix socket.
+// peerOf is the user who connected, as the kernel remembers it; nobodyKnown when that is no Unix
+// socket.
 func peerOf(c net.Conn) int {
 	socket, ok := c.(*net.UnixConn)
 	if !ok {

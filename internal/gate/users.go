@@ -53,8 +53,8 @@ type UserConn struct {
 	leave func()
 }
 
-// User is the name of the user at the other end, its number where it has none, and how a log names the connection: "unix:UID". Where
-// the system does not tell who it is, name is empty.
+// User is the name of the user at the other end, its number where it has none, and how a log names
+// the connection: "unix:UID". Where the system does not tell who it is, name is empty.
 func (c *UserConn) User() (name, address string) {
 	if c.uid == nobodyKnown {
 		return "", "unix"

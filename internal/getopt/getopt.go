@@ -1,11 +1,13 @@
-// Package getopt takes a command line apart as getopt(3) does, for programs that stand in for others whose options have one
-// letter.
+// Package getopt takes a command line apart as getopt(3) does, for programs that stand in for
+// others whose options have one letter.
 //
 // # What it promises
 //
-// Letters may share a hyphen (-qv), a value may follow its letter at once or as the next argument (-i5, -i 5), a lone
-// hyphen is an operand, and everything behind -- is. A letter with two colons takes what stands behind it in its argument (-q, -q5m). Options behind operands count too, as with glibc, unless the letters
-// begin with a plus sign. Options come back in the order in which they were given.
+// Letters may share a hyphen (-qv), a value may follow its letter at once or as the next argument
+// (-i5, -i 5), a lone hyphen is an operand, and everything behind -- is. A letter with two colons
+// takes what stands behind it in its argument (-q, -q5m). Options behind operands count too, as
+// with glibc, unless the letters begin with a plus sign. Options come back in the order in which
+// they were given.
 package getopt
 
 import (
@@ -29,7 +31,8 @@ func (o Options) Has(letter byte) bool {
 	return slices.ContainsFunc(o, func(one Option) bool { return one.Letter == letter })
 }
 
-// Error is a letter that is not known, or that lacks its value. Its text is what glibc prints behind the program's name.
+// Error is a letter that is not known, or that lacks its value. Its text is what glibc prints
+// behind the program's name.
 type Error struct {
 	Letter byte
 	Lacks  bool
@@ -44,8 +47,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("invalid option -- '%s'", shown)
 }
 
-// Parse reads args, which do not have the program's name. letters are those known, with a colon behind those that take a
-// value, and two where it may be missing. The error is an *Error; options and operands are then those before it.
+// Parse reads args, which do not have the program's name. letters are those known, with a colon
+// behind those that take a value, and two where it may be missing. The error is an *Error; options
+// and operands are then those before it.
 func Parse(args []string, letters string) (options Options, operands []string, err error) {
 	letters, strict := strings.CutPrefix(letters, "+")
 	for len(args) > 0 {

@@ -21,8 +21,8 @@ func slow(t *testing.T) *rig.Sink {
 	return sink
 }
 
-// A backup made while mail comes in and goes out has every message that was accepted before and not delivered before: restored
-// elsewhere, each of them is delivered, once.
+// A backup made while mail comes in and goes out has every message that was accepted before and not
+// delivered before: restored elsewhere, each of them is delivered, once.
 func TestBackupUnderLoad(t *testing.T) {
 	d := &desk{t: t, sink: slow(t)}
 	d.layOut(rig.Relayed(d.sink.Addr()))

@@ -19,7 +19,8 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// page is a contact form's script: it posts JSON, which makes the browser ask with a preflight first.
+// page is a contact form's script: it posts JSON, which makes the browser ask with a preflight
+// first.
 const page = `<!doctype html><meta charset="utf-8"><title>form</title>
 <script>
 async function send(url, mail) {
@@ -40,8 +41,9 @@ async function sendPlain(url, mail) {
 }
 </script>`
 
-// A page of an allowed origin sends with fetch and JSON, preflight included. A page of another origin is refused, and no mail
-// is sent, even when it avoids the preflight; so is a page that the allowed origin's name merely begins.
+// A page of an allowed origin sends with fetch and JSON, preflight included. A page of another
+// origin is refused, and no mail is sent, even when it avoids the preflight; so is a page that the
+// allowed origin's name merely begins.
 func TestBrowser(t *testing.T) {
 	chromium(t)
 	website := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -28,8 +28,8 @@ func port25(a *rig.Appliance) string  { return a.Plain }
 func port587(a *rig.Appliance) string { return a.Submission }
 func port465(a *rig.Appliance) string { return a.TLS }
 
-// modes are all that the appliance offers. Those without a login are tried on an appliance that trusts loopback, those with one
-// on an appliance that trusts nobody here.
+// modes are all that the appliance offers. Those without a login are tried on an appliance that
+// trusts loopback, those with one on an appliance that trusts nobody here.
 var modes = []mode{
 	{"25 plain", port25, "no", ""},
 	{"25 STARTTLS", port25, "starttls", ""},
@@ -43,7 +43,8 @@ var modes = []mode{
 	{"465 AUTH LOGIN", port465, "implicit", "LOGIN"},
 }
 
-// mail is one message to submit, with what clients like to get wrong: dots at line starts, raw 8-bit bytes, a blank end.
+// mail is one message to submit, with what clients like to get wrong: dots at line starts, raw
+// 8-bit bytes, a blank end.
 type mail struct {
 	from, to, subject string
 	file              string // where its bytes are
@@ -69,7 +70,8 @@ type target struct {
 	host, port, ca string
 }
 
-// Every client reaches the far end through every listener, security and login, with envelope and body unharmed.
+// Every client reaches the far end through every listener, security and login, with envelope and
+// body unharmed.
 func TestClients(t *testing.T) {
 	sink, certs := farEnd(t), certificates(t)
 	settings := rig.Relayed(sink.Addr())

@@ -74,7 +74,8 @@ func posted(t *testing.T, a *rig.Appliance, request map[string]any) (int, string
 	return resp.StatusCode, string(answer)
 }
 
-// composing posts a request with a mark of its own in X-Custom and returns what Python reads at the far end, with the bytes.
+// composing posts a request with a mark of its own in X-Custom and returns what Python reads at the
+// far end, with the bytes.
 func composing(t *testing.T, a *rig.Appliance, sink *rig.Sink, mark string, request map[string]any) (parsed, rig.Received) {
 	t.Helper()
 	request = maps.Clone(request)
@@ -115,7 +116,8 @@ func TestComposedSubjects(t *testing.T) {
 	}
 }
 
-// Line breaks in a field make no new field and no new recipient: the request is refused, or the text stays in its field.
+// Line breaks in a field make no new field and no new recipient: the request is refused, or the
+// text stays in its field.
 func TestHeaderInjection(t *testing.T) {
 	sink := farEnd(t)
 	a := appliance(t, rig.Relayed(sink.Addr()))
@@ -154,7 +156,8 @@ func TestHeaderInjection(t *testing.T) {
 	t.Logf("%d of %d requests were accepted, none with an injected field", tried, len(breaks)*8)
 }
 
-// Names, lists, both bodies and copies are read back as they were given; Bcc is in the envelope only.
+// Names, lists, both bodies and copies are read back as they were given; Bcc is in the envelope
+// only.
 func TestComposedEnvelope(t *testing.T) {
 	sink := farEnd(t)
 	a := appliance(t, rig.Relayed(sink.Addr()))

@@ -18,8 +18,9 @@ import (
 // corpusSize is how many different messages are compared byte for byte.
 const corpusSize = 1000
 
-// A thousand messages of every shape that RFC 5322 and habit allow go in over SMTP, through the appliance, over TLS and a login
-// to a Postfix, and come out as they went in: byte for byte, but for what the two hops add and for Bcc, which is taken out.
+// A thousand messages of every shape that RFC 5322 and habit allow go in over SMTP, through the
+// appliance, over TLS and a login to a Postfix, and come out as they went in: byte for byte, but
+// for what the two hops add and for Bcc, which is taken out.
 func TestCorpus(t *testing.T) {
 	sink := farEnd(t)
 	up := newProvider(t, sink, "PLAIN LOGIN")
@@ -103,8 +104,9 @@ func (l *letter) transfer(i int) rig.Transfer {
 	return how
 }
 
-// differs says how got is not this letter, "" if it is. Got has the provider's and our fields in front, may have Date and
-// Message-ID where the letter has none, and has neither Bcc nor Return-Path.
+// differs says how got is not this letter, "" if it is. Got has the provider's and our fields in
+// front, may have Date and Message-ID where the letter has none, and has neither Bcc nor
+// Return-Path.
 func (l *letter) differs(got []byte) string {
 	fields, body := splitMail(got)
 	var want [][]byte

@@ -19,8 +19,9 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// desk is an appliance on a machine where it is the mail system: the names of Postfix's and Exim's programs come first in PATH and
-// find its settings by themselves. What stands in the settings file alone can be mended there.
+// desk is an appliance on a machine where it is the mail system: the names of Postfix's and Exim's
+// programs come first in PATH and find its settings by themselves. What stands in the settings file
+// alone can be mended there.
 type desk struct {
 	t    *testing.T
 	a    *rig.Appliance
@@ -91,7 +92,8 @@ func (d *desk) set(name, value string) {
 	}
 }
 
-// refuse gives the answer to RCPT TO for every recipient with part in it; an empty one takes them again.
+// refuse gives the answer to RCPT TO for every recipient with part in it; an empty one takes them
+// again.
 func (d *desk) refuse(part, answer string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -166,8 +168,9 @@ func (d *desk) deferred(n int) {
 	}
 }
 
-// private runs a script in a mount namespace in which /usr/sbin holds nothing but the links and the programs given, and /run and cron's
-// directories are empty: for programs that look for others where they always are.
+// private runs a script in a mount namespace in which /usr/sbin holds nothing but the links and the
+// programs given, and /run and cron's directories are empty: for programs that look for others
+// where they always are.
 func (d *desk) private(t *testing.T, script string, programs ...string) *exec.Cmd {
 	t.Helper()
 	if os.Getuid() != 0 {

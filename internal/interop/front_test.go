@@ -23,8 +23,8 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// A Postfix with its defaults as the smarthost reads user%domain, domain!user and "user@domain" at its own domain as addresses
-// elsewhere. None of them carries a visitor's mail there.
+// A Postfix with its defaults as the smarthost reads user%domain, domain!user and "user@domain" at
+// its own domain as addresses elsewhere. None of them carries a visitor's mail there.
 func TestVisitorReachesNoStranger(t *testing.T) {
 	local, stranger := farEnd(t), farEnd(t)
 	addrs, err := rig.FreeAddrs(1)
@@ -108,8 +108,8 @@ http {
 }
 `
 
-// fronted starts nginx before an appliance. The first address streams and says who calls, which a request chooses by X-Client; the
-// second has proxy_pass and nothing else.
+// fronted starts nginx before an appliance. The first address streams and says who calls, which a
+// request chooses by X-Client; the second has proxy_pass and nothing else.
 func fronted(t *testing.T, a *rig.Appliance) (streaming, silent string) {
 	t.Helper()
 	nginx := tool(t, "nginx", "apt-get install nginx-light")
@@ -167,8 +167,9 @@ func through(t *testing.T, proxy, method, path, body string, headers ...string) 
 	return resp.StatusCode
 }
 
-// Through a real streaming proxy a thousand requests without the body that they announce shut nobody out, one client takes no
-// more than its share, and the health check, which asks at the door, says the truth.
+// Through a real streaming proxy a thousand requests without the body that they announce shut
+// nobody out, one client takes no more than its share, and the health check, which asks at the
+// door, says the truth.
 func TestStreamingProxy(t *testing.T) {
 	a := appliance(t, map[string]string{"ENVIRONMENT": "development", "DEFAULT_TO": "owner@example.org", "TRUSTED_PROXIES": "127.0.0.1",
 		"FORM_RATE_LIMIT": "2/min"})
@@ -208,7 +209,8 @@ func TestStreamingProxy(t *testing.T) {
 	}
 }
 
-// Behind an nginx with proxy_pass and nothing else a browser is no program on this machine, and with LOCAL_HTTP=no nobody is.
+// Behind an nginx with proxy_pass and nothing else a browser is no program on this machine, and
+// with LOCAL_HTTP=no nobody is.
 func TestSilentProxy(t *testing.T) {
 	const foreign = `{"to":"anyone@example.net","subject":"s","body":"b"}`
 	a := appliance(t, map[string]string{"ENVIRONMENT": "development"})
@@ -228,7 +230,8 @@ func TestSilentProxy(t *testing.T) {
 	}
 }
 
-// A page whose tracing script and fetch library add headers of their own sends all the same, and to an address with a slash, too.
+// A page whose tracing script and fetch library add headers of their own sends all the same, and to
+// an address with a slash, too.
 func TestBrowserWithFurtherHeaders(t *testing.T) {
 	chromium(t)
 	website := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// generator makes parts of messages. Every line it makes ends in CRLF, and there is no other CR or LF and no NUL: those are
-// what a submission may not have.
+// generator makes parts of messages. Every line it makes ends in CRLF, and there is no other CR or
+// LF and no NUL: those are what a submission may not have.
 type generator struct{ *rand.Rand }
 
 func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }

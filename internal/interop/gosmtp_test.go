@@ -13,7 +13,8 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// goClient submits with Go's net/smtp, which is what most programs written in Go use, Alertmanager among them.
+// goClient submits with Go's net/smtp, which is what most programs written in Go use, Alertmanager
+// among them.
 func goClient(t *testing.T, to target, m mail) {
 	certs := rig.Certs{CA: to.ca}
 	config, err := certs.ClientTLS()
@@ -92,8 +93,9 @@ func (login) Next(challenge []byte, more bool) ([]byte, error) {
 	return []byte(password), nil
 }
 
-// An Alertmanager without TLS or login reaches port 25, as it always has: EHLO, one transaction per notice, headers with bare
-// addresses, a multipart body with quoted-printable parts. Where its network is not trusted, it may not send.
+// An Alertmanager without TLS or login reaches port 25, as it always has: EHLO, one transaction per
+// notice, headers with bare addresses, a multipart body with quoted-printable parts. Where its
+// network is not trusted, it may not send.
 func TestAlertmanager(t *testing.T) {
 	sink := farEnd(t)
 	settings := rig.Relayed(sink.Addr())

@@ -16,8 +16,8 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// account is who may log in to an appliance of the suite, and to the upstreams behind it. The password has what scripts and
-// settings files like to trip over.
+// account is who may log in to an appliance of the suite, and to the upstreams behind it. The
+// password has what scripts and settings files like to trip over.
 const (
 	account  = "ada"
 	password = `p@ss w0rd$1 "quoted' #50%`
@@ -45,7 +45,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tool is the path of a program the test needs. Without it the test is skipped, or failed where everything must be tried.
+// tool is the path of a program the test needs. Without it the test is skipped, or failed where
+// everything must be tried.
 func tool(t *testing.T, name, from string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -63,8 +64,8 @@ func missing(t *testing.T, why string) {
 	t.Skip(why)
 }
 
-// appliance starts a Dinkymail with settings over the suite's defaults, and stops it at the test's end. A status other than 0
-// fails the test.
+// appliance starts a Dinkymail with settings over the suite's defaults, and stops it at the test's
+// end. A status other than 0 fails the test.
 func appliance(t *testing.T, settings map[string]string) *rig.Appliance {
 	t.Helper()
 	a := unstarted(t, settings)

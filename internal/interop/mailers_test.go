@@ -42,7 +42,8 @@ func (d *desk) delivered(t *testing.T, mark, from string, to []string, texts ...
 	return got
 }
 
-// Programs that nobody has told of us send their mail with /usr/sbin/sendmail; that being ours, it goes out as it should.
+// Programs that nobody has told of us send their mail with /usr/sbin/sendmail; that being ours, it
+// goes out as it should.
 func TestMailersAsInstalled(t *testing.T) {
 	d := household(t)
 	attached := filepath.Join(d.dir, "figures.csv")
@@ -104,7 +105,8 @@ raise SystemExit(p.returncode)'`,
 	}
 }
 
-// What a job of Debian's cron prints arrives at the person that root is, and so does the report that logwatch mails.
+// What a job of Debian's cron prints arrives at the person that root is, and so does the report
+// that logwatch mails.
 func TestCron(t *testing.T) {
 	d := household(t)
 	cron := tool(t, "cron", "cron")
@@ -141,7 +143,8 @@ func TestLogwatch(t *testing.T) {
 	d.delivered(t, "Users logging in through sshd:", "noreply@example.org", []string{"owner@example.org"}, "192.0.2.7: 1 Time", "Subject: Logwatch for")
 }
 
-// The command lines with which other programs are known to call sendmail are understood, and say who sends and who gets it.
+// The command lines with which other programs are known to call sendmail are understood, and say
+// who sends and who gets it.
 func TestSendmailCalls(t *testing.T) {
 	d := household(t)
 	const noreply, bob, owner = "noreply@example.org", "bob@example.net", "owner@example.org"

@@ -43,8 +43,8 @@ func (d *desk) checkMailq() string {
 	return site
 }
 
-// check_mailq, as every Nagios and Icinga has it, counts the queue and warns when it should; it goes critical when the queue cannot be
-// read, and works while the appliance is down.
+// check_mailq, as every Nagios and Icinga has it, counts the queue and warns when it should; it
+// goes critical when the queue cannot be read, and works while the appliance is down.
 func TestCheckMailq(t *testing.T) {
 	d := newDesk(t, nil)
 	check := d.checkMailq() + " -M postfix -w 2 -c 4 2>/dev/null"
@@ -73,7 +73,8 @@ func TestCheckMailq(t *testing.T) {
 	expect(2, "CRITICAL: Error code 69")
 }
 
-// Prometheus reads our metrics and takes our alert rules, and no rule and no panel asks for a metric that is not there.
+// Prometheus reads our metrics and takes our alert rules, and no rule and no panel asks for a
+// metric that is not there.
 func TestPrometheus(t *testing.T) {
 	certs := certificates(t)
 	sink := farEnd(t)

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// eximPrograms is where .ci/install puts two programs of Debian's exim4-base, a package that cannot be installed beside Postfix.
+// eximPrograms is where .ci/install puts two programs of Debian's exim4-base, a package that cannot
+// be installed beside Postfix.
 const eximPrograms = "/usr/local/libexec/exim4-base/"
 
 // stocked is a desk with six messages that wait, because grey.example wants to see them later.
@@ -32,7 +33,8 @@ func stocked(t *testing.T) (*desk, *strings.Replacer) {
 	return d, strings.NewReplacer(names...)
 }
 
-// The pipelines by which people look into and clear the queues of Postfix work as they stand in their notes.
+// The pipelines by which people look into and clear the queues of Postfix work as they stand in
+// their notes.
 func TestPostfixPipelines(t *testing.T) {
 	d, names := stocked(t)
 	for _, c := range []struct{ script, want string }{

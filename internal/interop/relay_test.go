@@ -9,8 +9,8 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// Nobody outside TRUSTED_NETWORKS sends without logging in, by any listener, with or without TLS: 530 before any recipient is
-// looked at, 535 for a wrong password, and nothing in the queue.
+// Nobody outside TRUSTED_NETWORKS sends without logging in, by any listener, with or without TLS:
+// 530 before any recipient is looked at, 535 for a wrong password, and nothing in the queue.
 func TestNeverAnOpenRelay(t *testing.T) {
 	sink, certs := farEnd(t), certificates(t)
 	settings := rig.Relayed(sink.Addr())

@@ -12,8 +12,9 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// A Postfix that hands all its mail to us, as thousands of servers are set up, gets through every listener: a program calls its
-// sendmail, and the message arrives with nothing changed but one more Received.
+// A Postfix that hands all its mail to us, as thousands of servers are set up, gets through every
+// listener: a program calls its sendmail, and the message arrives with nothing changed but one more
+// Received.
 func TestPostfixSatellite(t *testing.T) {
 	sink, certs := farEnd(t), certificates(t)
 	settings := rig.Relayed(sink.Addr())
@@ -23,7 +24,8 @@ func TestPostfixSatellite(t *testing.T) {
 	settings["TRUSTED_NETWORKS"] = strangersOnly
 	strict := appliance(t, settings)
 
-	// Postfix takes the password from a map of its own; static: cannot hold every character, so this is a file.
+	// Postfix takes the password from a map of its own; static: cannot hold every character, so
+	// this is a file.
 	secrets := map[string]string{
 		"smtp_sasl_auth_enable": "yes", "smtp_sasl_security_options": "noanonymous",
 		"smtp_tls_security_level": "secure", "smtp_tls_CAfile": certs.CA,

@@ -18,7 +18,8 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// Users of every Debian. The appliance runs as daemon, which is a member of www-data, the group that may send.
+// Users of every Debian. The appliance runs as daemon, which is a member of www-data, the group
+// that may send.
 const (
 	daemon   = 1
 	member   = 33 // www-data
@@ -112,8 +113,9 @@ func (o *office) send(uid, status int, subject string) string {
 	return string(out)
 }
 
-// Root, the members of SUBMIT_GROUP and the appliance's own user may send, whether the appliance runs or not, without a setting of
-// their own; nobody else may, and is told how to get there. What was sent while it was down arrives once it is up, each as whose it was.
+// Root, the members of SUBMIT_GROUP and the appliance's own user may send, whether the appliance
+// runs or not, without a setting of their own; nobody else may, and is told how to get there. What
+// was sent while it was down arrives once it is up, each as whose it was.
 func TestSendmailOfUsers(t *testing.T) {
 	o := newOffice(t)
 	run(t, o.a)
@@ -153,7 +155,8 @@ func TestSendmailOfUsers(t *testing.T) {
 	}
 }
 
-// A member of the group can neither list the maildrop, nor take away or replace what another has put there, nor read the queue.
+// A member of the group can neither list the maildrop, nor take away or replace what another has
+// put there, nor read the queue.
 func TestMaildropKeepsUsersApart(t *testing.T) {
 	o := newOffice(t)
 	run(t, o.a)

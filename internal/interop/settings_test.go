@@ -13,8 +13,9 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// A newcomer writes a .env with a wrong password, sends mail, mends the line and says SIGHUP: the mail that waited goes out,
-// once, without a restart. The password stands in a file of its own, quotes, spaces and all.
+// A newcomer writes a .env with a wrong password, sends mail, mends the line and says SIGHUP: the
+// mail that waited goes out, once, without a restart. The password stands in a file of its own,
+// quotes, spaces and all.
 func TestReload(t *testing.T) {
 	sink := farEnd(t)
 	up := newProvider(t, sink, "PLAIN LOGIN")
@@ -48,7 +49,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// The verbs that scripts are made of work against a running appliance: health, config check, send-test --wait.
+// The verbs that scripts are made of work against a running appliance: health, config check,
+// send-test --wait.
 func TestVerbs(t *testing.T) {
 	sink := farEnd(t)
 	settings := rig.Relayed(sink.Addr())

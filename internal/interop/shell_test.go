@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Each shell, with the script that we print for it, offers the verbs, the flags and the IDs of what waits.
+// Each shell, with the script that we print for it, offers the verbs, the flags and the IDs of what
+// waits.
 func TestCompletion(t *testing.T) {
 	d := newDesk(t, nil)
 	d.refuse("@grey.example", "451 4.7.1 Greylisted")
@@ -38,7 +39,8 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// typing writes a script for zsh that types a line and a tab into a zsh of its own, once that edits lines, and prints what it shows.
+// typing writes a script for zsh that types a line and a tab into a zsh of its own, once that edits
+// lines, and prints what it shows.
 func typing(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "type.zsh")

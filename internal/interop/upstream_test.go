@@ -13,18 +13,21 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// provider is a Postfix that plays the upstream of the internet: STARTTLS required on one port, TLS from the first byte on
-// another, a login with SASL on both, and nobody relays without one. Behind it is a black hole.
+// provider is a Postfix that plays the upstream of the internet: STARTTLS required on one port, TLS
+// from the first byte on another, a login with SASL on both, and nobody relays without one. Behind
+// it is a black hole.
 type provider struct {
 	starttls string // host:port
 	certs    rig.Certs
 }
 
-// implicitTLS is where a provider listens with TLS from the first byte: the port's number is what says so to a client.
+// implicitTLS is where a provider listens with TLS from the first byte: the port's number is what
+// says so to a client.
 const implicitTLS = "127.0.0.1:465"
 
-// newProvider starts one that offers the given SASL mechanisms, such as "PLAIN LOGIN". It listens on a free port for STARTTLS,
-// and on the addresses given with TLS from the first byte. Dovecot checks its passwords, as on most such servers.
+// newProvider starts one that offers the given SASL mechanisms, such as "PLAIN LOGIN". It listens
+// on a free port for STARTTLS, and on the addresses given with TLS from the first byte. Dovecot
+// checks its passwords, as on most such servers.
 func newProvider(t *testing.T, sink *rig.Sink, mechanisms string, implicit ...string) provider {
 	t.Helper()
 	tool(t, "dovecot", "apt-get install dovecot-core")
@@ -110,8 +113,8 @@ func TestUpstreamWrongPassword(t *testing.T) {
 	mended(t, sink, settings, "535", map[string]string{"SMTP_RELAY_PASSWORD": password})
 }
 
-// A certificate of an authority that we do not trust gets neither mail nor password; it all waits, and goes out once the
-// authority is trusted.
+// A certificate of an authority that we do not trust gets neither mail nor password; it all waits,
+// and goes out once the authority is trusted.
 func TestUpstreamStrangeCertificate(t *testing.T) {
 	sink := farEnd(t)
 	up := newProvider(t, sink, "PLAIN LOGIN")
@@ -120,8 +123,8 @@ func TestUpstreamStrangeCertificate(t *testing.T) {
 	mended(t, sink, settings, "certificate", map[string]string{"SMTP_RELAY_CA_FILE": up.certs.CA})
 }
 
-// mended submits while settings are wrong, waits until the log says why nothing leaves, mends them, and wants the mail to
-// arrive once.
+// mended submits while settings are wrong, waits until the log says why nothing leaves, mends them,
+// and wants the mail to arrive once.
 func mended(t *testing.T, sink *rig.Sink, settings map[string]string, complaint string, cure map[string]string) {
 	t.Helper()
 	a := unstarted(t, settings)

@@ -46,8 +46,9 @@ func (w *walk) sees(out string, texts ...string) {
 	}
 }
 
-// Two mails do not arrive, one because the password is wrong, one because its recipient is refused for now. What is wrong, and what to
-// do, stands on the screen each time; docs/operate.md shows this walk.
+// Two mails do not arrive, one because the password is wrong, one because its recipient is refused
+// for now. What is wrong, and what to do, stands on the screen each time; docs/operate.md shows
+// this walk.
 func TestWalk(t *testing.T) {
 	certs := certificates(t)
 	config, err := certs.ServerTLS()
@@ -93,7 +94,8 @@ func TestWalk(t *testing.T) {
 // place is where docs/operate.md shows the walk.
 var place = regexp.MustCompile("(?s)(\n## When a mail does not arrive\n.*?\n```console\n)(.*?)(```\n)")
 
-// compare fails the test when docs/operate.md shows another walk than this one, but for its times. UPDATE=1 writes this one there.
+// compare fails the test when docs/operate.md shows another walk than this one, but for its times.
+// UPDATE=1 writes this one there.
 func (w *walk) compare() {
 	w.t.Helper()
 	root, err := rig.Root()

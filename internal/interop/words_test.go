@@ -22,8 +22,9 @@ for part in m.iter_attachments():
 print(m.get_body(("html", "plain")).get_content(), end="")
 `
 
-// What PHP, cron and a device send with raw UTF-8 or Latin-1 in the header, and HTML on one line, goes to an upstream without SMTPUTF8
-// in ASCII and short lines, and another program reads what was meant.
+// What PHP, cron and a device send with raw UTF-8 or Latin-1 in the header, and HTML on one line,
+// goes to an upstream without SMTPUTF8 in ASCII and short lines, and another program reads what was
+// meant.
 func TestRawWords(t *testing.T) {
 	sink, err := rig.NewSink("127.0.0.1:0", rig.SinkConfig{Keep: true, ASCII: true})
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package listen opens listeners, on TCP and on Unix sockets, and says of each that cannot be opened which setting asked for it and
-// what to do about it.
+// Package listen opens listeners, on TCP and on Unix sockets, and says of each that cannot be
+// opened which setting asked for it and what to do about it.
 package listen
 
 import (
@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// Why a listener cannot be opened, where that is not that something is in the way. The errors of TCP and Unix wrap them.
+// Why a listener cannot be opened, where that is not that something is in the way. The errors of
+// TCP and Unix wrap them.
 var (
 	ErrRights = errors.New("the rights are missing")
 	ErrPath   = errors.New("the path is too long")
@@ -26,8 +27,8 @@ func (r refused) Unwrap() []error { return []error{r.error, r.kind} }
 
 // TCP listens on all addresses that a setting has, or on none.
 func TCP(ctx context.Context, setting string, addrs []string) ([]net.Listener, error) {
-	// Every wait of a door has an end of its own, so the kernel need not ask whether a client is still there: that would cost each
-	// connection four system calls.
+	// Every wait of a door has an end of its own, so the kernel need not ask whether a client is
+	// still there: that would cost each connection four system calls.
 	config := net.ListenConfig{KeepAlive: -1}
 	var open []net.Listener
 	for _, addr := range addrs {
@@ -57,7 +58,8 @@ func Addresses(listeners []net.Listener) []string {
 	return all
 }
 
-// explain says which setting asked for an address that cannot be listened on, and what to do about it.
+// explain says which setting asked for an address that cannot be listened on, and what to do about
+// it.
 func explain(setting, addr string, err error) error {
 	host, port, _ := net.SplitHostPort(addr)
 	every := host

@@ -26,7 +26,8 @@ func TestPortThatNeedsRights(t *testing.T) {
 	}
 }
 
-// A socket's file is for its owner alone, or for the group that was asked for as well, whatever the umask, and goes with it.
+// A socket's file is for its owner alone, or for the group that was asked for as well, whatever the
+// umask, and goes with it.
 func TestSocketRights(t *testing.T) {
 	for _, umask := range []int{0, 0o022, 0o777} {
 		path := filepath.Join(t.TempDir(), "s")
@@ -64,7 +65,8 @@ func TestStaleSocketMakesRoom(t *testing.T) {
 	ln.Close()
 }
 
-// A socket at which somebody answers stays, and so does a file that is none; a path that is too long is told with the remedy.
+// A socket at which somebody answers stays, and so does a file that is none; a path that is too
+// long is told with the remedy.
 func TestSocketRefusals(t *testing.T) {
 	dir := t.TempDir()
 	taken, file := filepath.Join(dir, "taken"), filepath.Join(dir, "file")

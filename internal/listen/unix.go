@@ -14,9 +14,9 @@ import (
 // longestPath is how many bytes the path of a Unix socket may have everywhere.
 const longestPath = 100
 
-// Unix listens on the Unix socket at path. Its mode and its group, -1 for our own, say who may connect; at no moment has its file
-// wider rights. A socket that a killed appliance left behind makes room; one at which somebody answers does not. The file goes when the
-// listener is closed.
+// Unix listens on the Unix socket at path. Its mode and its group, -1 for our own, say who may
+// connect; at no moment has its file wider rights. A socket that a killed appliance left behind
+// makes room; one at which somebody answers does not. The file goes when the listener is closed.
 func Unix(ctx context.Context, setting, path string, mode fs.FileMode, group int) (net.Listener, error) {
 	if len(path) > longestPath {
 		return nil, refused{fmt.Errorf("%s: the path of the socket %s has %d bytes, and a Unix socket's may "+
@@ -26,7 +26,8 @@ func Unix(ctx context.Context, setting, path string, mode fs.FileMode, group int
 	if err := makeRoom(ctx, path); err != nil {
 		return nil, fmt.Errorf("%s: %w", setting, err)
 	}
-	// The socket's own mode is that of its file where the system heeds it; the mode that was asked for comes once the group is right.
+	// The socket's own mode is that of its file where the system heeds it; the mode that was asked
+	// for comes once the group is right.
 	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
 	}}

@@ -1,19 +1,21 @@
-// Package logfile keeps the newest log lines in a directory, so that a message's life can be read later without knowing where
-// standard error went.
+// Package logfile keeps the newest log lines in a directory, so that a message's life can be read
+// later without knowing where standard error went.
 //
 // # What it promises
 //
-// Writing never fails and hardly ever waits for the disk: lines are gathered and written once a second, when 32 KiB came
-// together, and before anybody searches. What cannot be written, on a full disk, is lost here, and the log proper is not touched.
-// kill -9 loses the last second.
+// Writing never fails and hardly ever waits for the disk: lines are gathered and written once a
+// second, when 32 KiB came together, and before anybody searches. What cannot be written, on a full
+// disk, is lost here, and the log proper is not touched. kill -9 loses the last second.
 //
 // # Limits
 //
-// Two files, each of half of what Open is given: when the newer one is full it takes the older one's place.
+// Two files, each of half of what Open is given: when the newer one is full it takes the older
+// one's place.
 //
 // # Who runs where
 //
-// Write and Search may be called from any goroutine. Run is the one that writes what nobody else caused to be written.
+// Write and Search may be called from any goroutine. Run is the one that writes what nobody else
+// caused to be written.
 package logfile
 
 import (
@@ -44,7 +46,8 @@ type File struct {
 	file    *os.File // nil after a failure and after Close
 }
 
-// Open keeps at most max bytes of log in the directory dir, which it makes. What is there from before stays, and is counted.
+// Open keeps at most max bytes of log in the directory dir, which it makes. What is there from
+// before stays, and is counted.
 func Open(dir string, max int64) (*File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("keep the log: %w", err)
@@ -80,7 +83,8 @@ func (f *File) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// flush is called with mu held. What cannot be written is dropped, and the next flush begins with a fresh file handle.
+// flush is called with mu held. What cannot be written is dropped, and the next flush begins with a
+// fresh file handle.
 func (f *File) flush() {
 	if len(f.pending) == 0 {
 		return
@@ -103,8 +107,8 @@ func (f *File) flush() {
 	}
 }
 
-// Run writes what was gathered every second until ctx ends. What is logged afterwards is written by Close. Of a nil File, which
-// keeps nothing, it only waits.
+// Run writes what was gathered every second until ctx ends. What is logged afterwards is written by
+// Close. Of a nil File, which keeps nothing, it only waits.
 func (f *File) Run(ctx context.Context) error {
 	if f == nil {
 		<-ctx.Done()
@@ -124,7 +128,8 @@ func (f *File) Run(ctx context.Context) error {
 	}
 }
 
-// Close writes what was gathered and closes the file. Lines written later open it again. A nil File has nothing to close.
+// Close writes what was gathered and closes the file. Lines written later open it again. A nil File
+// has nothing to close.
 func (f *File) Close() error {
 	if f == nil {
 		return nil

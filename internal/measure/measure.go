@@ -2,8 +2,9 @@
 //
 // # What it promises
 //
-// Observe costs a few nanoseconds, allocates nothing, and may be called from any goroutine. A Spread read while it is observed may
-// lack the newest observations, and its parts may differ by them.
+// Observe costs a few nanoseconds, allocates nothing, and may be called from any goroutine. A
+// Spread read while it is observed may lack the newest observations, and its parts may differ by
+// them.
 package measure
 
 import (
@@ -15,7 +16,8 @@ import (
 // buckets is how many spans a Durations tells apart; the last has no upper bound.
 const buckets = 26
 
-// first is the upper bound of the first bucket; each bound is twice the one before, which ends beyond nine hours.
+// first is the upper bound of the first bucket; each bound is twice the one before, which ends
+// beyond nine hours.
 const first = time.Millisecond
 
 // Durations gathers how long something took. The zero value is ready.
@@ -57,8 +59,8 @@ func (d *Durations) Spread() Spread {
 	return s
 }
 
-// Quantile is the bound that a share q of what was observed did not pass, in seconds: 0.5 for the median. It is as exact as the
-// buckets are wide. NaN when nothing was observed.
+// Quantile is the bound that a share q of what was observed did not pass, in seconds: 0.5 for the
+// median. It is as exact as the buckets are wide. NaN when nothing was observed.
 func (s Spread) Quantile(q float64) float64 {
 	if s.Count == 0 {
 		return math.NaN()

@@ -8,7 +8,8 @@ import (
 	"unicode"
 )
 
-// Line makes one line of a text: white space becomes single blanks, and what is no graphic character a question mark.
+// Line makes one line of a text: white space becomes single blanks, and what is no graphic
+// character a question mark.
 func Line(text string) string {
 	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
 	return strings.Map(func(r rune) rune {

@@ -15,14 +15,15 @@ import (
 	"time"
 )
 
-// startLimit is how long an appliance may take from exec to its greeting; a start after kill -9 reads its journal first.
+// startLimit is how long an appliance may take from exec to its greeting; a start after kill -9
+// reads its journal first.
 const startLimit = 60 * time.Second
 
 // stopLimit is how long an appliance may take to end after SIGTERM.
 const stopLimit = 60 * time.Second
 
-// Build compiles the appliance as it is released (stripped, static) into dir and returns the file's path. With DINKYMAIL_BINARY
-// set, that file is used instead.
+// Build compiles the appliance as it is released (stripped, static) into dir and returns the file's
+// path. With DINKYMAIL_BINARY set, that file is used instead.
 func Build(dir string) (string, error) {
 	if ready := os.Getenv("DINKYMAIL_BINARY"); ready != "" {
 		return filepath.Abs(ready)
@@ -50,8 +51,9 @@ func Root() (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// Appliance is one Dinkymail as a process, with its own data directory and ports on 127.0.0.1. Its environment holds nothing
-// but its settings, so that no .env and no variable of the machine reaches it. Use it from one goroutine.
+// Appliance is one Dinkymail as a process, with its own data directory and ports on 127.0.0.1. Its
+// environment holds nothing but its settings, so that no .env and no variable of the machine
+// reaches it. Use it from one goroutine.
 type Appliance struct {
 	Plain      string // host:port, stands for port 25
 	Submission string // host:port, stands for port 587
@@ -67,8 +69,8 @@ type Appliance struct {
 	ended    chan struct{} // closed when the process has ended and was waited for
 }
 
-// NewAppliance lays out an appliance under dir and starts nothing. What settings say goes before the defaults, which are: ports
-// that are free now, MAIL_DOMAIN=example.org, LOG_LEVEL=info.
+// NewAppliance lays out an appliance under dir and starts nothing. What settings say goes before
+// the defaults, which are: ports that are free now, MAIL_DOMAIN=example.org, LOG_LEVEL=info.
 func NewAppliance(binary, dir string, settings map[string]string) (*Appliance, error) {
 	addrs, err := FreeAddrs(4)
 	if err != nil {
@@ -100,7 +102,8 @@ func Relayed(addr string) map[string]string {
 	return map[string]string{"SMTP_RELAY_HOST": host, "SMTP_RELAY_PORT": Port(addr), "USE_TLS": "no"}
 }
 
-// Start runs the appliance and returns how long it took from exec until it greeted on its SMTP port and its HTTP port was open.
+// Start runs the appliance and returns how long it took from exec until it greeted on its SMTP port
+// and its HTTP port was open.
 func (a *Appliance) Start() (time.Duration, error) {
 	log, err := os.OpenFile(a.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -139,7 +142,8 @@ func (a *Appliance) environ() []string {
 // Set changes a setting for the next Start.
 func (a *Appliance) Set(name, value string) { a.settings[name] = value }
 
-// WriteEnv writes the .env of the appliance's working directory, where it looks for one. What the environment says goes before it.
+// WriteEnv writes the .env of the appliance's working directory, where it looks for one. What the
+// environment says goes before it.
 func (a *Appliance) WriteEnv(text string) error {
 	return os.WriteFile(filepath.Join(a.dir, ".env"), []byte(text), 0o600)
 }
@@ -161,7 +165,8 @@ func (a *Appliance) Run(ctx context.Context, stdin string, args ...string) (stri
 // PID is the process's id while it runs.
 func (a *Appliance) PID() int { return a.cmd.Process.Pid }
 
-// Kill ends the appliance with SIGKILL and waits until it is gone. It may be called when it has ended already.
+// Kill ends the appliance with SIGKILL and waits until it is gone. It may be called when it has
+// ended already.
 func (a *Appliance) Kill() {
 	if a.cmd == nil || a.ended == nil {
 		return
@@ -170,7 +175,8 @@ func (a *Appliance) Kill() {
 	<-a.ended
 }
 
-// Stop ends the appliance with SIGTERM. An end that takes too long, or another exit status than 0, is an error.
+// Stop ends the appliance with SIGTERM. An end that takes too long, or another exit status than 0,
+// is an error.
 func (a *Appliance) Stop() error {
 	if a.cmd == nil || a.ended == nil {
 		return nil

@@ -15,8 +15,8 @@ import (
 // replyLimit is how long one exchange with a server may take.
 const replyLimit = 60 * time.Second
 
-// Client is a plain SMTP client: one command, one reply, no cleverness, so that what is measured is the server. Use it from
-// one goroutine.
+// Client is a plain SMTP client: one command, one reply, no cleverness, so that what is measured is
+// the server. Use it from one goroutine.
 type Client struct {
 	Extensions map[string]string // keyword, upper case → arguments, as the last EHLO said
 	conn       net.Conn
@@ -74,7 +74,8 @@ func (c *Client) hello() error {
 	return nil
 }
 
-// Command sends a line and reads the reply, which must begin with the digit class; another one is a *ReplyError.
+// Command sends a line and reads the reply, which must begin with the digit class; another one is a
+// *ReplyError.
 func (c *Client) Command(class int, line string) (string, error) {
 	_, _ = c.out.WriteString(line)
 	_, _ = c.out.WriteString("\r\n")
@@ -132,8 +133,9 @@ type Transfer struct {
 	Chunk  int    // BDAT with chunks of so many bytes; 0: DATA
 }
 
-// Send submits one message and returns the final reply, such as "250 2.0.0 queued as …". With DATA a body that does not end in
-// CRLF gets one; BDAT sends it as it is. One refused recipient fails the whole.
+// Send submits one message and returns the final reply, such as "250 2.0.0 queued as …". With DATA
+// a body that does not end in CRLF gets one; BDAT sends it as it is. One refused recipient fails
+// the whole.
 func (c *Client) Send(from string, to []string, body []byte, how Transfer) (string, error) {
 	_ = c.conn.SetDeadline(time.Now().Add(replyLimit))
 	if _, err := c.Command(2, "MAIL FROM:<"+from+">"+how.Params); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Dovecot is an instance of Debian's Dovecot that does nothing but check passwords, for a Postfix that asks it. It needs root.
-// Use it from one goroutine.
+// Dovecot is an instance of Debian's Dovecot that does nothing but check passwords, for a Postfix
+// that asks it. It needs root. Use it from one goroutine.
 type Dovecot struct {
 	Socket string // for smtpd_sasl_path
 
@@ -43,7 +43,8 @@ service auth {
 }
 `
 
-// NewDovecot starts one that knows one account and offers the mechanisms given, such as "plain login".
+// NewDovecot starts one that knows one account and offers the mechanisms given, such as "plain
+// login".
 func NewDovecot(user, password, mechanisms string) (*Dovecot, error) {
 	program, err := exec.LookPath("dovecot")
 	if err != nil {

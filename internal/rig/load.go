@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// Load is what a load generator does: Messages messages over Connections connections, each with an id of its own.
+// Load is what a load generator does: Messages messages over Connections connections, each with an
+// id of its own.
 type Load struct {
 	Addr        string
 	Connections int

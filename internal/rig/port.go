@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Nowhere is an address at which nobody listens: the port of tcpmux (RFC 1078), which no system gives out by itself. A port that
-// was free a moment ago may be given to the very program that is to find nobody there.
+// Nowhere is an address at which nobody listens: the port of tcpmux (RFC 1078), which no system
+// gives out by itself. A port that was free a moment ago may be given to the very program that is
+// to find nobody there.
 const Nowhere = "127.0.0.1:1"
 
 // FreeAddr returns an address on 127.0.0.1 with a port that nobody listened on a moment ago.

@@ -14,16 +14,18 @@ import (
 	"time"
 )
 
-// Postfix is an instance of Debian's Postfix of its own: configuration, queue and data under one directory, nothing shared
-// with an instance of the machine. It needs root, as Postfix does. Use it from one goroutine.
+// Postfix is an instance of Debian's Postfix of its own: configuration, queue and data under one
+// directory, nothing shared with an instance of the machine. It needs root, as Postfix does. Use it
+// from one goroutine.
 type Postfix struct {
 	dir string
 	pid int
 }
 
-// NewPostfix writes an instance that takes mail on 127.0.0.1 for anybody there and hands it on as main says. services are
-// lines for master.cf, such as "127.0.0.1:2525 inet n - n - - smtpd"; with none, it listens nowhere. It starts nothing. The
-// directory it makes is under the system's temporary one, since Postfix's own users must be able to reach it.
+// NewPostfix writes an instance that takes mail on 127.0.0.1 for anybody there and hands it on as
+// main says. services are lines for master.cf, such as "127.0.0.1:2525 inet n - n - - smtpd"; with
+// none, it listens nowhere. It starts nothing. The directory it makes is under the system's
+// temporary one, since Postfix's own users must be able to reach it.
 func NewPostfix(name string, main map[string]string, services ...string) (*Postfix, error) {
 	if os.Getuid() != 0 {
 		return nil, errors.New("a Postfix of our own can be started by root only")
@@ -131,7 +133,8 @@ func (p *Postfix) Path(parts ...string) string {
 	return filepath.Join(append([]string{p.dir}, parts...)...)
 }
 
-// Start runs the instance and returns how long it took until it greeted on addr; with addr "" until it runs.
+// Start runs the instance and returns how long it took until it greeted on addr; with addr "" until
+// it runs.
 func (p *Postfix) Start(addr string) (time.Duration, error) {
 	begin := time.Now()
 	if err := p.command("start"); err != nil {

@@ -36,7 +36,8 @@ func Tree(pid int) ([]int, error) {
 	return tree, nil
 }
 
-// CPU is the processor time that a process, its children that have ended, and all living descendants have used so far.
+// CPU is the processor time that a process, its children that have ended, and all living
+// descendants have used so far.
 func CPU(pid int) (time.Duration, error) {
 	tree, err := Tree(pid)
 	if err != nil {
@@ -56,13 +57,15 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * tick, nil
 }
 
-// RSS is the resident memory of a process and all its descendants in bytes, shared pages counted in each.
+// RSS is the resident memory of a process and all its descendants in bytes, shared pages counted in
+// each.
 func RSS(pid int) (int64, error) { return memory(pid, "VmRSS:") }
 
 // PeakRSS is the sum of what each of them, as far as it lives, has had at most.
 func PeakRSS(pid int) (int64, error) { return memory(pid, "VmHWM:") }
 
-// AnonRSS is the part of it that is no file: what the process itself holds, without the pages of an index it has mapped.
+// AnonRSS is the part of it that is no file: what the process itself holds, without the pages of an
+// index it has mapped.
 func AnonRSS(pid int) (int64, error) { return memory(pid, "RssAnon:") }
 
 // Descriptors is how many file descriptors a process has open.
@@ -92,7 +95,8 @@ func memory(pid int, field string) (int64, error) {
 	return sum, nil
 }
 
-// statFields are the fields of a stat file from the third on; the second, the command, may itself hold spaces and brackets.
+// statFields are the fields of a stat file from the third on; the second, the command, may itself
+// hold spaces and brackets.
 func statFields(file string) ([]string, error) {
 	stat, err := os.ReadFile(file)
 	if err != nil {

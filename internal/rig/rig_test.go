@@ -95,7 +95,8 @@ func dial(t *testing.T, sink *Sink) *Client {
 	return c
 }
 
-// A sink with TLS takes mail from those alone who speak TLS and have logged in, and counts every recipient.
+// A sink with TLS takes mail from those alone who speak TLS and have logged in, and counts every
+// recipient.
 func TestSinkAsksForLogin(t *testing.T) {
 	certs, err := NewCerts(t.TempDir())
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// smtprelayModule is a proxy without a queue: it says yes to a mail when the next hop has. It is no part of our module; whoever
-// wants to compare fetches it for that.
+// smtprelayModule is a proxy without a queue: it says yes to a mail when the next hop has. It is no
+// part of our module; whoever wants to compare fetches it for that.
 const smtprelayModule = "github.com/decke/smtprelay@latest"
 
 // Smtprelay is an instance of that proxy. Use it from one goroutine.
@@ -23,8 +23,9 @@ type Smtprelay struct {
 	ended chan struct{}
 }
 
-// NewSmtprelay fetches and builds the proxy into dir, or takes the file that SMTPRELAY_BINARY names, and starts it with the
-// next hop remote, a host:port. An error when it cannot be had is no fault of the machine: not every module proxy has it.
+// NewSmtprelay fetches and builds the proxy into dir, or takes the file that SMTPRELAY_BINARY
+// names, and starts it with the next hop remote, a host:port. An error when it cannot be had is no
+// fault of the machine: not every module proxy has it.
 func NewSmtprelay(dir, remote string) (p *Smtprelay, took time.Duration, err error) {
 	binary, err := smtprelayBinary(dir)
 	if err != nil {

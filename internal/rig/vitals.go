@@ -17,7 +17,8 @@ type Vitals struct {
 	Descriptors int
 }
 
-// Vitals asks the kernel and GET /metrics. It may be called while the appliance runs, from any goroutine.
+// Vitals asks the kernel and GET /metrics. It may be called while the appliance runs, from any
+// goroutine.
 func (a *Appliance) Vitals() (v Vitals, err error) {
 	pid := a.PID()
 	rss, err1 := RSS(pid)
@@ -45,7 +46,8 @@ func (a *Appliance) Metric(name string) (float64, error) {
 	return 0, fmt.Errorf("read metrics: %s: no %s: %w", resp.Status, name, errors.Join(lines.Err()))
 }
 
-// Settles waits until done, asked four times a second, is true. It reports whether that came to pass within the time.
+// Settles waits until done, asked four times a second, is true. It reports whether that came to
+// pass within the time.
 func Settles(within time.Duration, done func() bool) bool {
 	for end := time.Now().Add(within); time.Now().Before(end); <-time.After(250 * time.Millisecond) {
 		if done() {

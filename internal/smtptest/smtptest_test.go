@@ -50,7 +50,8 @@ func TestReceives(t *testing.T) {
 	hop.WaitClosed(10 * time.Second)
 }
 
-// talk sends lines to a fresh connection, each when the reply to the one before is there, and returns the last reply.
+// talk sends lines to a fresh connection, each when the reply to the one before is there, and
+// returns the last reply.
 func talk(t *testing.T, hop *Server, lines ...string) string {
 	t.Helper()
 	nc, err := net.Dial("tcp", hop.Addr())
@@ -94,7 +95,8 @@ func TestStrictness(t *testing.T) {
 	}
 }
 
-// Rules are followed by stage, address, occasion and number of times; a rule that only delays leaves the usual answer.
+// Rules are followed by stage, address, occasion and number of times; a rule that only delays
+// leaves the usual answer.
 func TestScript(t *testing.T) {
 	hop := New(t, Config{})
 	hop.Script(

@@ -13,12 +13,13 @@ import (
 	"dinkymail/control"
 )
 
-// SocketVariable names, in the environment of a command that Shell runs, the control socket of the queue. A test binary that
-// finds it set is such a command, under its own base name.
+// SocketVariable names, in the environment of a command that Shell runs, the control socket of the
+// queue. A test binary that finds it set is such a command, under its own base name.
 const SocketVariable = "STOCK_SOCKET"
 
-// Shell serves the queue at a socket, links the test binary under the names of commands, and returns what runs a script
-// in which those are found first. What the script prints comes back; its failure is the test's.
+// Shell serves the queue at a socket, links the test binary under the names of commands, and
+// returns what runs a script in which those are found first. What the script prints comes back; its
+// failure is the test's.
 func (s *Stock) Shell(names ...string) func(script string) string {
 	t := s.t
 	t.Helper()

@@ -1,4 +1,5 @@
-// Package stock is a queue with a bit of everything in it, for tests of what shows a queue and acts on it.
+// Package stock is a queue with a bit of everything in it, for tests of what shows a queue and acts
+// on it.
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		s := stock.Mixed(t)
@@ -7,8 +8,8 @@
 //
 // # What it promises
 //
-// It is a real queue on a real disk, asked as operators of an appliance that does not run ask. In a bubble of testing/synctest
-// everything about it is the same every time: IDs, times, sizes.
+// It is a real queue on a real disk, asked as operators of an appliance that does not run ask. In a
+// bubble of testing/synctest everything about it is the same every time: IDs, times, sizes.
 //
 // # Who runs where
 //
@@ -157,8 +158,9 @@ func Letter(subject string, lines int) string {
 	return b.String()
 }
 
-// Mixed has all the messages whose IDs are named above, accepted in this order within four hours, and tried once where
-// they may be. It must be called in a bubble, whose time it moves, and returns when nothing happens any more.
+// Mixed has all the messages whose IDs are named above, accepted in this order within four hours,
+// and tried once where they may be. It must be called in a bubble, whose time it moves, and returns
+// when nothing happens any more.
 func Mixed(t testing.TB) *Stock {
 	t.Helper()
 	s := Open(t, queue.Config{})

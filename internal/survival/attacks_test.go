@@ -139,7 +139,8 @@ func (h *firstHalf) Write(p []byte) (int, error) {
 // waiting is the verdict on a connection that is still open when the attack ends.
 const waiting = "waiting"
 
-// listen reads to the end and returns the code of the last reply, "closed" if there was at most a greeting, or waiting.
+// listen reads to the end and returns the code of the last reply, "closed" if there was at most a
+// greeting, or waiting.
 func listen(conn net.Conn) string {
 	var last string
 	buf := make([]byte, 8<<10)

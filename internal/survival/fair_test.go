@@ -23,9 +23,10 @@ const (
 	fairWindow  = 4 * time.Second // in which deliveries are counted
 )
 
-// One sender has BULK (120,000) messages in the queue, of which a slow upstream takes some 500 a second. A contact form's mail is
-// delivered within a second nevertheless; a second mailing gets as much as the first; and where more people write than the
-// upstream can take, they have the greater part of it, and the mailings go on. In the end everything has arrived.
+// One sender has BULK (120,000) messages in the queue, of which a slow upstream takes some 500 a
+// second. A contact form's mail is delivered within a second nevertheless; a second mailing gets as
+// much as the first; and where more people write than the upstream can take, they have the greater
+// part of it, and the mailings go on. In the end everything has arrived.
 func TestFair(t *testing.T) {
 	f := newFair(t)
 	bulk := number(t, "BULK", defaultBulk)
@@ -117,7 +118,8 @@ func (f *fair) waiting() float64 {
 	return n
 }
 
-// forms posts mails as a website's visitors do, and returns how long each took from the answer to its delivery.
+// forms posts mails as a website's visitors do, and returns how long each took from the answer to
+// its delivery.
 func (f *fair) forms() []time.Duration {
 	f.t.Helper()
 	accepted := map[string]time.Time{}
@@ -170,7 +172,8 @@ func (f *fair) count(window time.Duration) map[string]float64 {
 	return shares
 }
 
-// crowd is people who write: each sends a mail, waits until it is delivered, and sends the next, until end is called.
+// crowd is people who write: each sends a mail, waits until it is delivered, and sends the next,
+// until end is called.
 func (f *fair) crowd() (end func()) {
 	stop := make(chan struct{})
 	var all sync.WaitGroup

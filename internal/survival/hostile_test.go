@@ -17,20 +17,22 @@ import (
 	"dinkymail/internal/rig"
 )
 
-// What the appliance may hold at most under any of these attacks, with its default limits: 256 MiB of request bodies in buffers
-// that double as they grow, as much again until the garbage collector has been there, and 1000 connections on each of two doors.
+// What the appliance may hold at most under any of these attacks, with its default limits: 256 MiB
+// of request bodies in buffers that double as they grow, as much again until the garbage collector
+// has been there, and 1000 connections on each of two doors.
 const (
 	mostRSS         = 768 << 20
 	mostGoroutines  = 4096
 	mostDescriptors = 2300
 )
 
-// leastShare is how much of their usual rate the well-behaved clients must keep over all attacks together. It is generous: the
-// attackers run on the same processors.
+// leastShare is how much of their usual rate the well-behaved clients must keep over all attacks
+// together. It is generous: the attackers run on the same processors.
 const leastShare = 0.1
 
-// Under every attack the limits of each door hold, the appliance stays within its bounds and comes back to normal, and no
-// message of a well-behaved client is refused or lost. ATTACK is the length of one attack in seconds (4).
+// Under every attack the limits of each door hold, the appliance stays within its bounds and comes
+// back to normal, and no message of a well-behaved client is refused or lost. ATTACK is the length
+// of one attack in seconds (4).
 func TestHostile(t *testing.T) {
 	certs, err := rig.NewCerts(t.TempDir())
 	if err != nil {
@@ -76,8 +78,9 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// control is no attack: the same kind of client floods a port that is not the appliance's, where it is closed without a word. What
-// the others lose meanwhile, they lose to the attackers' own use of the processors.
+// control is no attack: the same kind of client floods a port that is not the appliance's, where it
+// is closed without a word. What the others lose meanwhile, they lose to the attackers' own use of
+// the processors.
 func control(t *testing.T) attack {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -237,7 +240,8 @@ func (k attack) visit(ctx context.Context, a *rig.Appliance, n int) string {
 	return k.act(ctx, conn)
 }
 
-// crowdSize is how many connections the crowd tries to keep at once: ten thousand, if this process may have as many files.
+// crowdSize is how many connections the crowd tries to keep at once: ten thousand, if this process
+// may have as many files.
 func crowdSize() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

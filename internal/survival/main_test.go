@@ -51,8 +51,8 @@ func number(t *testing.T, name string, or int) int {
 
 func mib(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
 
-// clients are well-behaved: each sends a message, rests, and sends the next, over SMTP connections that are kept, over new ones,
-// and over HTTP.
+// clients are well-behaved: each sends a message, rests, and sends the next, over SMTP connections
+// that are kept, over new ones, and over HTTP.
 type clients struct {
 	stop   chan struct{}
 	all    sync.WaitGroup
@@ -111,7 +111,8 @@ func (c *clients) note(what func()) {
 	what()
 }
 
-// end stops the clients. told are the ids they were told are accepted, each followed by a space and its recipient.
+// end stops the clients. told are the ids they were told are accepted, each followed by a space and
+// its recipient.
 func (c *clients) end() (told map[string]bool) {
 	close(c.stop)
 	c.all.Wait()

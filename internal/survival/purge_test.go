@@ -71,8 +71,8 @@ func identify(t *testing.T, store *boltstore.Store) []queue.ID {
 	}
 }
 
-// purge removes every second message of a store, then half of the rest, and wants all others to be there with their bodies. It
-// prints how fast that is, and what of the disk it gives back.
+// purge removes every second message of a store, then half of the rest, and wants all others to be
+// there with their bodies. It prints how fast that is, and what of the disk it gives back.
 func purge(t *testing.T, store *boltstore.Store, dir string) {
 	t.Helper()
 	before := diskUse(t, dir)

@@ -21,10 +21,11 @@ const (
 	scaleLoad      = 5000 // messages of one measurement of the rate
 )
 
-// WAITING (500,000) messages come in by SMTP while the upstream cannot be reached. Then rate and memory are compared with an
-// appliance next to it whose queue is small, in turns; start is timed after a clean stop and after kill -9, pages of the list are
-// timed in both stores, and half of the large one is removed. All messages are still there after each start, and all others after
-// the removal.
+// WAITING (500,000) messages come in by SMTP while the upstream cannot be reached. Then rate and
+// memory are compared with an appliance next to it whose queue is small, in turns; start is timed
+// after a clean stop and after kill -9, pages of the list are timed in both stores, and half of the
+// large one is removed. All messages are still there after each start, and all others after the
+// removal.
 func TestScale(t *testing.T) {
 	waiting := number(t, "WAITING", defaultWaiting)
 	settings := rig.Relayed(rig.Nowhere)
@@ -89,7 +90,8 @@ func vitals(t *testing.T, a *rig.Appliance) rig.Vitals {
 	return v
 }
 
-// restart times a start after a clean stop, and one after kill -9, and wants all messages to be there after each.
+// restart times a start after a clean stop, and one after kill -9, and wants all messages to be
+// there after each.
 func restart(t *testing.T, a *rig.Appliance, want int) (clean, killed time.Duration) {
 	t.Helper()
 	if err := a.Stop(); err != nil {

@@ -18,16 +18,18 @@ import (
 
 const defaultSoak = time.Minute
 
-// Who gets the mail of the soak: the upstream takes it, takes it after a few tries, or refuses it for good.
+// Who gets the mail of the soak: the upstream takes it, takes it after a few tries, or refuses it
+// for good.
 const (
 	taken   = "bob@example.net"
 	later   = "later@example.net"
 	refused = "nobody@example.net"
 )
 
-// For DURATION (1m) mail comes in by SMTP and HTTP while the upstream is slow, defers, refuses, hangs up, is stopped and started,
-// and the settings are read again and again. In the end everything that was acknowledged has arrived or was refused for good and
-// its sender told, and the appliance holds no more memory, goroutines and descriptors than after the warm-up.
+// For DURATION (1m) mail comes in by SMTP and HTTP while the upstream is slow, defers, refuses,
+// hangs up, is stopped and started, and the settings are read again and again. In the end
+// everything that was acknowledged has arrived or was refused for good and its sender told, and the
+// appliance holds no more memory, goroutines and descriptors than after the warm-up.
 func TestSoak(t *testing.T) {
 	up := &upstream{t: t}
 	up.start("127.0.0.1:0")
@@ -74,7 +76,8 @@ func duration(t *testing.T) time.Duration {
 	return d
 }
 
-// soak sends mail for d among faults, notes in told what was acknowledged, drains, and returns how the appliance is then.
+// soak sends mail for d among faults, notes in told what was acknowledged, drains, and returns how
+// the appliance is then.
 func soak(t *testing.T, a *rig.Appliance, up *upstream, prefix string, d time.Duration, told map[string]bool) rig.Vitals {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -115,7 +118,8 @@ func soak(t *testing.T, a *rig.Appliance, up *upstream, prefix string, d time.Du
 	return low
 }
 
-// upstream is a next hop with moods. Stopped and started, it goes on at its address; sinks are all its lives.
+// upstream is a next hop with moods. Stopped and started, it goes on at its address; sinks are all
+// its lives.
 type upstream struct {
 	t     *testing.T
 	addr  string

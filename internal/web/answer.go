@@ -13,7 +13,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// answerHeader is what stands above every answer in JSON. Its values are shared, and nobody changes them.
+// answerHeader is what stands above every answer in JSON. Its values are shared, and nobody changes
+// them.
 var answerHeader = http.Header{
 	"Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"}, "Cache-Control": {"no-store"},
 }
@@ -41,7 +42,8 @@ func RetryAfter(header http.Header, retry time.Duration) {
 	}
 }
 
-// Refusals logs what was refused, and keeps that from filling the log: anybody can cause one. Make it with NewRefusals.
+// Refusals logs what was refused, and keeps that from filling the log: anybody can cause one. Make
+// it with NewRefusals.
 type Refusals struct {
 	log   *slog.Logger
 	limit *rate.Limiter
@@ -53,7 +55,8 @@ func NewRefusals(log *slog.Logger) *Refusals {
 	return &Refusals{log: log, limit: rate.NewLimiter(5, 50)}
 }
 
-// Log tells of a request of client that was refused with a code, in these words. Cause is for the operator alone, and may be nil.
+// Log tells of a request of client that was refused with a code, in these words. Cause is for the
+// operator alone, and may be nil.
 func (n *Refusals) Log(r *http.Request, level slog.Level, client, code string, status int, text string, cause error) {
 	if !n.log.Enabled(r.Context(), level) {
 		return

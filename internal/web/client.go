@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Client asks an appliance. It uses no proxy and follows no redirect. How long an answer may take is up to each call's context.
-// Its methods may be called from any goroutine.
+// Client asks an appliance. It uses no proxy and follows no redirect. How long an answer may take
+// is up to each call's context. Its methods may be called from any goroutine.
 type Client struct {
 	base, key string
 	place     string // for people: base, or where the socket is
@@ -23,10 +23,12 @@ type Client struct {
 	refused   Refused
 }
 
-// Refused is the error that an answer stands for which came from place with a status that is no success.
+// Refused is the error that an answer stands for which came from place with a status that is no
+// success.
 type Refused func(place, status string, body []byte) error
 
-// NewClient makes a Client of the appliance at baseURL, such as "http://127.0.0.1:20001", that shows key unless it is empty.
+// NewClient makes a Client of the appliance at baseURL, such as "http://127.0.0.1:20001", that
+// shows key unless it is empty.
 func NewClient(baseURL, key string, refused Refused) *Client {
 	base := strings.TrimSuffix(baseURL, "/")
 	return &Client{base: base, key: key, place: base, refused: refused, http: http.Client{
@@ -101,7 +103,8 @@ func (c *Client) Open(ctx context.Context, path string) (*http.Response, error) 
 	return nil, err
 }
 
-// Fetch sends a request and reads the JSON of the answer into the value at into, also where it is no success and there is an error.
+// Fetch sends a request and reads the JSON of the answer into the value at into, also where it is
+// no success and there is an error.
 func (c *Client) Fetch(ctx context.Context, method, path, contentType string, body io.Reader, into any) error {
 	resp, err := c.ask(ctx, method, path, contentType, body)
 	if err != nil {

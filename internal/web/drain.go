@@ -15,7 +15,8 @@ const (
 	bodyDrained  = 256 << 10             // bytes, in all
 )
 
-// trackedBody is a request's body that knows how far it was read. The handler's goroutine alone uses it.
+// trackedBody is a request's body that knows how far it was read. The handler's goroutine alone
+// uses it.
 type trackedBody struct {
 	io.ReadCloser       // nil: there is none
 	waits         bool  // the client sends it when it is told to (Expect: 100-continue), which the first Read does
@@ -43,8 +44,9 @@ func (w *recorder) track(r *http.Request) {
 	r.Body = &w.body
 }
 
-// drain takes what is at hand of a body that is not needed. When that is all, the connection can serve another request; else it
-// ends with this answer. net/http does the same, but waits as long as for a body that is needed.
+// drain takes what is at hand of a body that is not needed. When that is all, the connection can
+// serve another request; else it ends with this answer. net/http does the same, but waits as long
+// as for a body that is needed.
 func (w *recorder) drain() {
 	if w.body.ReadCloser == nil || w.body.ended {
 		return
@@ -56,8 +58,9 @@ func (w *recorder) drain() {
 	w.closing = true
 }
 
-// linger reads on for a moment after the answer of a connection that ends: a client that is still sending when it is closed may
-// never see the answer. While places are short there is no time for that.
+// linger reads on for a moment after the answer of a connection that ends: a client that is still
+// sending when it is closed may never see the answer. While places are short there is no time for
+// that.
 func (w *recorder) linger(c net.Conn) {
 	if !w.closing {
 		return
@@ -85,7 +88,8 @@ func (w *recorder) until(t time.Time) {
 	_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(t) // not every ResponseWriter has a connection
 }
 
-// MaxBytes is a request's body up to n bytes. Beyond them reading fails with a *http.MaxBytesError and the connection is closed.
+// MaxBytes is a request's body up to n bytes. Beyond them reading fails with a *http.MaxBytesError
+// and the connection is closed.
 func MaxBytes(w http.ResponseWriter, r *http.Request, n int64) io.ReadCloser {
 	if rec, ok := w.(*recorder); ok {
 		w = rec.ResponseWriter // only net/http's own writer knows to close the connection of whoever sends too much
@@ -93,7 +97,8 @@ func MaxBytes(w http.ResponseWriter, r *http.Request, n int64) io.ReadCloser {
 	return http.MaxBytesReader(w, r.Body, n)
 }
 
-// Compressed reports whether a request's body would have to be unpacked, and to what size nobody knows.
+// Compressed reports whether a request's body would have to be unpacked, and to what size nobody
+// knows.
 func Compressed(r *http.Request) bool {
 	e := r.Header.Get("Content-Encoding")
 	return e != "" && !strings.EqualFold(e, "identity")

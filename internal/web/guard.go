@@ -10,11 +10,12 @@ import (
 	"time"
 )
 
-// Guard keeps each request from harming the others: of a body that the handler did not need it takes no more than is at hand, and
-// a panic costs its own request only.
+// Guard keeps each request from harming the others: of a body that the handler did not need it
+// takes no more than is at hand, and a panic costs its own request only.
 type Guard struct {
 	Log *slog.Logger
-	// Failed answers a request whose handler panicked before it answered. The log has the reason under the id.
+	// Failed answers a request whose handler panicked before it answered. The log has the reason
+	// under the id.
 	Failed func(w http.ResponseWriter, r *http.Request, id string)
 	// Done is told how every request ended; nil: nobody is.
 	Done func(r *http.Request, status int, took time.Duration)
@@ -43,7 +44,8 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// rescue answers a request whose handler panicked. The request's id stands in the answer and in the log.
+// rescue answers a request whose handler panicked. The request's id stands in the answer and in the
+// log.
 func (g Guard) rescue(w *recorder, r *http.Request, v any) {
 	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v) // net/http closes the connection and says nothing
@@ -57,7 +59,8 @@ func (g Guard) rescue(w *recorder, r *http.Request, v any) {
 	g.Failed(w, r, id)
 }
 
-// recorder remembers what was answered. Before an answer begins it takes what is left of the request's body.
+// recorder remembers what was answered. Before an answer begins it takes what is left of the
+// request's body.
 type recorder struct {
 	http.ResponseWriter
 	status  int

@@ -1,14 +1,16 @@
-// Package web serves HTTP safely, whatever is served, and asks safely: what doors share of answering, and a client for TCP and Unix
-// sockets.
+// Package web serves HTTP safely, whatever is served, and asks safely: what doors share of
+// answering, and a client for TCP and Unix sockets.
 //
 // # What it promises
 //
-// Every request has a time and a header size within which it must stay. A body that nobody needs is not waited for. A panic costs
-// its own request only. Once told to end, Serve lets requests in flight finish within a time and cuts off the rest.
+// Every request has a time and a header size within which it must stay. A body that nobody needs is
+// not waited for. A panic costs its own request only. Once told to end, Serve lets requests in
+// flight finish within a time and cuts off the rest.
 //
 // # Who runs where
 //
-// Serve blocks; net/http runs a goroutine per connection. When Serve has returned, none of them is left.
+// Serve blocks; net/http runs a goroutine per connection. When Serve has returned, none of them is
+// left.
 package web
 
 import (
@@ -30,14 +32,15 @@ type Limits struct {
 	Grace          func() time.Duration // for requests in flight once Serve is told to end, asked then
 }
 
-// Socket are the limits of a Unix socket. An answer may take as long as it likes, and the recipients of some 15,000 addresses fit
-// into a header.
+// Socket are the limits of a Unix socket. An answer may take as long as it likes, and the
+// recipients of some 15,000 addresses fit into a header.
 func Socket(grace func() time.Duration) Limits {
 	return Limits{HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 20, Grace: grace}
 }
 
-// Serve answers requests from ln until ctx ends. Then it takes no more, lets those in flight finish within their Grace, cuts off
-// the rest and returns nil; nothing of it is left running. It closes ln.
+// Serve answers requests from ln until ctx ends. Then it takes no more, lets those in flight finish
+// within their Grace, cuts off the rest and returns nil; nothing of it is left running. It closes
+// ln.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, limits Limits, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           h,
@@ -83,20 +86,22 @@ type (
 	connKey     struct{} // → the connection
 )
 
-// Stopping is closed when the server that a request came to begins to stop; nil where it never does.
+// Stopping is closed when the server that a request came to begins to stop; nil where it never
+// does.
 func Stopping(r *http.Request) <-chan struct{} {
 	c, _ := r.Context().Value(stoppingKey{}).(<-chan struct{})
 	return c
 }
 
-// Conn is the connection that a request came over, as the listener returned it; nil where there is none.
+// Conn is the connection that a request came over, as the listener returned it; nil where there is
+// none.
 func Conn(r *http.Request) net.Conn {
 	c, _ := r.Context().Value(connKey{}).(net.Conn)
 	return c
 }
 
-// User is who is at the other end of a Unix socket, as gate.UserConn tells: the name, empty where that is not known, and how a log
-// names the connection.
+// User is who is at the other end of a Unix socket, as gate.UserConn tells: the name, empty where
+// that is not known, and how a log names the connection.
 func User(r *http.Request) (name, address string) {
 	if c, ok := Conn(r).(interface{ User() (name, address string) }); ok {
 		return c.User()

@@ -33,7 +33,8 @@ func serve(t *testing.T, h http.Handler) (base string, stop func() error) {
 	}
 }
 
-// A panic before the answer is answered, and one in the middle of it cuts the connection: half an answer is none.
+// A panic before the answer is answered, and one in the middle of it cuts the connection: half an
+// answer is none.
 func TestPanics(t *testing.T) {
 	ended := make(chan int, 2)
 	guard := Guard{

@@ -21,8 +21,8 @@ func benchMessage() queue.Message {
 	return m
 }
 
-// BenchmarkPut is the rate at which mail of 4 KB is accepted, by how many at a time. The first line is the disk alone: one
-// append of the same size and one sync.
+// BenchmarkPut is the rate at which mail of 4 KB is accepted, by how many at a time. The first line
+// is the disk alone: one append of the same size and one sync.
 func BenchmarkPut(b *testing.B) {
 	b.Run("disk", func(b *testing.B) {
 		f, err := osDisk{}.Open(b.TempDir()+"/f", os.O_RDWR|os.O_CREATE)
@@ -78,7 +78,8 @@ func benchPut(b *testing.B, s *Store) {
 	}
 }
 
-// BenchmarkCycle is the rate at which mail is accepted, claimed, read and finished by 50 submitters and 50 workers.
+// BenchmarkCycle is the rate at which mail is accepted, claimed, read and finished by 50 submitters
+// and 50 workers.
 func BenchmarkCycle(b *testing.B) {
 	s := open(b, b.TempDir(), Config{})
 	defer shut(b, s)
@@ -123,8 +124,9 @@ func cycle(b *testing.B, s *Store) {
 	workers.Wait()
 }
 
-// BenchmarkFull is the same cycle with very many other messages waiting, and how long it takes to open with them: after a clean stop,
-// without an index, and with one that must be walked through. How many stands in WAITING; 20,000 without.
+// BenchmarkFull is the same cycle with very many other messages waiting, and how long it takes to
+// open with them: after a clean stop, without an index, and with one that must be walked through.
+// How many stands in WAITING; 20,000 without.
 func BenchmarkFull(b *testing.B) {
 	n := 20000
 	if v := os.Getenv("WAITING"); v != "" {

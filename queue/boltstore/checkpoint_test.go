@@ -11,7 +11,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// While no checkpoint can be written, dead segments stay and nothing else suffers; once there is space they go.
+// While no checkpoint can be written, dead segments stay and nothing else suffers; once there is
+// space they go.
 func TestCheckpointNeedsSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, d := t.TempDir(), &sickDisk{}
@@ -49,7 +50,8 @@ func TestCheckpointNeedsSpace(t *testing.T) {
 	})
 }
 
-// On a full disk a checkpoint leaves out finished mail, of which nothing comes back then, and any dead segment goes.
+// On a full disk a checkpoint leaves out finished mail, of which nothing comes back then, and any
+// dead segment goes.
 func TestCheckpointOnFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -79,7 +79,8 @@ func gone(id queue.ID, err error) error {
 	return fmt.Errorf("claim %s: %w", id, err)
 }
 
-// forgetRows deletes the place in the order of time of a message that is not there. It is called with mu held.
+// forgetRows deletes the place in the order of time of a message that is not there. It is called
+// with mu held.
 func (s *Store) forgetRows(id queue.ID, at place) {
 	if s.pending(id) == nil {
 		s.fresh[id] = &state{base: at}

@@ -25,8 +25,8 @@ func withLegs(t *testing.T, s *Store) queue.ID {
 	return m.ID
 }
 
-// While the index cannot be read nothing that was claimed is lost: to begin it is an error, released it is given out at once, and
-// nobody seems to work on it.
+// While the index cannot be read nothing that was claimed is lost: to begin it is an error,
+// released it is given out at once, and nobody seems to work on it.
 func TestClaimsOutliveIndexFault(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, noFlush)
@@ -113,7 +113,8 @@ func TestSettleOnFullDisk(t *testing.T) {
 	})
 }
 
-// A claim does not lapse while its result is being written, however long that takes: nobody begins what is being settled.
+// A claim does not lapse while its result is being written, however long that takes: nobody begins
+// what is being settled.
 func TestSlowSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.TempDir(), Config{})
@@ -136,8 +137,8 @@ func TestSlowSettle(t *testing.T) {
 	})
 }
 
-// What happens to a message while its record is read for the first time is not overlooked: neither a change, nor that its body was
-// moved, nor the end of the claim.
+// What happens to a message while its record is read for the first time is not overlooked: neither
+// a change, nor that its body was moved, nor the end of the claim.
 func TestChangeWhileBeginning(t *testing.T) {
 	m, now := sample(), time.Now()
 	m.Captured, m.Held, m.Removed, m.Finished = false, "", time.Time{}, time.Time{}
@@ -169,8 +170,8 @@ func TestChangeWhileBeginning(t *testing.T) {
 	}
 }
 
-// What stands in the order of time without a record, or with one that cannot be read, is claimed once and then forgotten, with all of
-// its legs, and an index without it agrees with itself.
+// What stands in the order of time without a record, or with one that cannot be read, is claimed
+// once and then forgotten, with all of its legs, and an index without it agrees with itself.
 func TestLegsWithoutRecord(t *testing.T) {
 	for name, spoil := range map[string]func(b *bolt.Bucket, id []byte) error{
 		"gone":       func(b *bolt.Bucket, id []byte) error { return b.Delete(id) },
@@ -221,7 +222,8 @@ func TestLegsWithoutRecord(t *testing.T) {
 	}
 }
 
-// An index with legs behind the first is sound after a crash, too, and who sent what was read from it is known again when it is given back.
+// An index with legs behind the first is sound after a crash, too, and who sent what was read from
+// it is known again when it is given back.
 func TestLegsInIndex(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, noFlush)

@@ -183,7 +183,8 @@ func (c *claims) begin(of queue.Claim, now time.Time) (*queue.Message, error) {
 	return h.msg, nil
 }
 
-// learn takes in the record of a message that was begun, as the index had it, and gives the newest one.
+// learn takes in the record of a message that was begun, as the index had it, and gives the newest
+// one.
 func (c *claims) learn(of queue.Claim, is state) (*queue.Message, error) {
 	h, g := c.grant(of)
 	if g == nil {
@@ -272,9 +273,9 @@ func (c *claims) withdraw(id queue.ID, was place) {
 	}
 }
 
-// changed follows a change of a record, whose msg is nil when the message is gone: by the holder of the
-// claim with a token, which is over, or with token 0 by somebody else, which ends all claims that nobody
-// has begun.
+// changed follows a change of a record, whose msg is nil when the message is gone: by the holder of
+// the claim with a token, which is over, or with token 0 by somebody else, which ends all claims
+// that nobody has begun.
 func (c *claims) changed(id queue.ID, was, now place, msg *queue.Message, token uint64) {
 	c.withdraw(id, was)
 	h := c.held[id]

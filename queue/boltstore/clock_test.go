@@ -12,8 +12,9 @@ import (
 	"dinkymail/queue/queuetest"
 )
 
-// A clock that has stepped back by years is noticed at Open. New mail, whose ID is smaller than those there are, is kept, listed
-// and handed out; what is not due by that clock waits, and nothing is lost or expires when the clock is right again.
+// A clock that has stepped back by years is noticed at Open. New mail, whose ID is smaller than
+// those there are, is kept, listed and handed out; what is not due by that clock waits, and nothing
+// is lost or expires when the clock is right again.
 func TestClockStepsBack(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Config{})

@@ -31,8 +31,8 @@ func segmentsOf(t *testing.T, dir string) (n int, bytes int64) {
 	return n, bytes
 }
 
-// Messages that stay deferred do not keep the segments they came in: their bodies move on, survive a crash at any time, and the
-// journal stays small however much mail goes through.
+// Messages that stay deferred do not keep the segments they came in: their bodies move on, survive
+// a crash at any time, and the journal stays small however much mail goes through.
 func TestDeferredMailDoesNotPinSegments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -57,7 +57,8 @@ func TestDeferredMailDoesNotPinSegments(t *testing.T) {
 			pass(2 * time.Second)
 			synctest.Wait()
 		}
-		// 600 × 3 KB of journal went through; 10 × 2 KB are needed, and 640 records in a checkpoint, which may let as much again wait.
+		// 600 × 3 KB of journal went through; 10 × 2 KB are needed, and 640 records in a
+		// checkpoint, which may let as much again wait.
 		if n, bytes := segmentsOf(t, dir); bytes > 3<<20 || bytes-(1<<20) > 400<<10 {
 			t.Errorf("%d segments, %d bytes", n, bytes)
 		}
@@ -75,7 +76,8 @@ func TestDeferredMailDoesNotPinSegments(t *testing.T) {
 	})
 }
 
-// A crash right after bodies were moved, before the index knows, loses neither them nor what happens to them afterwards.
+// A crash right after bodies were moved, before the index knows, loses neither them nor what
+// happens to them afterwards.
 func TestCrashAfterMove(t *testing.T) {
 	dir := t.TempDir()
 	cfg := Config{SegmentBytes: 4 << 10, FlushDelay: time.Hour}

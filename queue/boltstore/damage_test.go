@@ -19,7 +19,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// noFlush keeps everything in the journal, so that a store let go without Close must be played back.
+// noFlush keeps everything in the journal, so that a store let go without Close must be played
+// back.
 var noFlush = Config{FlushDelay: time.Hour}
 
 // crash ends a store as a killed process would: nothing more is written.
@@ -58,8 +59,8 @@ func journalOf(t *testing.T, dir string) (string, []byte) {
 	return path, b
 }
 
-// A tail that is torn or garbled in any way is cut off with one warning, and everything before it is there. New mail is
-// accepted after it.
+// A tail that is torn or garbled in any way is cut off with one warning, and everything before it
+// is there. New mail is accepted after it.
 func TestTornTail(t *testing.T) {
 	for name, tear := range map[string]func(b []byte, last int) []byte{
 		"cut in the body":    func(b []byte, last int) []byte { return b[:last+400] },
@@ -97,8 +98,8 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-// A record damaged in the middle of the journal is copied aside, counted and reported once; all others are there. A mail whose
-// text looks like a record is not taken for one.
+// A record damaged in the middle of the journal is copied aside, counted and reported once; all
+// others are there. A mail whose text looks like a record is not taken for one.
 func TestGarbledMiddle(t *testing.T) {
 	for name, at := range map[string]int{"head": 30, "record": 80, "body": 700} {
 		t.Run(name, func(t *testing.T) {
@@ -141,8 +142,8 @@ func TestGarbledMiddle(t *testing.T) {
 	}
 }
 
-// A body damaged, cut off or missing gives ErrDamaged with the name of the file, small or large, and is counted and reported once;
-// others are read as ever.
+// A body damaged, cut off or missing gives ErrDamaged with the name of the file, small or large,
+// and is counted and reported once; others are read as ever.
 func TestDamagedBody(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Config{})
@@ -204,8 +205,9 @@ func TestDamagedBody(t *testing.T) {
 	mustRead(t, s, mustKeep(t, s, "new"), "new")
 }
 
-// A record of the index that cannot be read is set aside with its body when somebody comes across it, and neither Claim nor
-// List nor Expire is stopped by it. The next start reads it back from the journal.
+// A record of the index that cannot be read is set aside with its body when somebody comes across
+// it, and neither Claim nor List nor Expire is stopped by it. The next start reads it back from the
+// journal.
 func TestDamagedRecord(t *testing.T) {
 	for name, spoil := range map[string]func(v []byte) []byte{
 		"record": func(v []byte) []byte { return append(v[:placeSize:placeSize], 0xff, 0xff) },
@@ -290,7 +292,8 @@ func damagedRecord(t *testing.T, spoil func([]byte) []byte, meet func(*testing.T
 	}
 }
 
-// A second store on the same directory is refused with the process that has it, and does the first no harm.
+// A second store on the same directory is refused with the process that has it, and does the first
+// no harm.
 func TestSecondInstance(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Config{})
@@ -302,7 +305,8 @@ func TestSecondInstance(t *testing.T) {
 	mustRead(t, s, mustKeep(t, s, "x"), "x")
 }
 
-// A closed store lets its directory go at once, also while a process that is being started elsewhere in this one still has the file.
+// A closed store lets its directory go at once, also while a process that is being started
+// elsewhere in this one still has the file.
 func TestClosedStoreIsUnlocked(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Config{})
@@ -329,7 +333,8 @@ func TestUnwritableDirectory(t *testing.T) {
 	}
 }
 
-// An index of a newer version is refused, also when it is not what was written otherwise, and so is a journal of one without its index.
+// An index of a newer version is refused, also when it is not what was written otherwise, and so is
+// a journal of one without its index.
 func TestNewerStore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Config{})
@@ -353,7 +358,8 @@ func TestNewerStore(t *testing.T) {
 	refused()
 }
 
-// When the segment being written is deleted or cut off by hand, what is accepted afterwards survives a crash nevertheless.
+// When the segment being written is deleted or cut off by hand, what is accepted afterwards
+// survives a crash nevertheless.
 func TestActiveSegmentLost(t *testing.T) {
 	for name, spoil := range map[string]func(path string) error{
 		"deleted": os.Remove,

@@ -87,13 +87,15 @@ func (d *directory) cannotWrite(err error) error {
 		d.dir, err, os.Getuid())
 }
 
-// lockFile is the name of the file in a store's directory that is there first, and that who has the store open holds.
+// lockFile is the name of the file in a store's directory that is there first, and that who has the
+// store open holds.
 const lockFile = "lock"
 
 // Parts are what a store has in its directory, the index last.
 var Parts = []string{"segments", "large", "damaged", "reserve", lockFile, "queue.db"}
 
-// Kept is nil when a queue was ever kept in dir; else the error says why not, or that this cannot be seen.
+// Kept is nil when a queue was ever kept in dir; else the error says why not, or that this cannot
+// be seen.
 func Kept(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, lockFile))
 	return err

@@ -136,8 +136,9 @@ func done(m *queue.Message) {
 	m.Legs[0].Next, m.Finished = time.Time{}, time.Now()
 }
 
-// With the disk full at any write, Put says so and keeps nothing; results can still be recorded from the reserve; once there is
-// space mail is taken again by itself, and everything acknowledged is there after a restart.
+// With the disk full at any write, Put says so and keeps nothing; results can still be recorded
+// from the reserve; once there is space mail is taken again by itself, and everything acknowledged
+// is there after a restart.
 func TestDiskFull(t *testing.T) {
 	large := strings.Repeat("large ", 100<<10)
 	for _, c := range []struct{ part, op, text string }{
@@ -193,7 +194,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// A disk so full that even the reserve does not help refuses everything, and goes on once it is not.
+// A disk so full that even the reserve does not help refuses everything, and goes on once it is
+// not.
 func TestDiskFullerThanTheReserve(t *testing.T) {
 	dir, d := t.TempDir(), &sickDisk{}
 	s := open(t, dir, Config{disk: d})
@@ -212,8 +214,8 @@ func TestDiskFullerThanTheReserve(t *testing.T) {
 	shut(t, s)
 }
 
-// While the index cannot grow, mail is still accepted into the journal up to the bound on what it may lag behind, then
-// refused; when it can grow again nothing is missing.
+// While the index cannot grow, mail is still accepted into the journal up to the bound on what it
+// may lag behind, then refused; when it can grow again nothing is missing.
 func TestIndexFull(t *testing.T) { synctest.Test(t, indexFull) }
 
 func indexFull(t *testing.T) {
@@ -253,8 +255,9 @@ func indexFull(t *testing.T) {
 	}
 }
 
-// A write or sync that fails for any other reason, such as a disk that the kernel has made read-only, breaks the store until it
-// is opened anew: every later change says so, what was acknowledged is there, and what was not is not. Reading goes on.
+// A write or sync that fails for any other reason, such as a disk that the kernel has made
+// read-only, breaks the store until it is opened anew: every later change says so, what was
+// acknowledged is there, and what was not is not. Reading goes on.
 func TestSickDiskBreaksTheStore(t *testing.T) {
 	for _, c := range []struct {
 		op  string
@@ -308,7 +311,8 @@ func TestSickDiskBreaksTheStore(t *testing.T) {
 	})
 }
 
-// Without file descriptors a Put that needs one fails alone, and a segment that cannot be begun is no reason to refuse mail.
+// Without file descriptors a Put that needs one fails alone, and a segment that cannot be begun is
+// no reason to refuse mail.
 func TestNoFileDescriptors(t *testing.T) {
 	d := &sickDisk{}
 	s := open(t, t.TempDir(), Config{SegmentBytes: 8 << 10, disk: d})
@@ -327,7 +331,8 @@ func TestNoFileDescriptors(t *testing.T) {
 	}
 }
 
-// Many at once with a disk that is full now and then: whoever was told that a message is kept finds it after a restart.
+// Many at once with a disk that is full now and then: whoever was told that a message is kept finds
+// it after a restart.
 func TestDiskFullNowAndThen(t *testing.T) { synctest.Test(t, diskFullNowAndThen) }
 
 func diskFullNowAndThen(t *testing.T) {
@@ -375,7 +380,8 @@ func diskFullNowAndThen(t *testing.T) {
 	}
 }
 
-// Who reads while the index is opened anew, as after a full disk, waits for it and is not told that the store is shut.
+// Who reads while the index is opened anew, as after a full disk, waits for it and is not told that
+// the store is shut.
 func TestReadersWaitForReopen(t *testing.T) {
 	s := open(t, t.TempDir(), Config{FlushDelay: time.Millisecond})
 	defer shut(t, s)

@@ -38,8 +38,9 @@ func drain(s *Store, id queue.ID) error {
 	return err
 }
 
-// A body in which a byte was changed is counted and named in the log once it was asked for, once however often that is, also over
-// a restart, until it can be read again or the message is done with.
+// A body in which a byte was changed is counted and named in the log once it was asked for, once
+// however often that is, also over a restart, until it can be read again or the message is done
+// with.
 func TestDamagedBodyIsCounted(t *testing.T) {
 	for name, size := range map[string]int{"small": 5000, "large": 600 << 10} {
 		t.Run(name, func(t *testing.T) {

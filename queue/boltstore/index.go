@@ -20,15 +20,16 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// The index is one bbolt file with a bucket per state (ID → place and record), the order in which things are due (time, ID
-// and number of the leg → nothing, or for what waits the sender and the lane), what is needed of each segment, and one value that says how far all of it goes.
+// The index is one bbolt file with a bucket per state (ID → place and record), the order in which
+// things are due (time, ID and number of the leg → nothing, or for what waits the sender and the
+// lane), what is needed of each segment, and one value that says how far all of it goes.
 //
-// Schema is raised with every field that the records gain: a version that does not know the field would drop it, and so refuses
-// a store with a greater one.
+// Schema is raised with every field that the records gain: a version that does not know the field
+// would drop it, and so refuses a store with a greater one.
 const schema = 4
 
-// bucketOf names the bucket of each state; orderOf the one with its order in time, and captured shares that of finished
-// mail, since both only wait to be forgotten.
+// bucketOf names the bucket of each state; orderOf the one with its order in time, and captured
+// shares that of finished mail, since both only wait to be forgotten.
 var (
 	bucketOf = [...][]byte{waiting: []byte("waiting"), finished: []byte("finished"), captured: []byte("captured"),
 		removed: []byte("removed")}
@@ -55,7 +56,8 @@ type index struct {
 	condemned atomic.Bool // it is damaged, and was set aside although it is open
 }
 
-// mapped is the address space set aside for the file, so that readers never hold up a writer that lets it grow.
+// mapped is the address space set aside for the file, so that readers never hold up a writer that
+// lets it grow.
 const mapped = 64 << 30
 
 // open opens the file, anew if it was open. Who reads meanwhile waits.
@@ -102,7 +104,8 @@ func (x *index) close() (err error) {
 	return x.db.Close()
 }
 
-// settle writes down which pages are free, so that the next open need not find out by reading all others.
+// settle writes down which pages are free, so that the next open need not find out by reading all
+// others.
 func (x *index) settle() (err error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -155,8 +158,9 @@ func (x *index) update(f func(tx *bolt.Tx) error) (err error) {
 	return x.home.disk.commit(tx)
 }
 
-// recovered makes an error of a panic, and sets back what happens on a fault. bbolt panics where a page is not what it should
-// be, or follows it to where the file has already ended, which is a fault.
+// recovered makes an error of a panic, and sets back what happens on a fault. bbolt panics where a
+// page is not what it should be, or follows it to where the file has already ended, which is a
+// fault.
 func recovered(err *error, faults bool) {
 	debug.SetPanicOnFault(faults)
 	if p := recover(); p != nil {
@@ -346,8 +350,8 @@ func splitKey(key []byte) (t int64, id queue.ID, leg int, ok bool) {
 	return int64(binary.BigEndian.Uint64(key) ^ 1<<63), id, leg, id.Valid()
 }
 
-// rowValue is what stands behind the orderKey of a leg: the sender of the message, and the lane if it is not the first one. A
-// store from before senders took turns has nothing there.
+// rowValue is what stands behind the orderKey of a leg: the sender of the message, and the lane if
+// it is not the first one. A store from before senders took turns has nothing there.
 func rowValue(sender uint32, lane string) []byte {
 	b := binary.BigEndian.AppendUint32(nil, sender)
 	if lane != firstLane {

@@ -17,8 +17,9 @@ import (
 	"dinkymail/queue"
 )
 
-// child makes this process one that works on a store until it is killed, if the environment says so. It prints each message
-// when it is acknowledged, with a checksum of its body, and each that is recorded as finished.
+// child makes this process one that works on a store until it is killed, if the environment says
+// so. It prints each message when it is acknowledged, with a checksum of its body, and each that is
+// recorded as finished.
 func child() {
 	dir := os.Getenv("BOLTSTORE_CHILD")
 	if dir == "" {
@@ -59,7 +60,8 @@ func child() {
 
 var killConfig = Config{SegmentBytes: 1 << 20, LargeBytes: 16 << 10, FlushRecords: 100, FlushDelay: 20 * time.Millisecond}
 
-// A process killed at any moment loses nothing that it said was kept, and repeats nothing that it said was finished.
+// A process killed at any moment loses nothing that it said was kept, and repeats nothing that it
+// said was finished.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	kept, state := map[queue.ID]uint32{}, map[queue.ID]string{}

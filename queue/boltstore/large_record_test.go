@@ -12,8 +12,9 @@ import (
 	"dinkymail/queue"
 )
 
-// A record that an earlier version let grow to tens of megabytes, in an index that did not count what records take, is read, is
-// counted, and shrinks with the next change; what is known of each recipient stays.
+// A record that an earlier version let grow to tens of megabytes, in an index that did not count
+// what records take, is read, is counted, and shrinks with the next change; what is known of each
+// recipient stays.
 func TestHugeRecordOfEarlierVersion(t *testing.T) {
 	const recipients, attempts = 1000, 60
 	dir := t.TempDir()

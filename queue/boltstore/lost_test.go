@@ -11,8 +11,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// When the journal itself lost something, nothing that is left is deleted: what nobody knows is set aside and counted, and one line says how
-// much is missing and what to do.
+// When the journal itself lost something, nothing that is left is deleted: what nobody knows is set
+// aside and counted, and one line says how much is missing and what to do.
 func TestJournalNotWhole(t *testing.T) {
 	for name, lose := range map[string]func(t *testing.T, dir string){
 		"no checkpoint": func(t *testing.T, dir string) { remove(t, dir, "queue.db", "segments/*"+journal.CheckpointExt) },

@@ -9,10 +9,12 @@ import (
 	"dinkymail/queue/turns"
 )
 
-// oldest finds the waiting message that was accepted first without looking at all of them. It is guarded by Store.mu.
+// oldest finds the waiting message that was accepted first without looking at all of them. It is
+// guarded by Store.mu.
 type oldest struct {
 	fresh turns.Schedule // waiting messages that the index need not have yet, by when they were accepted
-	// The first in the index that still waits; IDs sort by time. Everything before it waits no more.
+	// The first in the index that still waits; IDs sort by time. Everything before it waits no
+	// more.
 	id    queue.ID
 	at    int64
 	known bool

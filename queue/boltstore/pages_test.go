@@ -10,7 +10,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Whatever bytes of an index are replaced, it is found not to be sound, without a panic, or bbolt reads from it what was written.
+// Whatever bytes of an index are replaced, it is found not to be sound, without a panic, or bbolt
+// reads from it what was written.
 func FuzzGarbledIndex(f *testing.F) {
 	dir := f.TempDir()
 	s := open(f, dir, Config{FlushRecords: 20})

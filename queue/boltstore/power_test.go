@@ -123,7 +123,8 @@ func (d *powerDisk) maybe() {
 	d.outages = append(d.outages, o)
 }
 
-// after is the file after an outage: of what was written since the last sync any sectors may be there or not.
+// after is the file after an outage: of what was written since the last sync any sectors may be
+// there or not.
 func (im *image) after(rng *rand.Rand) []byte {
 	b := slices.Clone(im.durable)
 	keep := rng.Float64()
@@ -185,10 +186,10 @@ func (f *powerFile) Sync() error {
 	return nil
 }
 
-// When the power goes at any moment, and of what was not yet synced any part is lost, the store opens and everything that was
-// acknowledged is there: bodies byte for byte, what was recorded as finished or removed is that, and notes. After every third outage
-// the index is gone, too. POWER_SEEDS sets how many
-// stores are tried, each with some dozens of outages; 1 without.
+// When the power goes at any moment, and of what was not yet synced any part is lost, the store
+// opens and everything that was acknowledged is there: bodies byte for byte, what was recorded as
+// finished or removed is that, and notes. After every third outage the index is gone, too.
+// POWER_SEEDS sets how many stores are tried, each with some dozens of outages; 1 without.
 func TestPowerLoss(t *testing.T) {
 	seeds := numberFrom(t, "POWER_SEEDS", 1)
 	var outages atomic.Int64

@@ -25,7 +25,8 @@ var tidyConfig = Config{SegmentBytes: 16 << 10, LargeBytes: 4 << 10, FlushDelay:
 // smallFlush lets making an index anew take many transactions.
 var smallFlush = Config{SegmentBytes: 16 << 10, LargeBytes: 4 << 10, FlushRecords: 8, FlushDelay: time.Hour, ReserveBytes: 4096}
 
-// lived fills a store with mail of every kind, of which much has been settled, and waits until what is dead was deleted.
+// lived fills a store with mail of every kind, of which much has been settled, and waits until what
+// is dead was deleted.
 func lived(t *testing.T, s *Store) {
 	t.Helper()
 	for i := range 120 {
@@ -132,8 +133,8 @@ func duplicate(t *testing.T, from string) string {
 	return dir
 }
 
-// Whatever happens to the index, after segments were compacted and deleted, the journal alone gives back all mail, what was settled
-// and what was noted, and says so in one line.
+// Whatever happens to the index, after segments were compacted and deleted, the journal alone gives
+// back all mail, what was settled and what was noted, and says so in one line.
 func TestJournalAloneRebuilds(t *testing.T) {
 	aged1 := t.TempDir()
 	want := aged(t, aged1)
@@ -210,8 +211,8 @@ func loggedWith(t *testing.T, dir string, cfg Config) (*Store, string) {
 	return s, b.String()
 }
 
-// Whatever page or byte of the index is garbled, at rest or after a crash, the store opens with all that was in it. HARM sets how many
-// single bytes are tried; 60 without.
+// Whatever page or byte of the index is garbled, at rest or after a crash, the store opens with all
+// that was in it. HARM sets how many single bytes are tried; 60 without.
 func TestGarbledIndex(t *testing.T) {
 	from := t.TempDir()
 	want := aged(t, from)
@@ -268,8 +269,8 @@ func firstDifference(got, want string) string {
 	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
 
-// An index that turns out to be damaged while the store runs ends neither the process nor anything but the store, which takes no
-// changes any more; the next start makes it anew.
+// An index that turns out to be damaged while the store runs ends neither the process nor anything
+// but the store, which takes no changes any more; the next start makes it anew.
 func TestIndexDamagedWhileRunning(t *testing.T) {
 	for name, harm := range map[string]func(f *os.File, size int64) error{
 		"zeros": func(f *os.File, size int64) error {

@@ -17,9 +17,10 @@ import (
 	"dinkymail/queue"
 )
 
-// The record types are how a message is written, in the journal and in the index. They are apart from queue.Message so that
-// its fields can move without changing the disk. A key is never used again for something else; a new field takes a new key,
-// and its zero value must mean what its absence meant.
+// The record types are how a message is written, in the journal and in the index. They are apart
+// from queue.Message so that its fields can move without changing the disk. A key is never used
+// again for something else; a new field takes a new key, and its zero value must mean what its
+// absence meant.
 type record struct {
 	ID       string            `cbor:"1,keyasint"`
 	From     address           `cbor:"2,keyasint"`
@@ -192,7 +193,8 @@ func (r *record) setLegs(m *queue.Message) {
 	r.Legs = &legs
 }
 
-// legless reports whether a record that says nothing of legs has none: captured mail is never tried.
+// legless reports whether a record that says nothing of legs has none: captured mail is never
+// tried.
 func (r *record) legless() bool { return r.Legs == nil && r.Captured && r.Next == 0 && r.Tries == 0 }
 
 func (r *record) legs() []queue.Leg {
@@ -256,8 +258,8 @@ func (r result) result() queue.Result {
 		Stage: r.Stage, Pause: queue.Pause(r.Pause), NoDSN: r.NoDSN}
 }
 
-// clone copies m so that nothing is shared, in the form that reading it from the disk would give: times in UTC, and nothing
-// for what is empty.
+// clone copies m so that nothing is shared, in the form that reading it from the disk would give:
+// times in UTC, and nothing for what is empty.
 func clone(m *queue.Message) *queue.Message {
 	c := &roomy{Message: *m}
 	c.Envelope.To = copied(c.to[:0], m.Envelope.To)
@@ -284,7 +286,8 @@ func clone(m *queue.Message) *queue.Message {
 	return &c.Message
 }
 
-// roomy is a message with room for its only recipient, which most have, so that a copy costs few allocations.
+// roomy is a message with room for its only recipient, which most have, so that a copy costs few
+// allocations.
 type roomy struct {
 	queue.Message
 	to      [1]message.Recipient
@@ -349,7 +352,8 @@ type location struct {
 	crc   uint32
 }
 
-// place is all that the store itself needs of a message: what the index is keyed by, and where the body is.
+// place is all that the store itself needs of a message: what the index is keyed by, and where the
+// body is.
 type place struct {
 	kept     kept
 	key      int64   // waiting: Next of the first leg unless held; finished: Finished; captured: Accepted; removed: Removed; 0: not in that index
@@ -421,9 +425,10 @@ func (p *place) due(leg int) int64 {
 // idle reports whether nothing of a message is in an order of time.
 func (p *place) idle() bool { return p.key == 0 && len(p.more) == 0 }
 
-// Values in the index are a place in fixed bytes, so that most questions are answered without decoding, a CRC-32C of all the
-// rest, and the record. Those of messages with several legs have the number of the legs behind the first and their times, too, before
-// the checksum. Those that the first version wrote have no checksum.
+// Values in the index are a place in fixed bytes, so that most questions are answered without
+// decoding, a CRC-32C of all the rest, and the record. Those of messages with several legs have the
+// number of the legs behind the first and their times, too, before the checksum. Those that the
+// first version wrote have no checksum.
 const (
 	placeSize = 42
 

@@ -35,8 +35,8 @@ func sample() queue.Message {
 	}
 }
 
-// What a record looks like on the disk does not change by accident, and every field comes back. UPDATE=1 writes the golden
-// file anew; do so only for new fields, never for a change of old ones.
+// What a record looks like on the disk does not change by accident, and every field comes back.
+// UPDATE=1 writes the golden file anew; do so only for new fields, never for a change of old ones.
 func TestRecordFormat(t *testing.T) {
 	m := sample()
 	b, err := encode(&m)
@@ -72,8 +72,9 @@ func TestRecordFormat(t *testing.T) {
 	}
 }
 
-// A record of an earlier version, which knew of no legs, is read as one with a single leg, and one of the first version, which knew of
-// nothing held, removed or said either, as one where there is none of that. What needs nothing new is written as it was then.
+// A record of an earlier version, which knew of no legs, is read as one with a single leg, and one
+// of the first version, which knew of nothing held, removed or said either, as one where there is
+// none of that. What needs nothing new is written as it was then.
 func TestEarlierRecordFormats(t *testing.T) {
 	third := sample()
 	third.Legs = []queue.Leg{{Lane: firstLane, Next: third.Accepted.Add(time.Hour), Tries: 3}}
@@ -101,8 +102,8 @@ func TestEarlierRecordFormats(t *testing.T) {
 	}
 }
 
-// Every field of queue.Message is in sample, so that a field added there and forgotten here is noticed. What an operator can do about
-// a lane is said of the lane and not kept with its mail.
+// Every field of queue.Message is in sample, so that a field added there and forgotten here is
+// noticed. What an operator can do about a lane is said of the lane and not kept with its mail.
 func TestSampleIsComplete(t *testing.T) {
 	m := sample()
 	var walk func(v reflect.Value, path string)
@@ -123,7 +124,8 @@ func TestSampleIsComplete(t *testing.T) {
 	walk(reflect.ValueOf(m), "Message")
 }
 
-// Times beyond what nanoseconds can count are cut to the nearest that they can, and never become none.
+// Times beyond what nanoseconds can count are cut to the nearest that they can, and never become
+// none.
 func TestFarTimes(t *testing.T) {
 	for _, at := range []time.Time{time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, 0)} {
 		if n := nanos(at); n == 0 || moment(n).IsZero() {
@@ -135,7 +137,8 @@ func TestFarTimes(t *testing.T) {
 	}
 }
 
-// Whatever stands in the journal, Open neither panics nor hangs, the store works, and a second Open finds what was accepted.
+// Whatever stands in the journal, Open neither panics nor hangs, the store works, and a second Open
+// finds what was accepted.
 func FuzzJournal(f *testing.F) {
 	m := sample()
 	m.Finished, m.Captured = time.Time{}, false

@@ -22,8 +22,9 @@ func putAs(t testing.TB, s *Store, user string, due time.Time) queue.ID {
 	return m.ID
 }
 
-// The sender is known again after opening, also of a message whose body was moved meanwhile; a store from before senders took
-// turns, with nothing behind the times, opens as it is, and learns the sender with the first attempt.
+// The sender is known again after opening, also of a message whose body was moved meanwhile; a
+// store from before senders took turns, with nothing behind the times, opens as it is, and learns
+// the sender with the first attempt.
 func TestSendersAreKept(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Config{})

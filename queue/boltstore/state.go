@@ -8,7 +8,8 @@ import (
 	"dinkymail/queue/journal"
 )
 
-// apply makes a batch visible that is on the disk up to end. It is called in the order of the journal.
+// apply makes a batch visible that is on the disk up to end. It is called in the order of the
+// journal.
 func (s *Store) apply(batch []*change, end journal.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

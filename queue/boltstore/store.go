@@ -15,7 +15,8 @@ import (
 // ErrInUse: another process has this directory open.
 var ErrInUse = errors.New("the queue's directory is in use")
 
-// ErrDamaged: a record or a body is not what was written. What is left of it is set aside in the directory "damaged".
+// ErrDamaged: a record or a body is not what was written. What is left of it is set aside in the
+// directory "damaged".
 var ErrDamaged = journal.ErrDamaged
 
 // Config has the store's limits. The zero value of each field stands for its default.
@@ -195,7 +196,8 @@ func (s *Store) Update(id queue.ID, change func(*queue.Message)) (queue.Message,
 	return s.modify(id, 0, change)
 }
 
-// modify changes the record of a message that is locked, under the claim with a token if it is not 0.
+// modify changes the record of a message that is locked, under the claim with a token if it is not
+// 0.
 func (s *Store) modify(id queue.ID, token uint64, modify func(*queue.Message)) (queue.Message, error) {
 	st, err := s.find(id)
 	if err != nil {

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// The store keeps every promise of queue.Store, with the limits that are set by default and with ones so small that every
-// boundary is met.
+// The store keeps every promise of queue.Store, with the limits that are set by default and with
+// ones so small that every boundary is met.
 func TestSuite(t *testing.T) {
 	for name, cfg := range map[string]Config{"default": {}, "small": smallConfig} {
 		t.Run(name, func(t *testing.T) {
@@ -53,8 +53,8 @@ func FuzzModel(f *testing.F) {
 	})
 }
 
-// Whatever becomes of the index while the store is closed, cleanly or not, the store answers as a few maps would: nothing is lost, and
-// nothing that was settled comes back.
+// Whatever becomes of the index while the store is closed, cleanly or not, the store answers as a
+// few maps would: nothing is lost, and nothing that was settled comes back.
 func TestModelHarmed(t *testing.T) {
 	t.Parallel()
 	queuetest.Model(t, func(t *testing.T, dir string) (queue.Store, func()) {
@@ -63,7 +63,8 @@ func TestModelHarmed(t *testing.T) {
 	}, harm)
 }
 
-// harmedConfig has limits at which a few messages fill a segment, so that segments are compacted and deleted all the time.
+// harmedConfig has limits at which a few messages fill a segment, so that segments are compacted
+// and deleted all the time.
 var harmedConfig = Config{SegmentBytes: 4 << 10, LargeBytes: 8 << 10, FlushRecords: 3, FlushDelay: time.Millisecond, ReserveBytes: 4096}
 
 // harm deletes or damages the index.
@@ -94,7 +95,8 @@ func harm(t *testing.T, dir string, pick func(n int) int) {
 	}
 }
 
-// Whatever stands before a record in the index, it is a place that is written as it was read, or an error.
+// Whatever stands before a record in the index, it is a place that is written as it was read, or an
+// error.
 func FuzzPlace(f *testing.F) {
 	p := place{kept: waiting, key: 17, accepted: 4711, body: location{where: inSegment, seg: 3, off: 64, n: 12, crc: 99}}
 	f.Add(p.append(nil))
@@ -134,8 +136,8 @@ func shut(t testing.TB, s *Store) {
 	}
 }
 
-// Check writes, but not more than once a second; between it says what became of the last write. It notices a disk that is
-// full or sick, and that it is well again.
+// Check writes, but not more than once a second; between it says what became of the last write. It
+// notices a disk that is full or sick, and that it is well again.
 func TestCheckWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &sickDisk{}

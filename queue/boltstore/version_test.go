@@ -23,8 +23,8 @@ import (
 // fieldsOf says how many fields the record types have, by schema.
 var fieldsOf = map[int]int{1: 45, 2: 48, 3: 48, 4: 53}
 
-// A version that does not know a field would lose it when it writes the record anew. So a record type with another number of
-// fields is another schema, and every version before refuses the store.
+// A version that does not know a field would lose it when it writes the record anew. So a record
+// type with another number of fields is another schema, and every version before refuses the store.
 func TestNewFieldIsNewSchema(t *testing.T) {
 	fields := 0
 	for _, kind := range []any{record{}, address{}, recipient{}, result{}, attempt{}, answer{}, leg{}} {
@@ -40,10 +40,11 @@ func TestNewFieldIsNewSchema(t *testing.T) {
 	}
 }
 
-// A store of every schema there was is opened with all that is in it: mail that waits, was tried, is finished or captured, small
-// and large bodies, what is only in the journal, notes. What was removed stays away, and the schema is this version's at once, so that
-// no version before takes the store for its own. From then on the journal alone gives all of it back, also where the version before
-// had deleted segments with records in them.
+// A store of every schema there was is opened with all that is in it: mail that waits, was tried,
+// is finished or captured, small and large bodies, what is only in the journal, notes. What was
+// removed stays away, and the schema is this version's at once, so that no version before takes the
+// store for its own. From then on the journal alone gives all of it back, also where the version
+// before had deleted segments with records in them.
 func TestOlderStores(t *testing.T) {
 	names, err := filepath.Glob("testdata/store-*.tar.gz")
 	if err != nil || len(names) <= schema {
@@ -126,8 +127,8 @@ func schemaIn(t *testing.T, s *Store) int {
 	return p.Schema
 }
 
-// describe lists what a store holds: the record of each message as it would be written now, in CBOR's diagnostic notation, and a
-// checksum of its body.
+// describe lists what a store holds: the record of each message as it would be written now, in
+// CBOR's diagnostic notation, and a checksum of its body.
 func describe(t *testing.T, s *Store) string {
 	t.Helper()
 	var b strings.Builder

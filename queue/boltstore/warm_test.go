@@ -28,7 +28,8 @@ func TestFreshBodyComesFromMemory(t *testing.T) {
 	mustRead(t, s, id, "fresh")
 }
 
-// Bodies that wait in memory are bounded, and none stays beyond the next flush: a waiting lane keeps no memory.
+// Bodies that wait in memory are bounded, and none stays beyond the next flush: a waiting lane
+// keeps no memory.
 func TestFreshBodiesAreBounded(t *testing.T) {
 	s := open(t, t.TempDir(), Config{})
 	defer shut(t, s)

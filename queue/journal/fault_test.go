@@ -141,7 +141,8 @@ func TestReserveIsForWhatIsEssential(t *testing.T) {
 	o.append(t, lazy("id1"))
 }
 
-// What is read back counts as acknowledged from then on, so the journal does not start before it is synced.
+// What is read back counts as acknowledged from then on, so the journal does not start before it is
+// synced.
 func TestStartSyncs(t *testing.T) {
 	d := &sickDisk{}
 	o := begin(t, t.TempDir(), d, limits{})

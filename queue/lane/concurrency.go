@@ -11,12 +11,14 @@ const (
 	patienceMost  = time.Minute // after many that went wrong
 	patienceLeast = 50 * time.Millisecond
 
-	// A limit that is too high by one shows in every round, which is as many attempts as are made at a time. What comes less
-	// than once in strayRounds of them has other reasons, and strayMost such may come together.
+	// A limit that is too high by one shows in every round, which is as many attempts as are made
+	// at a time. What comes less than once in strayRounds of them has other reasons, and strayMost
+	// such may come together.
 	strayRounds = 4
 	strayMost   = 4
 
-	// LightBytes and LightRecipients bound a message of the usual kind. Attempts of more take long for their own sake.
+	// LightBytes and LightRecipients bound a message of the usual kind. Attempts of more take long
+	// for their own sake.
 	LightBytes      = 64 << 10
 	LightRecipients = 10
 )
@@ -57,8 +59,8 @@ func (c *Concurrency) set(limit, cuts int) {
 	c.limit, c.cuts, c.trust, c.good, c.quickest = limit, c.cuts+cuts, 0, 0, 0
 }
 
-// Allow changes how many attempts may be made at a time at most; running is how many go on. What the next hop has shown to take
-// less of stays.
+// Allow changes how many attempts may be made at a time at most; running is how many go on. What
+// the next hop has shown to take less of stays.
 func (c *Concurrency) Allow(most, running int) {
 	if c.safe == c.most {
 		c.safe = most
@@ -70,9 +72,10 @@ func (c *Concurrency) Allow(most, running int) {
 	}
 }
 
-// hear takes in what an attempt says of it; running is how many others go on, and more says that there is more to do than
-// the limit allows. It reports whether the next hop is to be left in peace for a moment, and whether it is busy though only one
-// attempt is made at a time: then the lane itself has to rest.
+// hear takes in what an attempt says of it; running is how many others go on, and more says that
+// there is more to do than the limit allows. It reports whether the next hop is to be left in peace
+// for a moment, and whether it is busy though only one attempt is made at a time: then the lane
+// itself has to rest.
 func (c *Concurrency) hear(r Report, running int, more bool, now time.Time) (busy, alone bool) {
 	switch {
 	case r.Cuts != c.cuts: // it says nothing of the limit of now
@@ -97,7 +100,8 @@ func (c *Concurrency) hear(r Report, running int, more bool, now time.Time) (bus
 	return false, false
 }
 
-// refused pays for a stray with the trust that the limit has earned. When there is not enough the limit is too high.
+// refused pays for a stray with the trust that the limit has earned. When there is not enough the
+// limit is too high.
 func (c *Concurrency) refused(running int, now time.Time) (busy, alone bool) {
 	if c.trust -= strayRounds * c.limit; c.trust >= 0 {
 		return false, false
@@ -157,8 +161,8 @@ func (c *Concurrency) best(took time.Duration, now time.Time) time.Duration {
 	return least(c.before, c.lately)
 }
 
-// ahead is how many messages beyond the limit are to be at hand, so that a worker that is done finds the next one and yet a
-// message that comes now is not behind many.
+// ahead is how many messages beyond the limit are to be at hand, so that a worker that is done
+// finds the next one and yet a message that comes now is not behind many.
 func (c *Concurrency) ahead() int {
 	if c.typical <= 0 {
 		return c.limit

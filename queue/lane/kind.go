@@ -5,8 +5,8 @@ import "time"
 // Kind is why a lane waits. The zero value is None: it flows.
 type Kind uint8
 
-// Nobody answers there, our credentials are refused, a sending quota is used up, or the next hop wants
-// fewer connections at a time; and the two that no attempt brings about.
+// Nobody answers there, our credentials are refused, a sending quota is used up, or the next hop
+// wants fewer connections at a time; and the two that no attempt brings about.
 const (
 	None Kind = iota
 	Unreachable

@@ -1,19 +1,20 @@
-// Package lane is the state of one way out: whether it flows or waits and why, when a probe may go, and
-// how many attempts may be made at a time.
+// Package lane is the state of one way out: whether it flows or waits and why, when a probe may go,
+// and how many attempts may be made at a time.
 //
-// A lane waits when something concerns all of its mail: nobody answers, the credentials are refused, a
-// quota is used up. A probe is then an ordinary attempt of what is due, one at a time, at growing
-// intervals: a second to a minute where nobody answers, a minute to a quarter of an hour otherwise.
-// Everything flows the moment one gets through. What an attempt learned counts only within the
-// generation it began in: a timeout that began before the lane was mended does not stop it again.
+// A lane waits when something concerns all of its mail: nobody answers, the credentials are
+// refused, a quota is used up. A probe is then an ordinary attempt of what is due, one at a time,
+// at growing intervals: a second to a minute where nobody answers, a minute to a quarter of an hour
+// otherwise. Everything flows the moment one gets through. What an attempt learned counts only
+// within the generation it began in: a timeout that began before the lane was mended does not stop
+// it again.
 //
-// Concurrency finds out how many attempts the next hop takes at a time. It begins with a few and doubles
-// while attempts succeed in the same time and more wait. Where there was trouble it halves, doubles
-// again to a little below, and from there grows by one at a time; a step that goes wrong is taken back,
-// and the next one waits twice as long, while after each that holds the next waits half as long. Trouble
-// is a 421 or another 4xx about the lane, unless it is a stray among many that succeeded at this limit.
-// When even the quickest of as many attempts as are made at a time takes far longer than the best did,
-// it halves too, and grows by one at a time from there.
+// Concurrency finds out how many attempts the next hop takes at a time. It begins with a few and
+// doubles while attempts succeed in the same time and more wait. Where there was trouble it halves,
+// doubles again to a little below, and from there grows by one at a time; a step that goes wrong is
+// taken back, and the next one waits twice as long, while after each that holds the next waits half
+// as long. Trouble is a 421 or another 4xx about the lane, unless it is a stray among many that
+// succeeded at this limit. When even the quickest of as many attempts as are made at a time takes
+// far longer than the best did, it halves too, and grows by one at a time from there.
 //
 // It is state and nothing else: no clock, no goroutine, no lock. One goroutine owns it.
 package lane
@@ -23,7 +24,8 @@ import (
 	"time"
 )
 
-// busyPause is how long nothing is begun after the next hop said that it is busy, for it would say so again.
+// busyPause is how long nothing is begun after the next hop said that it is busy, for it would say
+// so again.
 const busyPause = 50 * time.Millisecond
 
 // Recheck is how often a lane that is not configured is looked at again.
@@ -72,8 +74,8 @@ type Report struct {
 	Took  time.Duration
 }
 
-// New makes a lane that flows, with at most most attempts at a time. Show is given its status after each change, and tell what an operator
-// should hear of.
+// New makes a lane that flows, with at most most attempts at a time. Show is given its status after
+// each change, and tell what an operator should hear of.
 func New(name string, most int, log *slog.Logger, show func(Status), tell func(flows bool, reason string)) Lane {
 	return Lane{Concurrency: newConcurrency(most), name: name, log: log, show: show, tell: tell, generation: 1}
 }
@@ -92,8 +94,9 @@ func (l *Lane) Begins() Report {
 	return Report{Generation: l.generation, Cuts: l.cuts, Probe: l.Waits()}
 }
 
-// Room is how many legs may be claimed now while begun are claimed and not done: as many as may be tried at a time and some
-// ahead, so that no attempt waits for one, or one for a probe. Look allows a probe before its time.
+// Room is how many legs may be claimed now while begun are claimed and not done: as many as may be
+// tried at a time and some ahead, so that no attempt waits for one, or one for a probe. Look allows
+// a probe before its time.
 func (l *Lane) Room(begun int, look bool, now time.Time) int {
 	switch ahead := l.ahead(); {
 	case now.Before(l.rest):
@@ -134,9 +137,10 @@ func (l *Lane) Probe() { l.probing = true }
 // NotBegun takes back what Probe said.
 func (l *Lane) NotBegun() { l.probing = false }
 
-// Hear takes in what an attempt learned, while running others go on and more says that there is more to do than may be tried at
-// a time. With inDoubt what it says of the lane may be about its message alone, and nothing is made of it. It reports whether it
-// is heeded: a next hop that is busy lowers the concurrency, and concerns the lane only when it says so to one attempt at a time.
+// Hear takes in what an attempt learned, while running others go on and more says that there is
+// more to do than may be tried at a time. With inDoubt what it says of the lane may be about its
+// message alone, and nothing is made of it. It reports whether it is heeded: a next hop that is
+// busy lowers the concurrency, and concerns the lane only when it says so to one attempt at a time.
 func (l *Lane) Hear(r Report, inDoubt bool, running int, more bool, now time.Time) (heeded bool) {
 	busy, alone := l.hear(r, running, more, now)
 	if busy && r.Kind == Busy {
@@ -188,8 +192,8 @@ func (l *Lane) Stop(kind Kind, reason string, now time.Time) {
 	l.publish()
 }
 
-// Doubt makes the next attempt a probe, at once and without a word: a reply spoke of the lane and may be
-// about one message.
+// Doubt makes the next attempt a probe, at once and without a word: a reply spoke of the lane and
+// may be about one message.
 func (l *Lane) Doubt(r Report, now time.Time) {
 	l.Status = Status{Kind: r.Kind, Reason: explain(r), Since: now, NextProbe: now}
 	l.wait, l.probing, l.doubt = 0, false, true

@@ -218,7 +218,8 @@ func (s *Store) lapse() {
 	}
 }
 
-// schedule has the legs of a message that wait and that nobody has claimed stand in turns, and no others.
+// schedule has the legs of a message that wait and that nobody has claimed stand in turns, and no
+// others.
 func (s *Store) schedule(m *message) {
 	r := &m.record
 	s.due.Tick(time.Now().UnixNano())

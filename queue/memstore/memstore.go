@@ -1,5 +1,5 @@
-// Package memstore keeps the queue in maps: the shortest Store there is, to read what a Store promises, and for tests. Nothing of it
-// survives the process.
+// Package memstore keeps the queue in maps: the shortest Store there is, to read what a Store
+// promises, and for tests. Nothing of it survives the process.
 package memstore
 
 import (

@@ -9,7 +9,8 @@ import (
 	"dinkymail/queue/queuetest"
 )
 
-// It is a Store as any other, but for what a restart would show: a directory that is opened again is the same store, without claims.
+// It is a Store as any other, but for what a restart would show: a directory that is opened again
+// is the same store, without claims.
 func TestSuite(t *testing.T) {
 	var mu sync.Mutex
 	stores := map[string]*memstore.Store{}

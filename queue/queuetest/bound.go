@@ -10,8 +10,9 @@ import (
 	"dinkymail/queue"
 )
 
-// A record does not grow without end, however many recipients are answered, each in other words, and however often: what it
-// takes is counted, the first attempt stays and so do the newest. What stands in the way of a limit is cut, never refused.
+// A record does not grow without end, however many recipients are answered, each in other words,
+// and however often: what it takes is counted, the first attempt stays and so do the newest. What
+// stands in the way of a limit is cut, never refused.
 func recordsAreBounded(t *testing.T, open Open) {
 	const recipients, attempts = 1000, 60
 	const most = 4 << 20
@@ -48,7 +49,8 @@ func recordsAreBounded(t *testing.T, open Open) {
 	}
 }
 
-// tryAll notes an attempt in which every recipient is answered in words of its own, with junk behind them.
+// tryAll notes an attempt in which every recipient is answered in words of its own, with junk
+// behind them.
 func tryAll(m *queue.Message, n int) {
 	a := queue.Attempt{At: m.Accepted.Add(time.Duration(n) * time.Minute), Dialogue: strings.Repeat("S: 451 no\n", 10_000)}
 	for i := range m.Results {

@@ -78,7 +78,8 @@ func finishedLosesBody(t *testing.T, open Open) {
 	close()
 }
 
-// Captured mail keeps its body, is counted apart, is never claimed, and keeps its body even if it is called finished.
+// Captured mail keeps its body, is counted apart, is never claimed, and keeps its body even if it
+// is called finished.
 func capturedKeepsBody(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
@@ -130,8 +131,9 @@ func removeLeavesNoTrace(t *testing.T, open Open) {
 	close()
 }
 
-// Expire takes finished mail by when it finished, captured mail by when it was accepted and removed mail by when it was removed,
-// whatever it was before; never waiting mail, held or not, and no more than it was told to.
+// Expire takes finished mail by when it finished, captured mail by when it was accepted and removed
+// mail by when it was removed, whatever it was before; never waiting mail, held or not, and no more
+// than it was told to.
 func expireForgets(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)

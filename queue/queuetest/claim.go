@@ -11,7 +11,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Messages of one sender are claimed soonest first, by ID where that is the same, and not before they are due.
+// Messages of one sender are claimed soonest first, by ID where that is the same, and not before
+// they are due.
 func claimInOrder(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
@@ -38,8 +39,9 @@ func putFrom(t failer, s queue.Store, user string) queue.ID {
 	return put(t, s, m, "body of "+string(m.ID)).ID
 }
 
-// A sender with very much to send keeps neither one who sends now and then waiting, nor another like itself; those who send now
-// and then do not keep it waiting either. It is so before and after closing and opening, and each sender's are in order.
+// A sender with very much to send keeps neither one who sends now and then waiting, nor another
+// like itself; those who send now and then do not keep it waiting either. It is so before and after
+// closing and opening, and each sender's are in order.
 func claimTakesTurns(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
@@ -154,7 +156,8 @@ func claimEndsWithLease(t *testing.T, open Open) {
 	})
 }
 
-// Update and Release give claims back; an updated message comes when its record says, a released one at once.
+// Update and Release give claims back; an updated message comes when its record says, a released
+// one at once.
 func updateAndReleaseGiveBack(t *testing.T, open Open) {
 	synctest.Test(t, func(t *testing.T) {
 		s, close := open(t, t.TempDir())

@@ -7,7 +7,8 @@ import (
 	"dinkymail/queue"
 )
 
-// Many at once accept, claim, defer, finish and list. At the end everything that was accepted is finished, once.
+// Many at once accept, claim, defer, finish and list. At the end everything that was accepted is
+// finished, once.
 func hammer(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, shut := open(t, dir)

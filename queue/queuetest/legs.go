@@ -40,7 +40,8 @@ func deliver(leg int) func(m *queue.Message) {
 
 func lanes(s queue.Store) []string { return slices.Sorted(slices.Values(s.Lanes())) }
 
-// Legs are kept as they are: with the recipients, times and tries of each, in their order, none at all, and one for all recipients.
+// Legs are kept as they are: with the recipients, times and tries of each, in their order, none at
+// all, and one for all recipients.
 func legsAreKept(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
@@ -70,7 +71,8 @@ func legsAreKept(t *testing.T, open Open) {
 	close()
 }
 
-// What is due on a lane is claimed there alone, and a leg that is given another lane is due on that one.
+// What is due on a lane is claimed there alone, and a leg that is given another lane is due on that
+// one.
 func lanesAreApart(t *testing.T, open Open) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -114,7 +116,8 @@ func lanesAreApart(t *testing.T, open Open) {
 	})
 }
 
-// The legs of a message are claimed, begun and settled apart, in whatever order, and it keeps its body until the last is.
+// The legs of a message are claimed, begun and settled apart, in whatever order, and it keeps its
+// body until the last is.
 func legsSettleApart(t *testing.T, open Open) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
 		dir := t.TempDir()
@@ -150,8 +153,8 @@ func legsSettleApart(t *testing.T, open Open) {
 	}
 }
 
-// Who slept for too long and lost its claim changes nothing any more, whatever it tries, and whoever has the claim now is not
-// disturbed. It is so again and again.
+// Who slept for too long and lost its claim changes nothing any more, whatever it tries, and
+// whoever has the claim now is not disturbed. It is so again and again.
 func oldClaimIsRefused(t *testing.T, open Open) {
 	synctest.Test(t, func(t *testing.T) {
 		s, close := open(t, t.TempDir())
@@ -228,8 +231,9 @@ func lapsedClaimMayGoOn(t *testing.T, open Open) {
 	})
 }
 
-// Who changes a record without a claim ends those that nobody has begun. What was begun goes on, sees the change, and is claimed
-// by nobody else before its end; then it comes when the record says.
+// Who changes a record without a claim ends those that nobody has begun. What was begun goes on,
+// sees the change, and is claimed by nobody else before its end; then it comes when the record
+// says.
 func updateEndsClaims(t *testing.T, open Open) {
 	synctest.Test(t, func(t *testing.T) {
 		s, close := open(t, t.TempDir())
@@ -286,8 +290,8 @@ func settleLeavesOthers(t *testing.T, open Open) {
 	expect(t, "stats", s.Stats(), queue.Stats{Finished: 1})
 }
 
-// A claim on a whole message takes over what nobody has begun, and lets nobody claim a leg before it ends. Another one takes its place
-// unless it is begun.
+// A claim on a whole message takes over what nobody has begun, and lets nobody claim a leg before
+// it ends. Another one takes its place unless it is begun.
 func claimOneTakesOver(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	defer close()
@@ -337,7 +341,8 @@ func claimOneTakesOver(t *testing.T, open Open) {
 	}
 }
 
-// Legs that are begun when a message is claimed as a whole go on to their end, and that claim cannot be begun before.
+// Legs that are begun when a message is claimed as a whole go on to their end, and that claim
+// cannot be begun before.
 func claimOneWaitsForBegun(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	defer close()
@@ -365,7 +370,8 @@ func claimOneWaitsForBegun(t *testing.T, open Open) {
 	expect(t, "claimed", claimed(t, s, 9), []queue.ID{id, id, id})
 }
 
-// A claim on a whole message ends like any other when it is not renewed, and so do the claims of legs that it waits for.
+// A claim on a whole message ends like any other when it is not renewed, and so do the claims of
+// legs that it waits for.
 func claimOneLapses(t *testing.T, open Open) {
 	synctest.Test(t, func(t *testing.T) {
 		s, close := open(t, t.TempDir())
@@ -405,7 +411,8 @@ func claimOneLapses(t *testing.T, open Open) {
 	})
 }
 
-// What rests is claimed by nobody else, may be taken over by an operator, and else goes on where it was.
+// What rests is claimed by nobody else, may be taken over by an operator, and else goes on where it
+// was.
 func restLetsOthersIn(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	defer close()
@@ -447,8 +454,9 @@ func restLetsOthersIn(t *testing.T, open Open) {
 	expect(t, "claimed", claimed(t, s, 9), []queue.ID{id})
 }
 
-// Those who settle the legs of one message at a time all see what the others did, while somebody else changes it, too; exactly one
-// of them finishes it. Of two who settle under one claim, one does.
+// Those who settle the legs of one message at a time all see what the others did, while somebody
+// else changes it, too; exactly one of them finishes it. Of two who settle under one claim, one
+// does.
 func settlesDoNotOverwrite(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	defer close()
@@ -492,8 +500,9 @@ func settlesDoNotOverwrite(t *testing.T, open Open) {
 	expect(t, "state, tags", []any{got.State(), len(got.Tags)}, []any{queue.StateDelivered, len(m.Tags) + 5})
 }
 
-// Several who share a store, of whom some sleep for too long now and then, and one stops dead, settle every leg once: whoever lost its
-// claim is told so at the latest when it settles, and what it did is not kept.
+// Several who share a store, of whom some sleep for too long now and then, and one stops dead,
+// settle every leg once: whoever lost its claim is told so at the latest when it settles, and what
+// it did is not kept.
 func sharedBySeveral(t *testing.T, open Open) {
 	synctest.Test(t, func(t *testing.T) {
 		s, close := open(t, t.TempDir())

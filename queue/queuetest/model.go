@@ -21,19 +21,22 @@ type modelled struct {
 	notes    map[string]string
 }
 
-// Any sequence of calls, with the store closed and opened between, gives what a few maps would give.
+// Any sequence of calls, with the store closed and opened between, gives what a few maps would
+// give.
 func model(t *testing.T, open Open) { Model(t, open, nil) }
 
-// Harm does something to a closed store that it must survive without loss. It may choose what with pick, which gives a number
-// below n.
+// Harm does something to a closed store that it must survive without loss. It may choose what with
+// pick, which gives a number below n.
 type Harm = func(t *testing.T, dir string, pick func(n int) int)
 
-// Model compares the store with a few maps, as Suite does, and lets harm come to it now and then while it is closed.
+// Model compares the store with a few maps, as Suite does, and lets harm come to it now and then
+// while it is closed.
 func Model(t *testing.T, open Open, harm Harm) {
 	rapid.Check(t, func(rt *rapid.T) { calls(t, rt, open, harm) })
 }
 
-// Fuzz runs the sequence of calls that input stands for, and compares with what a few maps would give. It is for a fuzz target.
+// Fuzz runs the sequence of calls that input stands for, and compares with what a few maps would
+// give. It is for a fuzz target.
 func Fuzz(t *testing.T, open Open, harm Harm, input []byte) {
 	rapid.MakeFuzz(func(rt *rapid.T) { calls(t, rt, open, harm) })(t, input)
 }
@@ -129,7 +132,8 @@ func (m *modelled) update(rt *rapid.T, s queue.Store, id queue.ID) {
 	m.end(id, func(is modelledClaim) bool { return !is.begun })
 }
 
-// change is a change of a record, after which all of its legs or one are due at another time, on another lane, or it is finished.
+// change is a change of a record, after which all of its legs or one are due at another time, on
+// another lane, or it is finished.
 func (m *modelled) change(rt *rapid.T) func(msg *queue.Message) {
 	delay := time.Duration(rapid.IntRange(-2, 2).Draw(rt, "delay")) * time.Hour
 	done, lane, one := rapid.Bool().Draw(rt, "finish"), modelLane(rt), rapid.IntRange(0, 4).Draw(rt, "one")
@@ -242,7 +246,8 @@ func (m *modelled) compare(rt *rapid.T, s queue.Store) {
 	}
 }
 
-// counted is what a store counts, but for the bytes of records, of which only it is known that what waits has some.
+// counted is what a store counts, but for the bytes of records, of which only it is known that what
+// waits has some.
 func counted(t failer, st queue.Stats) queue.Stats {
 	t.Helper()
 	if (st.Records > 0) != (st.Waiting > 0) || st.Records < 0 {

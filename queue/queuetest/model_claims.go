@@ -76,7 +76,8 @@ func (m *modelled) waiting(lane string) (legs []modelledLeg) {
 	return legs
 }
 
-// claim compares what is claimed with what is due: as many as may be, and each sender's soonest first.
+// claim compares what is claimed with what is due: as many as may be, and each sender's soonest
+// first.
 func (m *modelled) claim(rt *rapid.T, s queue.Store) {
 	lane, limit := modelLane(rt), rapid.IntRange(1, 4).Draw(rt, "limit")
 	due, n := map[string][]modelledLeg{}, 0
@@ -137,7 +138,8 @@ func (m *modelled) rest(s queue.Store, c queue.Claim) {
 	}
 }
 
-// settle ends one claim. Whether one that is not begun, on a leg that waits no more, is over, too, is for the store to say.
+// settle ends one claim. Whether one that is not begun, on a leg that waits no more, is over, too,
+// is for the store to say.
 func (m *modelled) settle(rt *rapid.T, s queue.Store, c queue.Claim) {
 	msg := settle(rt, s, c, m.change(rt))
 	m.changed(msg)

@@ -1,16 +1,17 @@
-// Package queuetest is what every queue.Store must pass, whatever it is built on. A store's own tests call Suite with a
-// function that opens one.
+// Package queuetest is what every queue.Store must pass, whatever it is built on. A store's own
+// tests call Suite with a function that opens one.
 //
 // # What it promises
 //
-// A store that passes keeps each sentence of queue.Store: what was acknowledged is there after Close and open, claims are
-// exclusive, come in order and fairly, records change one after the other, lists have all and only what they should. It does not test
-// what only one kind of store can suffer, such as damaged files.
+// A store that passes keeps each sentence of queue.Store: what was acknowledged is there after
+// Close and open, claims are exclusive, come in order and fairly, records change one after the
+// other, lists have all and only what they should. It does not test what only one kind of store can
+// suffer, such as damaged files.
 //
 // # Who runs where
 //
-// Tests of leases run in a synctest bubble: a store must start its goroutines in open, end them in close, and wait on nothing
-// but channels, timers and the disk.
+// Tests of leases run in a synctest bubble: a store must start its goroutines in open, end them in
+// close, and wait on nothing but channels, timers and the disk.
 package queuetest
 
 import (
@@ -114,7 +115,8 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// put accepts m with a body and fails the test if that fails. It returns what the store says it keeps.
+// put accepts m with a body and fails the test if that fails. It returns what the store says it
+// keeps.
 func put(t failer, s queue.Store, m queue.Message, body string) queue.Message {
 	t.Helper()
 	got, err := s.Put(bytes.NewReader([]byte(body)), func(size int64) (queue.Message, error) {
@@ -316,7 +318,8 @@ func reopen(t *testing.T, open Open, dir string, close func()) (queue.Store, fun
 	return open(t, dir)
 }
 
-// Every field of a message and every byte of its body is there after Put, and after closing and opening.
+// Every field of a message and every byte of its body is there after Put, and after closing and
+// opening.
 func putKeepsAll(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)
@@ -458,7 +461,8 @@ func messagesAreCopies(t *testing.T, open Open) {
 	expect(t, "message", get(t, s, m.ID), want)
 }
 
-// Everything about an ID that is not there is ErrNotFound, and releasing it does nothing, as for a claim that never was.
+// Everything about an ID that is not there is ErrNotFound, and releasing it does nothing, as for a
+// claim that never was.
 func unknownIsNotFound(t *testing.T, open Open) {
 	s, close := open(t, t.TempDir())
 	defer close()

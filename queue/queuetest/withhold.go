@@ -8,8 +8,8 @@ import (
 	"dinkymail/queue"
 )
 
-// What is removed is in the trash with its body, counted there alone and never claimed, whatever it was before; taken out again
-// it is what it was.
+// What is removed is in the trash with its body, counted there alone and never claimed, whatever it
+// was before; taken out again it is what it was.
 func trashKeepsAll(t *testing.T, open Open) {
 	dir := t.TempDir()
 	s, close := open(t, dir)

@@ -2,9 +2,9 @@ package turns
 
 import "encoding/binary"
 
-// Schedule is legs in the order of a time: a heap with four children to a node, and where in it each
-// leg is. It is all in memory and in no pointers, so that half a million legs cost little and nothing
-// is slower for them. The zero value is empty.
+// Schedule is legs in the order of a time: a heap with four children to a node, and where in it
+// each leg is. It is all in memory and in no pointers, so that half a million legs cost little and
+// nothing is slower for them. The zero value is empty.
 type Schedule struct {
 	heap   []Slot
 	at     map[Key]spot // may be shared by schedules with different numbers
@@ -24,8 +24,8 @@ type spot struct {
 	pos  int32
 }
 
-// Key names a leg: the ID of its message without its encoding, and its number in two bytes. It sorts
-// as the ID does.
+// Key names a leg: the ID of its message without its encoding, and its number in two bytes. It
+// sorts as the ID does.
 type Key [12]byte
 
 const digits = "0123456789abcdefghijklmnopqrstuv"

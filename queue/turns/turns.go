@@ -1,14 +1,14 @@
-// Package turns says who is next: which legs of messages are due on a lane, and in which order they are
-// handed out.
+// Package turns says who is next: which legs of messages are due on a lane, and in which order they
+// are handed out.
 //
-// What is due on a lane stands in a line per sender, soonest first, by ID where that is the same, and the
-// senders take turns. A sender who had nothing due is interactive for its first few legs; one who then
-// still has more is bulk until all of it is handed out. While there are both, three interactive legs go
-// for one of the bulk, so that neither waits for the other to end. Taking one costs about the same however
-// many wait.
+// What is due on a lane stands in a line per sender, soonest first, by ID where that is the same,
+// and the senders take turns. A sender who had nothing due is interactive for its first few legs;
+// one who then still has more is bulk until all of it is handed out. While there are both, three
+// interactive legs go for one of the bulk, so that neither waits for the other to end. Taking one
+// costs about the same however many wait.
 //
-// It is state and nothing else: no clock, no goroutine, no lock. A Store guards it. A leg takes some 70
-// bytes, a sender of whom something is due some 150, a lane some 300.
+// It is state and nothing else: no clock, no goroutine, no lock. A Store guards it. A leg takes
+// some 70 bytes, a sender of whom something is due some 150, a lane some 300.
 package turns
 
 import (
@@ -172,8 +172,8 @@ func (t *Turns) Soonest(name string) (due int64, ok bool) {
 	return s.Due, ok
 }
 
-// Ripen lets what has become due on a lane stand in line. Where very many have, such as after a long
-// outage, it is some at a time, so that nobody waits long for the rest.
+// Ripen lets what has become due on a lane stand in line. Where very many have, such as after a
+// long outage, it is some at a time, so that nobody waits long for the rest.
 func (t *Turns) Ripen(name string, now int64) {
 	t.clock = now
 	l := t.lanes[name]

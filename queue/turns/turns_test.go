@@ -15,8 +15,9 @@ func id(n int) string { return fmt.Sprintf("%016d", n) }
 
 const lane0 = "upstream"
 
-// Whatever is added, removed and taken on several lanes in whatever order, every leg comes out once, on
-// its own lane, and each sender's in order; nothing of those who have nothing more is kept.
+// Whatever is added, removed and taken on several lanes in whatever order, every leg comes out
+// once, on its own lane, and each sender's in order; nothing of those who have nothing more is
+// kept.
 func TestTurnsLoseNothing(t *testing.T) {
 	type from struct {
 		lane   string
@@ -85,8 +86,8 @@ func TestTurnsLoseNothing(t *testing.T) {
 	}
 }
 
-// Each lane has turns of its own: what waits for one lane keeps nobody on another waiting. A lane is known
-// while something waits for it, and where there are many no longer than that.
+// Each lane has turns of its own: what waits for one lane keeps nobody on another waiting. A lane
+// is known while something waits for it, and where there are many no longer than that.
 func TestLanesAreApart(t *testing.T) {
 	q := New(0)
 	for i := range 1000 {
@@ -142,7 +143,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// Lines of many senders at a time are not kept for ever, and half a million waiting legs take little memory.
+// Lines of many senders at a time are not kept for ever, and half a million waiting legs take
+// little memory.
 func TestTurnsTakeLittleMemory(t *testing.T) {
 	heap := func() int64 {
 		var m runtime.MemStats

@@ -1,5 +1,6 @@
-// Command blackhole is the next hop of a load test: it takes all mail at once, and when it is interrupted it says how many
-// messages came, how many of them were different, and which came more than once.
+// Command blackhole is the next hop of a load test: it takes all mail at once, and when it is
+// interrupted it says how many messages came, how many of them were different, and which came more
+// than once.
 //
 //	go run ./internal/bench/blackhole -listen 127.0.0.1:2599
 //

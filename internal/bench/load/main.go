@@ -1,4 +1,5 @@
-// Command load submits messages with distinct ids to a mail server on this machine and says how fast they were accepted.
+// Command load submits messages with distinct ids to a mail server on this machine and says how
+// fast they were accepted.
 //
 //	go run ./internal/bench/load -to 127.0.0.1:2525 -n 5000 -c 50 -reuse
 //	go run ./internal/bench/load -url http://127.0.0.1:20001/send -n 5000 -c 50
