@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,6 +301,42 @@ func TestLaneGone(t *testing.T) {
 		pass(time.Second)
 		g.wantState(moved, queue.StateDelivered, "")
 		g.wantState(left, queue.StateHeld, `its lane "new.example" is gone`)
+	})
+}
+
+// A lane that goes while the queue runs begins nothing more: what waits on it takes another one, which is opened for it.
+func TestLaneGoesWhileRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := openStore(t, t.TempDir())
+		old, fresh := &hop{answer: always(later)}, &hop{}
+		var gone atomic.Bool
+		cfg := settings()
+		cfg.Router = routes{}
+		g := runLanes(t, s, func(name string) (queue.Deliverer, error) {
+			switch {
+			case name == "new.example":
+				return fresh, nil
+			case name == "old.example" && gone.Load():
+				return nil, errors.New("it is not set any more")
+			}
+			return old, nil
+		}, cfg)
+		id := g.send(letter(t, "a@old.example"))
+		pass(time.Second)
+		gone.Store(true)
+		cfg.Router = routes{"old.example": "new.example"}
+		g.Use(cfg)
+		pass(time.Hour)
+		g.wantState(id, queue.StateDelivered, "")
+		if len(old.of(id)) != 1 || len(fresh.of(id)) != 1 {
+			t.Errorf("%d attempts on the lane that is gone, %d on the other", len(old.of(id)), len(fresh.of(id)))
+		}
+		cfg.Lanes = []string{queue.Upstream, "new.example", "third.example"}
+		g.Use(cfg)
+		pass(time.Second)
+		if st := g.Status(); len(st.Lanes) != 3 || st.Lanes[2].Name != "third.example" {
+			t.Errorf("lanes %+v", st.Lanes)
+		}
 	})
 }
 

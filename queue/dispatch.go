@@ -37,6 +37,7 @@ type dispatcher struct {
 	running  int             // attempts that were begun and have not ended
 	seq      uint64          // attempts begun
 	due      bool            // there may be something to claim
+	gone     bool            // there is no such lane any more
 	faulty   bool            // the store could not be read from
 	rest     time.Time       // nothing is claimed before, for that
 	timer    *time.Timer
@@ -61,11 +62,18 @@ func (d *dispatcher) run(ctx context.Context) {
 	defer abandon()
 	d.attempts, d.timer = attempts, time.NewTimer(0)
 	defer d.timer.Stop()
+	if d.q.cfg().Capture {
+		d.lane.Stop(lane.Development, reasonDevelopment, time.Now())
+	}
 	for idle := time.Now(); ctx.Err() == nil; {
 		d.dispatch(time.Now())
-		if d.q.cfg().always(d.name) || d.busy() {
+		switch {
+		case d.gone && len(d.hold.all) == 0 && d.running == 0:
+			d.q.quit(d)
+			return
+		case d.q.cfg().always(d.name) || d.busy():
 			idle = time.Now()
-		} else if time.Since(idle) >= idleTime {
+		case time.Since(idle) >= idleTime:
 			d.q.quit(d)
 			return
 		}
@@ -161,7 +169,9 @@ func (d *dispatcher) fill(now time.Time) {
 func (d *dispatcher) begun() int { return d.running + len(d.hold.ready) }
 
 // stopped reports whether nothing is to be begun on the lane at all.
-func (d *dispatcher) stopped() bool { return d.q.cfg().Capture || d.q.fault.on.Load() || d.paused() }
+func (d *dispatcher) stopped() bool {
+	return d.gone || d.q.cfg().Capture || d.q.fault.on.Load() || d.paused()
+}
 
 // paused reports whether an operator paused the lane.
 func (d *dispatcher) paused() bool { return d.q.pauses.get(d.name) != nil }
@@ -211,7 +221,7 @@ func (d *dispatcher) learn(e event) {
 	d.fault(e.err, now)
 	switch {
 	case e.suspect != nil && d.doubt(e, weigh, now):
-	case e.release && e.heard.Probe && d.hold.last == nil:
+	case e.release && e.heard.Probe && d.hold.last == nil && !d.gone:
 		d.hold.keepLast(e.claim)
 		d.due = true
 	default:

@@ -54,11 +54,19 @@ func (q *Queue) open(name string) (*dispatcher, error) {
 	return d, nil
 }
 
-// openDue opens the lanes on which something is due and that are not in use, and returns when to
-// look again. What is due on a lane that is gone gets another, or is held.
+// openDue opens the lanes of the settings, and those on which something is due, that are not in use,
+// and returns when to look again. What is due on a lane that is gone gets another, or is held.
 func (q *Queue) openDue(ctx context.Context, start func(*dispatcher)) time.Duration {
 	now := time.Now()
 	wait := time.Hour
+	for _, name := range q.cfg().Lanes {
+		if q.lanes.get(name) != nil {
+			continue
+		}
+		if d, err := q.open(name); err == nil {
+			start(d)
+		}
+	}
 	for _, name := range q.store.Lanes() {
 		if q.cfg().Capture || q.lanes.get(name) != nil {
 			continue
@@ -80,7 +88,7 @@ func (q *Queue) openDue(ctx context.Context, start func(*dispatcher)) time.Durat
 	return max(wait, time.Millisecond)
 }
 
-// quit drops a lane that has been idle, unless it is one of the settings.
+// quit drops a lane that was idle for long, or is gone.
 func (q *Queue) quit(d *dispatcher) {
 	q.lanes.mu.Lock()
 	delete(q.lanes.of, d.name)
@@ -102,13 +110,19 @@ func (q *Queue) nudgeLanes(m *Message) {
 // useSettings takes in that the settings changed.
 func (d *dispatcher) useSettings(now time.Time) {
 	if next, err := d.q.deliverer(d.name); err == nil {
-		d.next = next
+		d.next, d.gone = next, false
+	} else {
+		d.gone = true
+		d.hold.forgetLast()
 	}
 	d.lane.Allow(d.q.cfg().Workers, d.running)
 	d.forgive(now)
 	d.lane.Wake(now)
 	d.due = true
 }
+
+// reasonDevelopment is why a lane waits in development.
+const reasonDevelopment = "development mode: nothing leaves the machine"
 
 // newDispatcher makes a lane that flows, or in development one that waits.
 func newDispatcher(q *Queue, name string, next Deliverer) *dispatcher {
@@ -128,7 +142,7 @@ func newDispatcher(q *Queue, name string, next Deliverer) *dispatcher {
 	d.status.Store(&lane.Status{})
 	d.concurrency.Store(int64(d.lane.Limit()))
 	if q.cfg().Capture {
-		d.lane.Stop(lane.Development, "development mode: nothing leaves the machine", time.Now())
+		d.status.Store(&lane.Status{Kind: lane.Development, Reason: reasonDevelopment})
 	}
 	return d
 }

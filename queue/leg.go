@@ -153,7 +153,7 @@ func (q *Queue) move(c Claim, gone error) error {
 	m, err := q.store.Settle(c, func(m *Message) {
 		leg := &m.Legs[c.Leg]
 		to = q.laneFor(m, leg)
-		if _, err := q.open(to); to == leg.Lane || err != nil {
+		if _, err := q.deliverer(to); to == leg.Lane || err != nil {
 			m.Held, to = fmt.Sprintf("its lane %q is gone (%v); name it again, or change the recipients", leg.Lane, gone), ""
 			return
 		}
