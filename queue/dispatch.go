@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,9 +38,11 @@ type dispatcher struct {
 	running  int             // attempts that were begun and have not ended
 	seq      uint64          // attempts begun
 	due      bool            // there may be something to claim
-	gone     bool            // there is no such lane any more
-	faulty   bool            // the store could not be read from
-	rest     time.Time       // nothing is claimed before, for that
+	jobs     chan job        // to goroutines that made attempts before; nil: each attempt has a new one
+	workers  sync.WaitGroup
+	gone     bool      // there is no such lane any more
+	faulty   bool      // the store could not be read from
+	rest     time.Time // nothing is claimed before, for that
 	timer    *time.Timer
 }
 
@@ -62,6 +65,11 @@ func (d *dispatcher) run(ctx context.Context) {
 	defer abandon()
 	d.attempts, d.timer = attempts, time.NewTimer(0)
 	defer d.timer.Stop()
+	defer d.workers.Wait()
+	if d.q.cfg().always(d.name) {
+		d.jobs = make(chan job)
+		defer close(d.jobs)
+	}
 	if d.q.cfg().Capture {
 		d.lane.Stop(lane.Development, reasonDevelopment, time.Now())
 	}
@@ -161,7 +169,7 @@ func (d *dispatcher) fill(now time.Time) {
 		attempt, c := d.hold.begin(d.attempts)
 		d.running++
 		d.seq++
-		go d.try(attempt, d.next, event{claim: c, seq: d.seq, heard: d.lane.Begins()})
+		d.start(job{attempt, d.next, event{claim: c, seq: d.seq, heard: d.lane.Begins()}})
 	}
 }
 

@@ -6,6 +6,30 @@ import (
 	"slices"
 )
 
+// job is one attempt to be made.
+type job struct {
+	ctx  context.Context
+	next Deliverer
+	e    event
+}
+
+// start makes an attempt in a goroutine of its own: one that is done with another, if there is any, since
+// its stack has grown to what an attempt needs.
+func (d *dispatcher) start(j job) {
+	select {
+	case d.jobs <- j:
+	default:
+		d.workers.Go(func() {
+			for more := true; more; {
+				if d.try(j.ctx, j.next, j.e); d.jobs == nil {
+					return
+				}
+				j, more = <-d.jobs
+			}
+		})
+	}
+}
+
 // try is the life of a leg from its claim to its result on the disk.
 func (d *dispatcher) try(ctx context.Context, next Deliverer, e event) {
 	defer func() { d.events <- e }()
