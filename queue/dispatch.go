@@ -44,6 +44,7 @@ type dispatcher struct {
 	faulty   bool      // the store could not be read from
 	rest     time.Time // nothing is claimed before, for that
 	timer    *time.Timer
+	alarm    time.Time // when it goes off
 }
 
 // event tells the dispatcher what became of a claim.
@@ -133,7 +134,10 @@ func (d *dispatcher) dispatch(now time.Time) {
 		d.fill(now)
 	}
 	d.concurrency.Store(int64(d.lane.Limit()))
-	d.timer.Reset(max(d.until(now).Sub(now), time.Millisecond))
+	if at := d.until(now); at.Before(d.alarm) || !now.Before(d.alarm) { // to come too early costs a look
+		d.alarm = later(at, now.Add(time.Millisecond))
+		d.timer.Reset(d.alarm.Sub(now))
+	}
 }
 
 // fill claims what can be begun soon, and begins what can be now.
