@@ -214,6 +214,7 @@ func loggedWith(t *testing.T, dir string, cfg Config) (*Store, string) {
 // Whatever page or byte of the index is garbled, at rest or after a crash, the store opens with all
 // that was in it. HARM sets how many single bytes are tried; 60 without.
 func TestGarbledIndex(t *testing.T) {
+	t.Parallel()
 	from := t.TempDir()
 	want := aged(t, from)
 	whole, err := os.ReadFile(filepath.Join(from, "queue.db"))

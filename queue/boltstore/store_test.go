@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,7 +19,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	child() // ends the process if this is one
+	child()                            // ends the process if this is one
+	_ = flag.Set("test.parallel", "8") // the tests that run side by side wait for disks and timers
 	goleak.VerifyTestMain(m)
 }
 
