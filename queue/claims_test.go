@@ -352,12 +352,18 @@ func (r routes) Route(m *queue.Message) []queue.Leg {
 }
 
 // Lanes are made when something is due on them and dropped when they were idle for long, however
-// many there are.
+// many there are, and all of them together make no more than MaxWorkers attempts at a time.
 func TestManyLanes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New()
-		h := &hop{}
+		var now, most atomic.Int64
+		h := &hop{answer: func(context.Context, queue.Delivery, int) queue.Result {
+			most.Store(max(most.Load(), now.Add(1)))
+			defer now.Add(-1)
+			<-time.After(time.Millisecond)
+			return delivered
+		}}
 		cfg := settings()
 		cfg.Router = byDomain{}
 		g := runLanes(t, s, queue.One(h), cfg)
@@ -369,6 +375,9 @@ func TestManyLanes(t *testing.T) {
 		if st := g.Status(); st.Delivered != n || len(st.Lanes) < n {
 			t.Errorf("%d delivered on %d lanes", st.Delivered, len(st.Lanes))
 		}
+		if n := most.Load(); n > queue.MaxWorkers {
+			t.Errorf("%d attempts at a time", n)
+		}
 		pass(3 * time.Hour)
 		if st := g.Status(); len(st.Lanes) != 1 || st.Lanes[0].Name != queue.Upstream {
 			t.Errorf("%d lanes are left", len(st.Lanes))
@@ -376,5 +385,34 @@ func TestManyLanes(t *testing.T) {
 		id := g.send(letter(t, "again@d7.example"))
 		pass(time.Second)
 		g.wantState(id, queue.StateDelivered, "")
+	})
+}
+
+// careless routes as no Router should: it names some twice, some not at all, and some that are not there.
+type careless struct{}
+
+func (careless) Route(*queue.Message) []queue.Leg {
+	return []queue.Leg{{Lane: "a.example", To: []int{0, 0, 7, -1}}, {Lane: "b.example", To: []int{0, 1}}}
+}
+
+// Whatever a Router says, each recipient is in one leg: nobody is forgotten, and nobody is sent to twice.
+func TestNobodyIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hop{}
+		cfg := settings()
+		cfg.Router = careless{}
+		g := runLanes(t, memstore.New(), queue.One(h), cfg)
+		id := g.send(letter(t, "a@example.net", "b@example.net", "c@example.net"))
+		pass(time.Second)
+		g.wantState(id, queue.StateDelivered, "")
+		given := map[string]int{}
+		for _, y := range h.of(id) {
+			for _, to := range y.to {
+				given[to]++
+			}
+		}
+		if len(given) != 3 || len(h.of(id)) != 3 {
+			t.Errorf("handed over: %v", given)
+		}
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"dinkymail/message"
 )
 
-// MaxWorkers bounds Config.Workers.
+// MaxWorkers bounds Config.Workers, and the attempts at a time on all lanes together.
 const MaxWorkers = 1000
 
 // Config holds the queue's settings. Of what is zero, the default named here applies.

@@ -57,18 +57,15 @@ func (m *Message) openOf(leg int) []int {
 	return slices.DeleteFunc(slices.Clone(l.To), func(i int) bool { return m.Results[i].Outcome != Deferred })
 }
 
-// restLegs ends the waiting of legs whose recipients are all settled, and reports whether that is
-// so for all of them.
+// restLegs ends the waiting of legs whose recipients are all settled, and reports whether all
+// recipients of the message are.
 func (m *Message) restLegs() bool {
-	rest := true
 	for i := range m.Legs {
 		if len(m.openOf(i)) == 0 {
 			m.Legs[i].Next = time.Time{}
-		} else {
-			rest = false
 		}
 	}
-	return rest
+	return len(m.open()) == 0
 }
 
 // dueAt makes the next attempt of every leg that has something to do due at a time.
@@ -99,8 +96,12 @@ func (c *Config) route(m *Message) []Leg {
 				l.To = append(l.To, i)
 			}
 		}
-		if len(l.To) > 0 && len(clean) < MaxLegs {
+		switch n := len(clean); {
+		case len(l.To) == 0:
+		case n < MaxLegs:
 			clean = append(clean, l)
+		default: // nobody may be in none
+			clean[n-1].To = append(clean[n-1].To, l.To...)
 		}
 	}
 	for _, l := range legs {

@@ -78,6 +78,7 @@ type Queue struct {
 	log   *slog.Logger
 
 	nudge     chan struct{} // holds one: a lane that is not in use may have something due
+	slots     chan struct{} // a place per attempt, on whatever lane
 	unwritten chan struct{} // a place per result that is not written yet
 	lanes     lanes
 	fault     fault
@@ -105,6 +106,7 @@ func New(s Store, lanes func(name string) (Deliverer, error), cfg Config, log *s
 		next:      lanes,
 		log:       log,
 		nudge:     make(chan struct{}, 1),
+		slots:     make(chan struct{}, MaxWorkers),
 		unwritten: make(chan struct{}, MaxUnwritten),
 	}
 	q.lanes.of = make(map[string]*dispatcher)
@@ -150,7 +152,9 @@ func (q *Queue) Use(cfg Config) {
 }
 
 // Window is the greatest number of messages that a crash can cause to be delivered a second time.
-func (q *Queue) Window() int { return q.cfg().Workers*len(q.cfg().Lanes) + MaxUnwritten }
+func (q *Queue) Window() int {
+	return min(q.cfg().Workers*len(q.lanes.all()), MaxWorkers) + MaxUnwritten
+}
 
 // Get returns the record of a message, or ErrNotFound.
 func (q *Queue) Get(id ID) (Message, error) { return q.store.Get(id) }

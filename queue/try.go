@@ -13,8 +13,8 @@ type job struct {
 	e    event
 }
 
-// start makes an attempt in a goroutine of its own: one that is done with another, if there is any, since
-// its stack has grown to what an attempt needs.
+// start makes an attempt in a goroutine of its own: one that is done with another, if there is any,
+// since its stack has grown to what an attempt needs.
 func (d *dispatcher) start(j job) {
 	select {
 	case d.jobs <- j:
@@ -34,6 +34,7 @@ func (d *dispatcher) start(j job) {
 func (d *dispatcher) try(ctx context.Context, next Deliverer, e event) {
 	defer func() { d.events <- e }()
 	e.settled = true
+	d.q.slots <- struct{}{}
 	m, err := d.q.store.Begin(e.claim)
 	var a *attempt
 	switch {
@@ -47,6 +48,7 @@ func (d *dispatcher) try(ctx context.Context, next Deliverer, e event) {
 	default:
 		a = d.q.attempt(ctx, next, newAttempt(m, e.claim), &d.handing)
 	}
+	<-d.q.slots
 	e.ended = true
 	if a == nil {
 		return
